@@ -1,0 +1,50 @@
+# make quickstart   set up, then the main job: both suites, collected data, a report (minutes)
+# make test         set up, then the tests
+# make setup        what both share: .venv from the pinned lock in envs/
+
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+CORES ?= $(shell nproc)
+PRESET ?= quickstart
+# matplotlib and numba cache inside the repository, never in a home that may be read-only.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
+
+.PHONY: setup quickstart report test lint format clean
+
+setup: .venv/.installed
+
+.venv/.installed: envs/lock.txt envs/lock-no-deps.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+	  { echo "ERROR: Python 3.11 is needed; call make with PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -r envs/lock.txt
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-deps -r envs/lock-no-deps.txt
+	@touch $@
+
+# The main job. PRESET=tiny or PRESET=reduced runs another overlay of config.yaml.
+quickstart: setup
+	snakemake all --cores $(CORES) --resources gpu=1 --configfile workflow/presets/$(PRESET).yaml
+	@$(MAKE) --no-print-directory report
+
+report: setup
+	snakemake --cores 1 --configfile workflow/presets/$(PRESET).yaml --report results/$(PRESET)/report.html
+	@echo "Open results/$(PRESET)/report.html"
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow
+
+clean:
+	rm -rf .venv .cache .pytest_cache .ruff_cache
