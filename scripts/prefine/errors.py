@@ -1,0 +1,5 @@
+"""The one exception that is shown to a user as a single line, without a traceback."""
+
+
+class UserError(Exception):
+    """Something the user can mend; its message says what, where and how."""

@@ -1,0 +1,109 @@
+"""The split by a threshold (methods 2.6, 9)."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from prefine.split import (
+    SplitSettings,
+    nonpreferred_set,
+    reference_set,
+    split,
+    stratified_draw,
+)
+
+PAPER = SplitSettings()
+FROZEN_CHECKSUM = "bd541d1b71ed9f975db4b7ac60ad5faf3240965edc99a02e297ee271ebe77d97"
+
+
+def dataset(n=1000, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(100, 30, n), rng.integers(0, 81, n).astype(float)
+
+
+def test_a_cost_equal_to_the_threshold_is_unsafe():
+    returns, costs = np.arange(4.0), np.array([19.0, 20.0, 21.0, 0.0])
+    settings = SplitSettings(n_preferred=4, n_nonpreferred=4)
+    drawn = split(returns, costs, "BallRun", 20, 0, settings)
+    assert drawn.preferred.tolist() == [0, 3]
+    assert drawn.nonpreferred.tolist() == [1, 2]
+    assert (drawn.n_safe, drawn.n_unsafe) == (2, 2)
+    assert drawn.short == ["preferred", "nonpreferred"]
+
+
+def test_equal_names_draw_equal_sets_and_other_draws_others():
+    data = dataset()
+    one, same, other = (split(*data, "BallRun", 20, k, PAPER) for k in (0, 0, 1))
+    assert one.checksum() == same.checksum()
+    assert one.checksum() != other.checksum()
+    assert split(*data, "CarRun", 20, 0, PAPER).checksum() != one.checksum()
+
+
+def test_sets_never_change():
+    """The stream is part of the numbers: these indices must stay what they are."""
+    drawn = split(*dataset(), "BallRun", 20, 0, PAPER)
+    assert drawn.checksum() == FROZEN_CHECKSUM
+
+
+def test_preferred_are_among_the_best_safe_and_spread_over_their_quantiles():
+    returns, costs = dataset(4000)
+    drawn = split(returns, costs, "BallRun", 40, 0, PAPER)
+    safe = np.flatnonzero(costs < 40)
+    ranked = safe[np.argsort(-returns[safe], kind="stable")]
+    top = ranked[: int(np.ceil(0.25 * len(safe)))]
+    assert len(drawn.preferred) == 100
+    assert set(drawn.preferred) <= set(top)
+    per_stratum = [len(set(part) & set(drawn.preferred)) for part in np.array_split(top, 5)]
+    assert per_stratum == [20] * 5
+
+
+def test_nonpreferred_are_the_costliest_one_from_each_return_group():
+    returns, costs = dataset(4000)
+    drawn = split(returns, costs, "BallRun", 40, 0, PAPER)
+    unsafe = np.flatnonzero(costs >= 40)
+    pool = unsafe[np.argsort(-costs[unsafe], kind="stable")][:100]
+    pool = pool[np.argsort(returns[pool], kind="stable")]
+    assert len(drawn.nonpreferred) == 20
+    per_group = [len(set(part) & set(drawn.nonpreferred)) for part in np.array_split(pool, 20)]
+    assert per_group == [1] * 20
+
+
+def test_nonpreferred_can_come_from_the_cheapest():
+    returns, costs = dataset(4000)
+    settings = replace(PAPER, nonpreferred_order="lowest_cost")
+    cheap = nonpreferred_set(returns, costs, 40, settings, np.random.default_rng(0))
+    costly = nonpreferred_set(returns, costs, 40, PAPER, np.random.default_rng(0))
+    assert costs[cheap].max() < costs[costly].min()
+
+
+def test_ties_go_to_the_lower_index():
+    returns, costs = np.zeros(500), np.concatenate([np.zeros(300), np.full(200, 50.0)])
+    settings = replace(PAPER, preferred_top=0.01, n_preferred=5, nonpreferred_pool=20)
+    drawn = split(returns, costs, "BallRun", 20, 0, settings)
+    assert drawn.preferred.tolist() == [0, 1, 2, 3, 4]
+    assert drawn.nonpreferred.tolist() == list(range(300, 320))
+    assert reference_set(returns, PAPER).tolist() == list(range(50))
+
+
+def test_reference_is_the_top_share_by_return_whatever_it_costs():
+    returns, _ = dataset(1000)
+    chosen = reference_set(returns, PAPER)
+    assert len(chosen) == 100
+    assert returns[chosen].min() >= np.sort(returns)[-100]
+    assert len(reference_set(returns[:200], PAPER)) == PAPER.reference_min
+
+
+def test_sets_are_disjoint():
+    drawn = split(*dataset(), "BallRun", 20, 3, PAPER)
+    assert not set(drawn.preferred) & set(drawn.nonpreferred)
+
+
+@pytest.mark.parametrize("costs", [np.zeros(50), np.full(50, 30.0)])
+def test_a_side_without_trajectories_is_infeasible(costs):
+    assert not split(np.arange(50.0), costs, "BallRun", 20, 0, PAPER).feasible
+
+
+@pytest.mark.parametrize(("size", "n", "strata"), [(103, 102, 5), (7, 6, 5), (12, 7, 5), (9, 4, 6)])
+def test_short_groups_pass_their_deficit_on(size, n, strata):
+    drawn = stratified_draw(np.arange(size), n, strata, np.random.default_rng(0))
+    assert len(drawn) == n == len(set(drawn))
