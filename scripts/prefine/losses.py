@@ -1,0 +1,65 @@
+"""The loss functions, one equation each. Pure functions; every mean is per replica.
+
+Shapes: log-probabilities and log-ratios (R, B); beta and lam (R,); results (R,).
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def log_ratio_difference(log_ratio_preferred: Tensor, log_ratio_nonpreferred: Tensor) -> Tensor:
+    """Delta(s, a+, a-), Eq. 6, from log pi_theta/pi_ref of a+ and of a-."""
+    return log_ratio_preferred - log_ratio_nonpreferred
+
+
+def dpo_loss(delta: Tensor, beta: Tensor) -> Tensor:
+    """-mean log sigmoid(beta Delta): the preference term of Eqs. 7 and 8."""
+    return -F.logsigmoid(beta[:, None] * delta).mean(1)
+
+
+def sft_loss(log_prob: Tensor) -> Tensor:
+    """-mean log pi_theta(a+|s), Eq. 3."""
+    return -log_prob.mean(1)
+
+
+def dpo_sft_loss(
+    delta_preferred: Tensor,
+    delta_nonpreferred: Tensor,
+    log_prob_preferred: Tensor,
+    beta: Tensor,
+    lam: Tensor,
+) -> dict[str, Tensor]:
+    """L_PREFINE = L_p + L_np, Eq. 9, as its unweighted parts and its two weighted terms.
+
+    L_p (Eq. 7) is the preference term on D_p plus lam times the SFT term; L_np (Eq. 8)
+    is the preference term on D_np. Each is a mean over its own batch. The loss is
+    ``dpo + sft``.
+    """
+    loss_p_dpo = dpo_loss(delta_preferred, beta)
+    loss_np_dpo = dpo_loss(delta_nonpreferred, beta)
+    loss_sft = sft_loss(log_prob_preferred)
+    return {
+        "loss_p_dpo": loss_p_dpo,
+        "loss_np_dpo": loss_np_dpo,
+        "loss_sft": loss_sft,
+        "dpo": loss_p_dpo + loss_np_dpo,
+        "sft": lam * loss_sft,
+    }
+
+
+def rpo_loss(
+    delta_preferred: Tensor,
+    delta_nonpreferred: Tensor,
+    log_prob_preferred: Tensor,
+    beta: Tensor,
+    eta: Tensor,
+) -> dict[str, Tensor]:
+    """RPO's spelling of the same loss: lam = eta beta (paper 3.3, methods 4.6)."""
+    return dpo_sft_loss(delta_preferred, delta_nonpreferred, log_prob_preferred, beta, eta * beta)
+
+
+def effective_sample_size(log_weights: Tensor) -> Tensor:
+    """(sum w)^2 / sum w^2 over axis 1 of (R, K, B), averaged over B: (R,)."""
+    log_ess = 2 * torch.logsumexp(log_weights, 1) - torch.logsumexp(2 * log_weights, 1)
+    return log_ess.exp().mean(1)

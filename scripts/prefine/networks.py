@@ -1,0 +1,64 @@
+"""Many small networks at once: every parameter has a leading replica axis R.
+
+One batched matrix product does the layer of all replicas, so a table of runs trains in
+one process. Parameters are a flat dict of tensors; nothing mixes replicas, so the
+gradient of a sum of losses over replicas is each replica's own gradient.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+Params = dict[str, Tensor]
+
+
+def init_linear(n_in: int, n_out: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return weight (n_in, n_out) and bias (1, n_out), uniform in +-1/sqrt(n_in).
+
+    This is the default of ``torch.nn.Linear``.
+    """
+    bound = 1.0 / math.sqrt(n_in)
+    weight = torch.empty(n_in, n_out).uniform_(-bound, bound, generator=generator)
+    bias = torch.empty(1, n_out).uniform_(-bound, bound, generator=generator)
+    return weight, bias
+
+
+def init_mlp(name: str, sizes: Sequence[int], generator: torch.Generator) -> Params:
+    """Return one replica's MLP: ``{name}.{layer}.weight`` and ``.bias``."""
+    params = {}
+    for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
+        weight, bias = init_linear(n_in, n_out, generator)
+        params[f"{name}.{layer}.weight"], params[f"{name}.{layer}.bias"] = weight, bias
+    return params
+
+
+def mlp(params: Params, name: str, x: Tensor) -> Tensor:
+    """Apply an MLP with ReLU between its layers: (R, B, n_in) -> (R, B, n_out)."""
+    layer = 0
+    while f"{name}.{layer}.weight" in params:
+        x = x if layer == 0 else torch.relu(x)
+        x = torch.baddbmm(params[f"{name}.{layer}.bias"], x, params[f"{name}.{layer}.weight"])
+        layer += 1
+    return x
+
+
+def stack(replicas: Sequence[Params]) -> Params:
+    """Stack replicas of one network on a new leading axis."""
+    return {name: torch.stack([params[name] for params in replicas]) for name in replicas[0]}
+
+
+def replica_norm(tensors: Sequence[Tensor]) -> Tensor:
+    """Return the Euclidean norm over everything but the replica axis: (R,)."""
+    return torch.stack([t.flatten(1).square().sum(1) for t in tensors]).sum(0).sqrt()
+
+
+def clip_replica_gradients(tensors: Sequence[Tensor], max_norm: float) -> Tensor:
+    """Scale each replica's gradient to at most ``max_norm``; return the norms before (R,)."""
+    norms = replica_norm([t.grad for t in tensors])
+    scale = (max_norm / (norms + 1e-6)).clamp(max=1.0)
+    for tensor in tensors:
+        tensor.grad.mul_(scale.view(-1, *[1] * (tensor.grad.dim() - 1)))
+    return norms

@@ -1,0 +1,44 @@
+"""Stacked policies on disk: safetensors with JSON metadata in its header."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from prefine.errors import UserError
+from prefine.files import atomic
+from prefine.networks import Params
+from prefine.policies import make_policy
+
+
+def save(path: str | Path, params: Params, mean, std, metadata: dict) -> None:
+    """Write parameters (R, ...), standardisation constants and metadata.
+
+    ``metadata`` must hold ``policy``, ``obs_dim``, ``act_dim``, ``hidden`` and ``runs``.
+    """
+    tensors = {f"params.{name}": value.cpu().contiguous() for name, value in params.items()}
+    tensors |= {"obs_mean": torch.as_tensor(mean), "obs_std": torch.as_tensor(std)}
+    with atomic(path) as temporary:
+        save_file(tensors, temporary, {"prefine": json.dumps(metadata, sort_keys=True)})
+
+
+def load(path: str | Path) -> tuple[object, Params, np.ndarray, np.ndarray, dict]:
+    """Return (policy, params, mean, std, metadata).
+
+    Raises:
+        UserError: the file is not a policy of this project.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = json.loads((file.metadata() or {})["prefine"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise UserError(f"{path}: not a policy of this project ({error})") from None
+    policy = make_policy(
+        metadata["policy"], metadata["obs_dim"], metadata["act_dim"], metadata["hidden"]
+    )
+    params = {n.removeprefix("params."): v for n, v in tensors.items() if n.startswith("params.")}
+    return policy, params, tensors["obs_mean"].numpy(), tensors["obs_std"].numpy(), metadata
