@@ -1,0 +1,20 @@
+"""Tables 2 and 3: sizes, mean costs and mean returns of D_p and D_np."""
+
+import json
+from pathlib import Path
+
+from prefine import cli, files, tables
+
+
+def main() -> None:
+    parser = cli.parser(__doc__, "csv", "markdown")
+    parser.add_argument("--manifests", type=Path, nargs="+", required=True)
+    args = parser.parse_args()
+    table = tables.dataset_statistics(json.loads(path.read_text()) for path in args.manifests)
+    files.write_table(args.csv, table)
+    files.write_text(args.markdown, tables.dataset_statistics_markdown(table))
+    print(table.T.to_string())
+
+
+if __name__ == "__main__":
+    cli.run(main)

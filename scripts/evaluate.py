@@ -1,0 +1,44 @@
+"""Roll out all policies of a file in their simulator: one row a run and episode."""
+
+import logging
+
+import pandas as pd
+import torch
+from prefine import cli, files, policy_file, provenance
+from prefine.rollout import evaluate
+from prefine.tasks import TASKS
+
+RUN_COLUMNS = ("study", "task", "method", "tau", "draw", "seed")
+
+
+def main() -> None:
+    args = cli.parser(__doc__, "policies", "output", settings=cli.json_argument).parse_args()
+    torch.set_num_threads(1)
+    policy, params, mean, std, trained = policy_file.load(args.policies)
+    task, runs = TASKS[trained["task"]], pd.DataFrame(trained["runs"])
+    n_episodes, mode = args.settings["episodes"], args.settings["action_mode"]
+    title = f"evaluate {trained['method']} {task.name}"
+    progress = cli.Progress(title, len(runs) * n_episodes, "episodes")
+    episodes = evaluate(policy, params, mean, std, task, n_episodes, mode, progress.update)
+    progress.close()
+
+    columns = ["run", *(name for name in RUN_COLUMNS if name in runs)]
+    table = runs[columns].iloc[episodes["replica"]].reset_index(drop=True)
+    table["iteration"] = trained["settings"]["training"]["iterations"]
+    table["action_mode"] = mode
+    table = pd.concat([table, episodes.drop(columns="replica")], axis=1)
+    summary = table.groupby("run")[["return", "cost", "length"]].mean()
+    logging.info("means over episodes\n%s", summary.to_string())
+    table.attrs = {
+        "provenance": {
+            "policies_sha256": files.sha256(args.policies),
+            "data_sha256": trained["data_sha256"],
+            "settings": args.settings,
+            "versions": provenance.versions(),
+        }
+    }
+    files.write_table(args.output, table)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,91 @@
+"""Figure 1: the dataset and D_ref, D_p and D_np, and rollouts before and after PREFINE."""
+
+import json
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from prefine import cli, plotting, tables
+from prefine.errors import UserError
+
+
+def points(trajectories: pd.DataFrame, kind: str) -> pd.DataFrame:
+    return trajectories[["cost", "return"]].assign(kind=kind)
+
+
+def main() -> None:
+    parser = cli.parser(
+        *(__doc__, "trajectories", "splits", "manifest", "reference", "prefine", "output"),
+        task=str,
+        tau=int,
+        draw=int,
+    )
+    args = parser.parse_args()
+    trajectories = pd.read_csv(args.trajectories).set_index("index")
+    splits, manifest = pd.read_csv(args.splits), json.loads(args.manifest.read_text())
+    before, after = pd.read_parquet(args.reference), pd.read_parquet(args.prefine)
+    after = after[(after["tau"] == args.tau) & (after["draw"] == args.draw)]
+    if after.empty:
+        raise UserError(
+            f"figure 1: no PREFINE run of {args.task} with tau={args.tau}, draw={args.draw}"
+        )
+    cell = splits[(splits["tau"] == args.tau) & (splits["draw"] == args.draw)]
+    drawn = pd.concat([splits[splits["role"] == "reference"], cell])
+    groups = {role: own["index"].to_numpy() for role, own in drawn.groupby("role")}
+    sets = {role: points(trajectories.loc[index], role) for role, index in groups.items()}
+    everything = points(trajectories, "all")
+    rollouts = {
+        "reference": points(before, "rollout_before"),
+        "prefine": points(after, "rollout_after"),
+    }
+
+    plotting.use_style()
+    figure, axes = plt.subplots(1, 3, figsize=(plotting.TEXT_WIDTH, 2.6), sharex=True, sharey=True)
+    titles = (
+        r"(a) dataset and $D_\mathrm{ref}$: train $\pi_\mathrm{ref}$",
+        r"(b) preferred $D_p$, non-preferred $D_{np}$",
+        r"(c) rollouts before and after PREFINE",
+    )
+    for axis, title in zip(axes, titles, strict=True):
+        axis.scatter(
+            everything["cost"], everything["return"], s=4, color=plotting.SET_COLORS["all"], lw=0
+        )
+        axis.axvline(args.tau, color="0.2", lw=0.8, ls=":")
+        axis.set_title(title)
+        axis.set_xlabel("episode cost")
+    axes[0].set_ylabel("episode return")
+
+    names = {
+        "reference": (axes[0], r"$D_\mathrm{ref}$", "s"),
+        "preferred": (axes[1], r"$D_p$ (safe)", "o"),
+        "nonpreferred": (axes[1], r"$D_{np}$ (unsafe)", "X"),
+    }
+    for role, (axis, label, marker) in names.items():
+        color, own = plotting.SET_COLORS[role], sets[role]
+        axis.scatter(
+            *(own["cost"], own["return"]), s=12, color=color, marker=marker, lw=0, label=label
+        )
+    for method, marker in (("reference", "D"), ("prefine", "o")):
+        color, own = plotting.METHOD_COLORS[method], rollouts[method]
+        label = r"$\pi_\mathrm{ref}$" if method == "reference" else "PREFINE"
+        axes[2].scatter(
+            *(own["cost"], own["return"]), s=14, color=color, marker=marker, lw=0, label=label
+        )
+        axes[2].scatter(
+            *(own["cost"].mean(), own["return"].mean()),
+            s=70,
+            facecolor="none",
+            edgecolor=color,
+            marker=marker,
+            lw=1.2,
+        )
+    for axis in axes:
+        axis.legend(loc="lower right", frameon=True, framealpha=0.9)
+    figure.suptitle(f"{args.task}, τ = {args.tau} (dotted)", fontsize=8)
+
+    numbers = pd.concat([everything, *sets.values(), *rollouts.values()], ignore_index=True)
+    plotting.save(figure, args.output, numbers, tables.source_note([manifest["source"]]))
+    print(numbers.groupby("kind")[["cost", "return"]].agg(["mean", "count"]).to_string())
+
+
+if __name__ == "__main__":
+    cli.run(main)

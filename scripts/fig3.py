@@ -1,0 +1,63 @@
+"""Figure 3: normalised reward against normalised cost, one dot a task, one panel a method."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from prefine import cli, metrics, plotting, tables
+from prefine.tasks import SUITES, TASKS
+
+
+def main() -> None:
+    args = cli.parser(__doc__, "table", "output").parse_args()
+    table = pd.read_csv(args.table, keep_default_na=False, na_values=[""])
+    suites = [suite for suite in SUITES if suite in set(table["suite"])]
+    methods = tables.method_order(table["method"])
+
+    plotting.use_style()
+    figure, axes = plt.subplots(
+        *(len(suites), len(methods)),
+        figsize=(plotting.TEXT_WIDTH, 0.55 + 1.75 * len(suites)),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+    )
+    top = max(10.0, table["cost"].max() * 1.6)
+    for row, suite in zip(axes, suites, strict=True):
+        for axis, method in zip(row, methods, strict=True):
+            own = table[(table["suite"] == suite) & (table["method"] == method)]
+            axis.axvline(1.0, color="0.2", lw=0.8, ls=":")
+            axis.set_xscale("symlog", linthresh=1.0, linscale=1.2)
+            axis.set_xlim(-0.08, top)
+            ticks = [t for t in (0, 0.5, 1, 3, 10, 30) if t <= top]
+            axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            axis.minorticks_off()
+            for cell in own.itertuples():
+                safe = metrics.is_safe(cell.cost)
+                axis.errorbar(
+                    *(cell.cost, cell.reward),
+                    xerr=None if pd.isna(cell.cost_std) else cell.cost_std,
+                    yerr=None if pd.isna(cell.reward_std) else cell.reward_std,
+                    fmt="o" if safe else "X",
+                    ms=5,
+                    lw=0.7,
+                    color=plotting.SAFE_COLOR if safe else plotting.UNSAFE_COLOR,
+                )
+                axis.annotate(
+                    TASKS[cell.task].label,
+                    (cell.cost, cell.reward),
+                    xytext=(4, 4),
+                    textcoords="offset points",
+                    fontsize=7,
+                )
+            if own.empty:
+                axis.text(0.5, 0.5, "missing", transform=axis.transAxes, ha="center", color="0.5")
+    for axis, method in zip(axes[0], methods, strict=True):
+        axis.set_title(tables.method_label(method).replace("π_ref", r"$\pi_\mathrm{ref}$"))
+    for axis in axes[-1]:
+        axis.set_xlabel("normalised cost")
+    for row, suite in zip(axes, suites, strict=True):
+        row[0].set_ylabel(f"{SUITES[suite]}\nnormalised reward")
+    plotting.save(figure, args.output, table, tables.source_note(table["source"]))
+
+
+if __name__ == "__main__":
+    cli.run(main)

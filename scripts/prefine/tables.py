@@ -1,0 +1,255 @@
+"""From episodes to the tables: one row a run, then Table 1 (methods 6, "Aggregation")."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+
+from prefine import metrics
+from prefine.methods import REFERENCE
+from prefine.tasks import SUITES, TASKS
+
+METHOD_LABELS = {
+    REFERENCE: "π_ref",
+    "bc": "BC",
+    "bc_from_reference": "BC from π_ref",
+    "dpo": "DPO",
+    "ppl": "PPL",
+    "safedice": "SafeDICE",
+    "cpq": "CPQ",
+    "prefine": "PREFINE",
+}
+SOURCE_LABELS = {"collect": "collected locally in the simulators; these are not DSRL's numbers."}
+
+
+def method_label(method: str) -> str:
+    """Return the name that figures and tables print."""
+    return METHOD_LABELS.get(method, method)
+
+
+def method_order(methods: Iterable[str]) -> list[str]:
+    """Sort as the paper does: the reference first, PREFINE last."""
+    known = list(METHOD_LABELS)
+    return sorted(
+        set(methods), key=lambda m: (known.index(m) if m in known else len(known) - 1.5, m)
+    )
+
+
+def source_note(sources: Iterable[str]) -> str:
+    """Say in one line where the data of a table or figure come from."""
+    return " ".join(f"Data: {SOURCE_LABELS.get(s, s)}" for s in sorted(set(sources)))
+
+
+def runs_table(
+    episodes: Iterable[pd.DataFrame],
+    training: Iterable[pd.DataFrame],
+    manifests: Mapping[str, dict],
+) -> pd.DataFrame:
+    """Reduce episodes to one row a run, normalised with kappa = tau of the run.
+
+    The reference policy knows no threshold: it gets one row for each threshold of its task.
+    """
+    seconds = pd.concat([log.groupby("run")["seconds"].max() for log in training])
+    rows = []
+    for table in episodes:
+        for run, own in table.groupby("run", sort=False):
+            first = own.iloc[0]
+            task, manifest = TASKS[first["task"]], manifests[first["task"]]
+            identity = {
+                name: first.get(name) for name in ("study", "task", "method", "draw", "seed")
+            }
+            cells = [cell["tau"] for cell in manifest["cells"] if cell["feasible"]]
+            for tau in sorted(set(cells)) if first["method"] == REFERENCE else [first["tau"]]:
+                rows.append(
+                    {"run": run, "suite": task.suite, "tau": int(tau)}
+                    | identity
+                    | {"action_mode": first["action_mode"], "source": manifest["source"]}
+                    | metrics.summarize(own, task, tau)
+                    | {"train_seconds": seconds.get(run, np.nan)}
+                )
+    columns = ["run", "study", "suite", "task", "method", "tau", "draw", "seed"]
+    table = pd.DataFrame(rows)
+    return table[columns + [c for c in table.columns if c not in columns]]
+
+
+def add_hyperparameters(runs: pd.DataFrame, plans: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Put the hyper-parameters of the plans behind the columns that identify a run."""
+    identity = ["study", "task", "method", "tau", "draw", "seed", "stream"]
+    table = pd.concat(plans, ignore_index=True).drop(columns=identity)
+    merged = runs.merge(table, on="run", how="left")
+    hyper = [c for c in table.columns if c != "run"]
+    first = list(runs.columns[: list(runs.columns).index("seed") + 1])
+    return merged[first + hyper + [c for c in merged.columns if c not in first + hyper]]
+
+
+def table1(runs: pd.DataFrame, expected: Mapping[str, list[int]]) -> pd.DataFrame:
+    """Table 1: one row a (task, method) with reward, cost, their spread and what is missing.
+
+    For every seed the scores are averaged over thresholds; the cell is mean and standard
+    deviation (ddof 1) over seeds. The reference policy has no seeds and no spread.
+
+    Args:
+        expected: task -> thresholds that the config asks for.
+    """
+    rows = []
+    for (suite, task, method), own in runs.groupby(["suite", "task", "method"], sort=False):
+        by_seed = own.groupby(own["seed"].fillna(0))[
+            ["normalized_return", "normalized_cost"]
+        ].mean()
+        missing = sorted(set(expected[task]) - set(own["tau"]))
+        n = len(by_seed)
+        std = by_seed.std(ddof=1) if n > 1 else by_seed.iloc[0] * np.nan
+        rows.append(
+            {
+                "suite": suite,
+                "task": task,
+                "method": method,
+                "reward": by_seed["normalized_return"].mean(),
+                "reward_std": std["normalized_return"],
+                "reward_se": std["normalized_return"] / np.sqrt(n),
+                "cost": by_seed["normalized_cost"].mean(),
+                "cost_std": std["normalized_cost"],
+                "cost_se": std["normalized_cost"] / np.sqrt(n),
+                "seeds": n if method != REFERENCE else 0,
+                "runs": len(own) if method != REFERENCE else 1,
+                "episodes": int(own["episodes"].iloc[0]),
+                "thresholds": " ".join(str(tau) for tau in sorted(set(own["tau"]))),
+                "missing": " ".join(f"tau={tau}: infeasible" for tau in missing),
+                "action_mode": own["action_mode"].iloc[0],
+                "source": own["source"].iloc[0],
+            }
+        )
+    table = pd.DataFrame(rows)
+    table["safe"] = metrics.is_safe(table["cost"])
+    best = table[table["safe"]].groupby("task")["reward"].idxmax()
+    table["best_safe"] = table.index.isin(best)
+    return table
+
+
+def _cells(table: pd.DataFrame, render) -> list[list[str]]:
+    """Lay Table 1 out: a heading row, then suites and tasks."""
+    methods = method_order(table["method"])
+    lines = [["Task", *(method_label(m) for m in methods)]]
+    for suite in (s for s in SUITES if s in set(table["suite"])):
+        lines.append([SUITES[suite], *("" for _ in methods)])
+        own = table[table["suite"] == suite]
+        for task in (t for t in TASKS if t in set(own["task"])):
+            cells = own[own["task"] == task].set_index("method")
+            texts = [render(cells.loc[m]) if m in cells.index else "missing" for m in methods]
+            lines.append([f"{task} ({TASKS[task].label})", *texts])
+    return lines
+
+
+def _number(value: float, std: float, plus_minus: str) -> str:
+    return f"{value:.2f}" if np.isnan(std) else f"{value:.2f}{plus_minus}{std:.2f}"
+
+
+def table1_markdown(table: pd.DataFrame) -> str:
+    """Render Table 1: bold is safe, a star marks the best safe reward of the task."""
+
+    def render(cell: pd.Series) -> str:
+        text = " / ".join(
+            _number(cell[score], cell[f"{score}_std"], " ± ") for score in ("reward", "cost")
+        )
+        text = f"**{text}**" if cell["safe"] else text
+        return text + (" ★" if cell["best_safe"] else "") + ("†" if cell["missing"] else "")
+
+    lines = _cells(table, render)
+    body = ["| " + " | ".join(line) + " |" for line in lines]
+    body.insert(1, "|" + "---|" * len(lines[0]))
+    return "\n".join([*body, "", caption(table), ""])
+
+
+def caption(table: pd.DataFrame) -> str:
+    """Say what the numbers of Table 1 are."""
+    text = (
+        "Normalised reward / normalised cost (kappa = tau), mean ± standard deviation over seeds "
+        f"({table['seeds'].max()} seeds, {table['episodes'].min()} episodes a run, "
+        f"{table['action_mode'].iloc[0]} actions). Bold: safe (cost ≤ 1). "
+        f"★: best safe reward. {source_note(table['source'])}"
+    )
+    if (table["missing"] != "").any():
+        text += " †: a threshold is infeasible (no safe or no unsafe trajectory); see table1.csv."
+    return text
+
+
+def table1_latex(table: pd.DataFrame) -> str:
+    """Render Table 1 for LaTeX: bold is safe, blue the best safe reward (paper's Table 1)."""
+
+    def render(cell: pd.Series) -> str:
+        text = " / ".join(
+            _number(cell[score], cell[f"{score}_std"], r"{\scriptsize$\pm$}")
+            for score in ("reward", "cost")
+        )
+        text = rf"\textbf{{{text}}}" if cell["safe"] else text
+        text = rf"\textcolor{{blue}}{{{text}}}" if cell["best_safe"] else text
+        return text + (r"$^\dagger$" if cell["missing"] else "")
+
+    lines = _cells(table, render)
+    rows = [" & ".join(line).replace("π_ref", r"$\pi_\mathrm{ref}$") + r" \\" for line in lines]
+    note = caption(table).translate({ord("±"): r"$\pm$", ord("≤"): r"$\le$"})
+    note = note.replace("★: best safe reward", "Blue: best safe reward").replace("†", r"$\dagger$")
+    columns = "l" + "c" * (len(lines[0]) - 1)
+    return "\n".join(
+        [
+            r"% \usepackage{booktabs,xcolor}",
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            rows[0],
+            r"\midrule",
+            *rows[1:],
+            r"\bottomrule",
+            r"\end{tabular}",
+            rf"% {note}",
+            "",
+        ]
+    )
+
+
+def dataset_statistics(manifests: Iterable[dict]) -> pd.DataFrame:
+    """Tables 2 and 3: sizes and means of D_p and D_np over all thresholds and draws."""
+    rows = []
+    for manifest in manifests:
+        task = TASKS[manifest["task"]]
+        cells = [cell for cell in manifest["cells"] if cell["feasible"]]
+        row = {
+            "suite": task.suite,
+            "task": task.name,
+            "source": manifest["source"],
+            "trajectories": manifest["n_trajectories"],
+            "max_cost": manifest["max_cost"],
+            "mean_return_reference": manifest["reference"].get("mean_return", np.nan),
+            "mean_cost_reference": manifest["reference"].get("mean_cost", np.nan),
+            "infeasible": len(manifest["cells"]) - len(cells),
+            "short": sum(bool(cell["short"]) for cell in manifest["cells"]),
+        }
+        for role in ("preferred", "nonpreferred"):
+            row[f"n_{role}"] = np.mean([c[role]["n"] for c in cells]) if cells else np.nan
+            for score in ("cost", "return"):
+                values = [c[role][f"mean_{score}"] for c in cells]
+                row[f"mean_{score}_{role}"] = np.mean(values) if values else np.nan
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def dataset_statistics_markdown(table: pd.DataFrame) -> str:
+    """Render Tables 2 and 3."""
+    columns = {
+        "task": "Task",
+        "trajectories": "trajectories",
+        "max_cost": "max. cost",
+        "n_preferred": "#D_p",
+        "n_nonpreferred": "#D_np",
+        "mean_cost_preferred": "cost D_p",
+        "mean_cost_nonpreferred": "cost D_np",
+        "mean_return_preferred": "return D_p",
+        "mean_return_nonpreferred": "return D_np",
+        "mean_return_reference": "return D_ref",
+        "mean_cost_reference": "cost D_ref",
+    }
+    shown = table[list(columns)].rename(columns=columns)
+    lines = ["| " + " | ".join(shown.columns) + " |", "|" + "---|" * len(columns)]
+    for row in shown.itertuples(index=False):
+        texts = [f"{v:.1f}" if isinstance(v, float) else str(v) for v in row]
+        lines.append("| " + " | ".join(texts) + " |")
+    return "\n".join([*lines, "", source_note(table["source"]), ""])

@@ -1,0 +1,22 @@
+"""Table 1: normalised reward and cost of every method on every task."""
+
+import pandas as pd
+from prefine import cli, files, tables
+
+
+def main() -> None:
+    parser = cli.parser(
+        *(__doc__, "runs", "csv", "markdown", "latex"), thresholds=cli.json_argument, study=str
+    )
+    args = parser.parse_args()
+    runs = pd.read_csv(args.runs)
+    own = runs[runs["study"].isna() | (runs["study"] == args.study)]
+    table = tables.table1(own, args.thresholds)
+    files.write_table(args.csv, table)
+    files.write_text(args.markdown, tables.table1_markdown(table))
+    files.write_text(args.latex, tables.table1_latex(table))
+    print(tables.table1_markdown(table))
+
+
+if __name__ == "__main__":
+    cli.run(main)

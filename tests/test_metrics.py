@@ -1,0 +1,115 @@
+"""Known answers of the scores and of Table 1 (methods 2.4, 6, 9)."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from prefine import metrics, tables
+from prefine.tasks import TASKS
+
+
+def test_normalized_scores():
+    assert metrics.normalized_cost(25.0, 20) == 1.25
+    assert metrics.normalized_cost(0.0, 0) == 1.0
+    assert metrics.normalized_cost(1.0, 0) == 2.0
+    score = metrics.normalized_return(1400.0, TASKS["HalfCheetahVelocity"])
+    assert score == pytest.approx(0.4977359412, abs=1e-9)
+    assert metrics.is_safe(1.0) and not metrics.is_safe(1.0 + 1e-9)
+
+
+def test_cvar():
+    assert metrics.cvar(np.arange(1, 101), 0.1) == pytest.approx(95.5)
+    assert metrics.cvar(np.arange(1, 7), 0.25) == pytest.approx(17 / 3)
+    assert metrics.cvar(np.arange(1, 7), 1.0) == pytest.approx(3.5)
+    assert metrics.cvar(np.full(9, 4.0), 0.05) == pytest.approx(4.0)
+
+
+def test_cvar_is_the_minimum_of_its_variational_form():
+    costs = np.random.default_rng(0).integers(0, 50, 37).astype(float)
+    for level in metrics.CVAR_LEVELS:
+        grid = np.linspace(0, 50, 5001)[:, None]
+        values = grid[:, 0] + np.maximum(costs - grid, 0).sum(1) / (level * len(costs))
+        assert metrics.cvar(costs, level) == pytest.approx(values.min(), abs=1e-9)
+
+
+def test_summary_of_a_run():
+    episodes = pd.DataFrame(
+        {
+            "return": [100.0, 300.0],
+            "cost": [10.0, 50.0],
+            "length": [100, 90],
+            "terminated": [False, True],
+        }
+    )
+    summary = metrics.summarize(episodes, TASKS["BallRun"], 20)
+    assert summary["cost"] == 30.0 and summary["normalized_cost"] == 1.5
+    assert summary["violation_rate"] == 0.5 and summary["severe_rate"] == 0.5
+    assert summary["cvar_0.5"] == 50.0
+    assert summary["terminated_rate"] == 0.5 and summary["length"] == 95
+
+
+def runs(scores, method="prefine", task="BallRun"):
+    rows = [
+        {
+            "run": f"{method}{tau}{seed}",
+            "study": "main",
+            "suite": TASKS[task].suite,
+            "task": task,
+            "method": method,
+            "tau": tau,
+            "seed": seed,
+            "normalized_return": reward,
+            "normalized_cost": cost,
+            "episodes": 20,
+            "action_mode": "deterministic",
+            "source": "collect",
+        }
+        for (tau, seed), (reward, cost) in scores.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_table1_averages_thresholds_within_a_seed_first():
+    scores = {(10, 0): (0.2, 2.0), (20, 0): (0.4, 0.0), (10, 1): (0.6, 1.0), (20, 1): (0.8, 0.0)}
+    table = tables.table1(runs(scores), {"BallRun": [10, 20, 40]})
+    row = table.iloc[0]
+    assert row["reward"] == pytest.approx(0.5) and row["cost"] == pytest.approx(0.75)
+    assert row["reward_std"] == pytest.approx(np.std([0.3, 0.7], ddof=1))
+    assert row["reward_se"] == pytest.approx(row["reward_std"] / np.sqrt(2))
+    assert row["cost_std"] == pytest.approx(np.std([1.0, 0.5], ddof=1))
+    assert row["missing"] == "tau=40: infeasible"
+
+
+def test_table1_marks_the_best_of_the_safe_methods():
+    table = tables.table1(
+        pd.concat(
+            [
+                runs({(20, 0): (0.9, 1.5)}, "ppl"),
+                runs({(20, 0): (0.5, 1.0)}, "bc"),
+                runs({(20, 0): (0.6, 0.2)}, "prefine"),
+            ]
+        ),
+        {"BallRun": [20]},
+    ).set_index("method")
+    assert table["safe"].to_dict() == {"ppl": False, "bc": True, "prefine": True}
+    assert table["best_safe"].to_dict() == {"ppl": False, "bc": False, "prefine": True}
+    text = tables.table1_markdown(table.reset_index())
+    assert "**0.60 / 0.20** ★" in text and "| 0.90 / 1.50 |" in text
+    assert "not DSRL's" in text
+    latex = tables.table1_latex(table.reset_index())
+    assert r"\textcolor{blue}{\textbf{0.60 / 0.20}}" in latex
+    assert latex.count(r"\\") == 3
+
+
+def test_a_method_with_no_runs_on_a_task_is_missing_not_averaged():
+    table = tables.table1(
+        pd.concat(
+            [
+                runs({(20, 0): (0.5, 0.5)}, "bc"),
+                runs({(20, 0): (0.5, 0.5)}, "prefine"),
+                runs({(20, 0): (0.5, 0.5)}, "bc", "CarRun"),
+            ]
+        ),
+        {"BallRun": [20], "CarRun": [20]},
+    )
+    line = next(x for x in tables.table1_markdown(table).splitlines() if "CarRun" in x)
+    assert line.endswith("| missing |")
