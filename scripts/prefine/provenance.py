@@ -31,6 +31,11 @@ def versions() -> dict[str, str]:
     return found
 
 
+def has_gpu() -> bool:
+    """Say whether an NVIDIA driver is loaded here, without importing torch."""
+    return Path("/dev/nvidiactl").exists()
+
+
 def imported_modules(path: Path) -> set[Path]:
     """Return the files of this library that a Python file imports, itself included.
 

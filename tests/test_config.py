@@ -1,0 +1,153 @@
+"""A wrong config is refused in one line, before any job."""
+
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+from prefine import config as configuration
+from prefine.errors import UserError
+from prefine.methods import METHODS, method_constant
+from prefine.tasks import TASKS
+
+SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+PAPER = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def merge(base, overlay):
+    """Merge as ``snakemake --configfile`` does."""
+    for key, value in overlay.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            merge(base[key], value)
+        else:
+            base[key] = value
+    return base
+
+
+def changed(**overlay):
+    return merge(deepcopy(PAPER), overlay)
+
+
+def recipe_of_ball_run(behaviour):
+    return {"collect": {"recipes": {"BallRun": {"behaviours": [behaviour]}}}}
+
+
+def test_the_paper_s_protocol():
+    config = configuration.check(PAPER, SCHEMA)
+    assert config["tasks"] == list(TASKS)
+    assert configuration.thresholds(config, "AntVelocity") == [30, 40, 50]
+    assert configuration.thresholds(config, "BallRun") == [10, 20, 40]
+    assert (config["draws"], config["seeds"], config["pairing"]) == (5, 5, "paired")
+    assert (config["split"]["n_preferred"], config["split"]["n_nonpreferred"]) == (100, 20)
+    assert config["training"]["iterations"] == 500_000
+    assert config["evaluation"]["episodes"] == 100
+    prefine = {task: configuration.hyperparameters(config, "prefine", task) for task in TASKS}
+    assert prefine["HalfCheetahVelocity"] == {"beta": 0.05, "lam": 1.6}
+    assert prefine["BallCircle"] == {"beta": 0.2, "lam": 1.0}
+
+
+def test_the_schema_s_defaults_are_the_paper_s_protocol():
+    """A config that says only the tasks and recipes gets every other value of config.yaml."""
+    short = {name: deepcopy(PAPER[name]) for name in ("tasks", "collect")}
+    assert configuration.check(short, SCHEMA) == configuration.check(PAPER, SCHEMA)
+
+
+@pytest.mark.parametrize("preset", sorted((ROOT / "workflow/presets").glob("*.yaml")), ids=str)
+def test_presets_are_valid_overlays(preset):
+    config = configuration.check(merge(deepcopy(PAPER), yaml.safe_load(preset.read_text())), SCHEMA)
+    assert config["run"] == Path(preset).stem
+
+
+def test_the_schema_names_the_registry_s_tasks_and_methods():
+    assert SCHEMA["$defs"]["task"]["enum"] == list(TASKS)
+    assert sorted(SCHEMA["$defs"]["method"]["enum"]) == sorted(METHODS)
+    for method in METHODS:
+        allowed = SCHEMA["properties"]["methods"]["properties"][method].get("properties", {})
+        assert set(allowed) == set(method_constant(method, "HYPERPARAMETERS"))
+
+
+def test_every_key_of_the_schema_is_described():
+    assert all("description" in part for part in SCHEMA["properties"].values())
+
+
+@pytest.mark.parametrize(
+    ("overlay", "parts"),
+    [
+        ({"trainning": {}}, ["unknown key 'trainning'", "did you mean 'training'?"]),
+        (
+            {"training": {"iteratons": 5}},
+            ["unknown key 'iteratons' in training", "did you mean 'iterations'?"],
+        ),
+        ({"training": {"iterations": "many"}}, ["training.iterations: 'many'", "integer"]),
+        ({"training": {"iterations": 0}}, ["training.iterations: 0", "at least 1"]),
+        ({"training": {"batch_size": 2.5}}, ["training.batch_size: 2.5", "integer"]),
+        ({"split": {"preferred_top": 1.5}}, ["split.preferred_top: 1.5", "at most 1"]),
+        ({"tasks": ["BallRum"]}, ["tasks.0: 'BallRum'", "did you mean 'BallRun'?"]),
+        ({"tasks": []}, ["tasks", "at least 1"]),
+        ({"tasks": ["BallRun", "BallRun"]}, ["tasks", "differ"]),
+        ({"tasks": ["../../x"]}, ["tasks.0: '../../x'", "Allowed: AntVelocity"]),
+        ({"tasks": ["a; touch pwned #"]}, ["tasks.0: 'a; touch pwned #'"]),
+        ({"run": "../x"}, ["run: '../x'", "letters, digits"]),
+        ({"run": "a b"}, ["run: 'a b'", "letters, digits"]),
+        ({"run": "$(touch pwned)"}, ["run: '$(touch pwned)'"]),
+        ({"run": "x\n"}, ["run: 'x\\n'"]),
+        (
+            {"studies": {"main": {"methods": ["prefin"]}}},
+            ["studies.main.methods.0: 'prefin'", "did you mean 'prefine'?"],
+        ),
+        ({"policy": "vae"}, ["policy: 'vae'", "Allowed: cvae, gaussian"]),
+        ({"source": "dsrl"}, ["source: 'dsrl'", "Allowed: collect"]),
+        (
+            {"methods": {"prefine": {"beta": {"safety_gym": 0.1, "bullet": 0.2}}}},
+            ["methods.prefine.beta", "bullet"],
+        ),
+        ({"methods": {"prefine": {"beta": -1}}}, ["methods.prefine.beta: -1", "at least 0"]),
+        (
+            {"methods": {"prefine": {"lambda": 1}}},
+            ["unknown key 'lambda'", "Valid keys: beta, lam"],
+        ),
+        ({"draws": 3}, ["draws (3)", "seeds (5)", "crossed"]),
+        ({"thresholds": {"bullet_gym": [20.5]}}, ["thresholds.bullet_gym.0: 20.5", "integer"]),
+        ({"figures": {"fig1": {"tau": 7}}}, ["figures.fig1.tau: 7", "[30, 40, 50]"]),
+        ({"figures": {"fig1": {"draw": 5}}}, ["figures.fig1.draw: 5", "0 to 4"]),
+        ({"tasks": ["BallRun"]}, ["figures.fig1.task: 'HalfCheetahVelocity'", "BallRun"]),
+        (
+            {"collect": {"recipes": {"BallRum": {"behaviours": [{"steps": 1}]}}}},
+            ["unknown key 'BallRum' in collect.recipes", "did you mean 'BallRun'?"],
+        ),
+        (
+            {
+                "collect": {
+                    "recipes": {"BallRun": {"behaviours": [{"steps": 9, "continues": True}]}}
+                }
+            },
+            ["collect.recipes.BallRun.behaviours.0.continues", "nothing to continue"],
+        ),
+        (
+            recipe_of_ball_run({"step": 9}),
+            ["collect.recipes.BallRun.behaviours.0"],
+        ),
+    ],
+    ids=lambda value: str(value)[:60] if isinstance(value, dict) else "",
+)
+def test_a_mistake_is_one_line_with_key_value_and_what_is_allowed(overlay, parts):
+    with pytest.raises(UserError) as error:
+        configuration.check(changed(**overlay), SCHEMA)
+    message = str(error.value)
+    assert "\n" not in message and message.startswith("config: ")
+    for part in parts:
+        assert part in message
+
+
+def test_one_number_serves_both_suites():
+    config = configuration.check(changed(methods={"prefine": {"beta": 0.6}}), SCHEMA)
+    for task in TASKS:
+        assert configuration.hyperparameters(config, "prefine", task)["beta"] == 0.6
+
+
+def test_a_recipe_overrides_the_common_settings():
+    config = configuration.check(PAPER, SCHEMA)
+    recipe = configuration.recipe(config, "HalfCheetahVelocity")
+    assert recipe["normalize"] and recipe["ppo"]["n_steps"] == 512
+    assert not configuration.recipe(config, "BallCircle")["normalize"]

@@ -1,0 +1,150 @@
+"""The DAG: job counts, targets, what reruns when what changes (dry runs, no jobs)."""
+
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+from prefine.provenance import code_hash, imported_modules
+
+SNAKEMAKE = [sys.executable, "-m", "snakemake"]
+
+
+def snakemake(*arguments, cwd, check=True):
+    """Run Snakemake and return what it printed."""
+    done = subprocess.run(
+        [*SNAKEMAKE, *map(str, arguments)], cwd=cwd, capture_output=True, text=True
+    )
+    text = done.stdout + done.stderr
+    assert not check or done.returncode == 0, text[-4000:]
+    return text
+
+
+def counts(text):
+    """Read the job statistics of a dry run."""
+    block = text.split("Job stats:")[1].split("\n\n")[0]
+    return {name: int(n) for name, n in re.findall(r"^(\w+)\s+(\d+)$", block, re.MULTILINE)}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy of what git tracks (and of what it would), without any result."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("Snakefile", "config.yaml", "workflow", "profiles", "scripts", "envs"):
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / name)
+    return folder
+
+
+PAPER_JOBS = {
+    "collect": 12,
+    "trajectories": 12,
+    "split": 12,
+    "dataset_statistics": 1,
+    "pretrain": 12,
+    "plan": 36,
+    "train": 36,
+    "evaluate_reference": 12,
+    "evaluate": 36,
+    "runs": 1,
+    "table1": 1,
+    "fig1": 1,
+    "fig3": 1,
+    "all": 1,
+}
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        ["--cores", "8"],
+        ["all", "--cores", "8", "--resources", "gpu=1"],
+        ["--cores", "8", "--resources", "gpu=1", "--", "all"],
+    ],
+    ids=" ".join,
+)
+def test_the_paper_s_protocol_in_every_documented_form(project, form):
+    jobs = counts(snakemake("-n", *form, cwd=project))
+    assert jobs.pop("total") == sum(PAPER_JOBS.values())
+    assert jobs == PAPER_JOBS
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("fig1", {"collect": 1, "pretrain": 1, "train": 1, "evaluate": 1, "evaluate_reference": 1}),
+        ("fig3", {"collect": 12, "train": 36, "evaluate": 36, "table1": 1}),
+        ("table1", {"collect": 12, "train": 36, "runs": 1}),
+        ("table2", {"collect": 12, "split": 12, "dataset_statistics": 1}),
+        ("table3", {"collect": 12, "split": 12, "dataset_statistics": 1}),
+    ],
+)
+def test_a_figure_or_table_asks_for_just_its_runs(project, target, expected):
+    jobs = counts(snakemake(target, "-n", "--cores", "8", cwd=project))
+    assert {name: jobs[name] for name in expected} == expected
+    if target == "table2":
+        assert "train" not in jobs
+
+
+def test_bc_does_not_wait_for_the_reference_policy(project):
+    def jobs(method):
+        target = f"results/paper/policies/main/BallRun/{method}.safetensors"
+        return counts(snakemake(target, "-n", "--cores", "1", cwd=project))
+
+    assert "pretrain" not in jobs("bc")
+    assert jobs("prefine")["pretrain"] == jobs("bc_from_reference")["pretrain"] == 1
+
+
+def test_a_config_error_stops_before_any_job(project, tmp_path):
+    overlay = tmp_path / "wrong.yaml"
+    overlay.write_text("run: wrong\ntrainning: {iterations: 5}\n")
+    text = snakemake("--cores", "1", "--configfile", overlay, cwd=project, check=False)
+    assert "unknown key 'trainning'; did you mean 'training'?" in text
+    assert "Traceback" not in text
+    assert not (project / "results").exists()
+
+
+@pytest.mark.parametrize("limits", [["gpu=3"], ["mem_mb=9000"], []], ids=str)
+def test_the_gpu_limit_is_one_unless_given(project, limits, tmp_path):
+    probe = tmp_path / "Snakefile"
+    probe.write_text((project / "Snakefile").read_text() + PROBE)
+    shutil.copy(probe, project / "Probe.smk")
+    options = ["--resources", *limits] if limits else []
+    text = snakemake("-n", "-s", "Probe.smk", "--cores", "1", *options, cwd=project)
+    expected = 3 if limits == ["gpu=3"] else 1
+    assert f"GPU LIMIT {expected}" in text
+
+
+PROBE = """
+limit = workflow.global_resources["gpu"]
+print("GPU LIMIT", getattr(limit, "value", limit), file=sys.stderr)
+"""
+
+
+def test_code_hash_follows_imports_and_only_them():
+    def names(script):
+        return {path.name for path in imported_modules(ROOT / "scripts" / script)}
+
+    assert {"plotting.py", "tables.py"} <= names("fig3.py")
+    train = names("train.py")
+    assert {"training.py", "networks.py", "policies.py", "dataset.py"} <= train
+    assert not {"plotting.py", "tables.py", "rollout.py", "simulators.py"} & train
+    prefine = imported_modules(ROOT / "scripts/prefine/methods/prefine.py")
+    assert "losses.py" in {path.name for path in prefine}
+
+
+def test_code_hash_ignores_comments_and_docstrings_but_no_code(tmp_path):
+    file = tmp_path / "a.py"
+
+    def hashed(text):
+        file.write_text(text)
+        return code_hash(file)
+
+    base = hashed('"""Doc."""\n\n\ndef f(x):\n    """Doc."""\n    return x + 1\n')
+    assert base == hashed('"""Other."""\n# why\ndef f(x):\n    """Doc 2."""\n    return (x + 1)\n')
+    assert base != hashed('"""Doc."""\n\n\ndef f(x):\n    """Doc."""\n    return x + 2\n')

@@ -1,0 +1,78 @@
+# Shared by the rules: the checked config, paths, code hashes, targets.
+import json
+import sys
+from pathlib import Path
+
+import yaml
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+
+from prefine import config as configuration
+from prefine.errors import UserError
+from prefine.methods import REFERENCE, method_constant, method_file
+from prefine.provenance import code_hash, has_gpu
+
+SCHEMA = Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
+try:
+    config = configuration.check(config, yaml.safe_load(SCHEMA.read_text()))
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+RUN = f"results/{config['run']}"
+TASKS, STUDIES = config["tasks"], list(config["studies"])
+METHODS = sorted({m for study in config["studies"].values() for m in study["methods"]})
+
+# One training job at a time on a GPU, also when other limits replace the profile's.
+if "gpu" not in workflow.global_resources:
+    workflow.register_resource("gpu", 1)
+GPU = int(has_gpu())
+
+
+wildcard_constraints:
+    task="|".join(TASKS),
+    study="|".join(STUDIES),
+    method="|".join(METHODS),
+
+
+def code(script, *more):
+    """Hash of what a script does, with the library modules that it imports."""
+    folder = Path(workflow.basedir) / "scripts"
+    return code_hash(folder / f"{script}.py", *more)
+
+
+def as_json(value):
+    """A part of the config as a script's argument; equal parts give equal text."""
+    return json.dumps(value, sort_keys=True)
+
+
+def training_settings(method):
+    """What a training job of a method needs of the config."""
+    return as_json(configuration.training_settings(config, method))
+
+
+def reference_policy(wildcards):
+    """Only methods that start from the reference policy wait for it."""
+    if method_constant(wildcards.method, "STARTS_FROM") == "reference":
+        return f"{RUN}/reference/{wildcards.task}.safetensors"
+    return []
+
+
+def study_paths(pattern, study="main"):
+    """One path for each task and method of a study."""
+    return expand(pattern, study=study, task=TASKS, method=config["studies"][study]["methods"])
+
+
+def task_paths(pattern):
+    """One path for each task."""
+    return expand(pattern, task=TASKS)
+
+
+def final_targets():
+    """Everything that `all` makes."""
+    fig1 = ["fig01_overview"] if "prefine" in config["studies"]["main"]["methods"] else []
+    return [
+        f"{RUN}/tables/table1.csv",
+        f"{RUN}/tables/dataset_statistics.csv",
+        *(f"{RUN}/figures/{name}.png" for name in [*fig1, "fig03_reward_cost"]),
+    ]

@@ -1,0 +1,112 @@
+# Datasets, trajectory tables, splits, and the statistics of Tables 2 and 3.
+
+
+rule collect:
+    """Log behaviour policies in the simulator: stands in for DSRL's files."""
+    message: "Collect {wildcards.task} in its simulator"
+    output:
+        f"{RUN}/data/{{task}}.hdf5",
+    log:
+        f"{RUN}/logs/collect/{{task}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/collect/{{task}}.jsonl"
+    conda:
+        "../../envs/collect.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+    params:
+        recipe=lambda w: as_json(configuration.recipe(config, w.task)),
+        code=code("collect"),
+    shell:
+        "python scripts/collect.py --task {wildcards.task} --recipe {params.recipe:q} "
+        "--output {output:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
+
+
+rule trajectories:
+    """One row a trajectory: index, start, length, return, cost, ended_by."""
+    message: "Tabulate the trajectories of {wildcards.task}"
+    input:
+        f"{RUN}/data/{{task}}.hdf5",
+    output:
+        f"{RUN}/trajectories/{{task}}.csv",
+    log:
+        f"{RUN}/logs/trajectories/{{task}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/trajectories/{{task}}.jsonl"
+    conda:
+        "../../envs/data.yaml"
+    params:
+        code=code("trajectories"),
+    shell:
+        "python scripts/trajectories.py --task {wildcards.task} --data {input:q} "
+        "--output {output:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
+
+
+rule split:
+    """D_ref, D_p and D_np for every threshold and draw."""
+    message: "Split {wildcards.task} by its thresholds"
+    input:
+        data=f"{RUN}/data/{{task}}.hdf5",
+        trajectories=f"{RUN}/trajectories/{{task}}.csv",
+    output:
+        splits=f"{RUN}/splits/{{task}}.csv",
+        manifest=f"{RUN}/splits/{{task}}.json",
+    log:
+        f"{RUN}/logs/split/{{task}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/split/{{task}}.jsonl"
+    conda:
+        "../../envs/data.yaml"
+    params:
+        settings=lambda w: as_json(
+            {
+                "thresholds": configuration.thresholds(config, w.task),
+                "draws": config["draws"],
+                "split": config["split"],
+            }
+        ),
+        code=code("split"),
+    shell:
+        "python scripts/split.py --task {wildcards.task} --data {input.data:q} "
+        "--trajectories {input.trajectories:q} --settings {params.settings:q} "
+        "--output {output.splits:q} --manifest {output.manifest:q} "
+        ">> {log:q} 2> >(tee -a {log:q} >&2)"
+
+
+rule dataset_statistics:
+    """Tables 2 and 3 of the paper."""
+    message: "Tables 2 and 3: statistics of D_p and D_np"
+    input:
+        task_paths(f"{RUN}/splits/{{task}}.json"),
+    output:
+        csv=report(
+            f"{RUN}/tables/dataset_statistics.csv",
+            caption="../report/dataset_statistics.rst",
+            category="Data",
+            labels={"item": "Tables 2 and 3: dataset statistics"},
+        ),
+        markdown=f"{RUN}/tables/dataset_statistics.md",
+    log:
+        f"{RUN}/logs/dataset_statistics.log",
+    benchmark:
+        f"{RUN}/benchmarks/dataset_statistics.jsonl"
+    conda:
+        "../../envs/data.yaml"
+    params:
+        code=code("dataset_statistics"),
+    shell:
+        "python scripts/dataset_statistics.py --manifests {input:q} --csv {output.csv:q} "
+        "--markdown {output.markdown:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
+
+
+rule table2:
+    """Table 2 of the paper; one file holds Tables 2 and 3."""
+    input:
+        f"{RUN}/tables/dataset_statistics.csv",
+
+
+rule table3:
+    """Table 3 of the paper; one file holds Tables 2 and 3."""
+    input:
+        f"{RUN}/tables/dataset_statistics.csv",

@@ -1,0 +1,101 @@
+# Rollouts, one row a run, and Table 1.
+
+
+rule evaluate_reference:
+    """Rollouts of the reference policy."""
+    message: "Roll out the reference policy of {wildcards.task}"
+    input:
+        f"{RUN}/reference/{{task}}.safetensors",
+    output:
+        f"{RUN}/episodes/reference/{{task}}.parquet",
+    log:
+        f"{RUN}/logs/evaluate/reference/{{task}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/evaluate/reference/{{task}}.jsonl"
+    conda:
+        "../../envs/evaluate.yaml"
+    resources:
+        mem_mb=4000,
+    params:
+        settings=as_json(config["evaluation"]),
+        code=code("evaluate"),
+    shell:
+        "python scripts/evaluate.py --policies {input:q} --settings {params.settings:q} "
+        "--output {output:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
+
+
+use rule evaluate_reference as evaluate with:
+    message: "Roll out {wildcards.study}: {wildcards.method} on {wildcards.task}"
+    input:
+        f"{RUN}/policies/{{study}}/{{task}}/{{method}}.safetensors",
+    output:
+        f"{RUN}/episodes/{{study}}/{{task}}/{{method}}.parquet",
+    log:
+        f"{RUN}/logs/evaluate/{{study}}/{{task}}/{{method}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/evaluate/{{study}}/{{task}}/{{method}}.jsonl"
+
+
+rule runs:
+    """One row a run: what figures and tables are made of."""
+    message: "Reduce the episodes to one row a run"
+    input:
+        episodes=[
+            *task_paths(f"{RUN}/episodes/reference/{{task}}.parquet"),
+            *study_paths(f"{RUN}/episodes/{{study}}/{{task}}/{{method}}.parquet"),
+        ],
+        training=[
+            *task_paths(f"{RUN}/training/reference/{{task}}.parquet"),
+            *study_paths(f"{RUN}/training/{{study}}/{{task}}/{{method}}.parquet"),
+        ],
+        plans=study_paths(f"{RUN}/plans/{{study}}/{{task}}/{{method}}.csv"),
+        manifests=task_paths(f"{RUN}/splits/{{task}}.json"),
+    output:
+        report(
+            f"{RUN}/tables/runs.csv",
+            caption="../report/runs.rst",
+            category="Results",
+            labels={"item": "All runs"},
+        ),
+    log:
+        f"{RUN}/logs/runs.log",
+    benchmark:
+        f"{RUN}/benchmarks/runs.jsonl"
+    conda:
+        "../../envs/data.yaml"
+    params:
+        code=code("runs"),
+    shell:
+        "python scripts/runs.py --episodes {input.episodes:q} --training {input.training:q} "
+        "--plans {input.plans:q} --manifests {input.manifests:q} --output {output:q} "
+        ">> {log:q} 2> >(tee -a {log:q} >&2)"
+
+
+rule table1:
+    """Table 1: normalised reward and cost of every method on every task."""
+    message: "Table 1"
+    input:
+        f"{RUN}/tables/runs.csv",
+    output:
+        csv=report(
+            f"{RUN}/tables/table1.csv",
+            caption="../report/table1.rst",
+            category="Results",
+            labels={"item": "Table 1"},
+        ),
+        markdown=f"{RUN}/tables/table1.md",
+        latex=f"{RUN}/tables/table1.tex",
+    log:
+        f"{RUN}/logs/table1.log",
+    benchmark:
+        f"{RUN}/benchmarks/table1.jsonl"
+    conda:
+        "../../envs/data.yaml"
+    params:
+        thresholds=as_json({task: configuration.thresholds(config, task) for task in TASKS}),
+        code=code("table1"),
+    shell:
+        "python scripts/table1.py --runs {input:q} --study main "
+        "--thresholds {params.thresholds:q} --csv {output.csv:q} "
+        "--markdown {output.markdown:q} --latex {output.latex:q} "
+        ">> {log:q} 2> >(tee -a {log:q} >&2)"

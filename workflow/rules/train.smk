@@ -1,0 +1,89 @@
+# The reference policy, the plans, and all runs of a plan in one job.
+
+
+rule pretrain:
+    """Reference policy: behaviour cloning on the trajectories of highest return."""
+    message: "Pretrain the reference policy of {wildcards.task}"
+    input:
+        data=f"{RUN}/data/{{task}}.hdf5",
+        trajectories=f"{RUN}/trajectories/{{task}}.csv",
+        splits=f"{RUN}/splits/{{task}}.csv",
+    output:
+        policy=f"{RUN}/reference/{{task}}.safetensors",
+        log=f"{RUN}/training/reference/{{task}}.parquet",
+    log:
+        f"{RUN}/logs/pretrain/{{task}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/pretrain/{{task}}.jsonl"
+    conda:
+        "../../envs/train.yaml"
+    threads: config["training"]["threads"]
+    resources:
+        gpu=GPU,
+        mem_mb=4000,
+    params:
+        settings=training_settings(REFERENCE),
+        code=code("train", method_file(REFERENCE)),
+    shell:
+        "python scripts/train.py --task {wildcards.task} --method reference "
+        "--data {input.data:q} --trajectories {input.trajectories:q} --splits {input.splits:q} "
+        "--settings {params.settings:q} --output {output.policy:q} --log {output.log:q} "
+        ">> {log:q} 2> >(tee -a {log:q} >&2)"
+
+
+rule plan:
+    """The runs of a (study, task, method), one row a run."""
+    message: "Plan the runs of {wildcards.study}: {wildcards.method} on {wildcards.task}"
+    input:
+        f"{RUN}/splits/{{task}}.json",
+    output:
+        f"{RUN}/plans/{{study}}/{{task}}/{{method}}.csv",
+    log:
+        f"{RUN}/logs/plan/{{study}}/{{task}}/{{method}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/plan/{{study}}/{{task}}/{{method}}.jsonl"
+    conda:
+        "../../envs/data.yaml"
+    params:
+        settings=lambda w: as_json(
+            {name: config[name] for name in ("draws", "seeds", "pairing")}
+            | {"hyperparameters": configuration.hyperparameters(config, w.method, w.task)}
+        ),
+        code=code("plan"),
+    shell:
+        "python scripts/plan.py --manifest {input:q} --output {output:q} "
+        "--study {wildcards.study} --task {wildcards.task} --method {wildcards.method} "
+        "--settings {params.settings:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
+
+
+rule train:
+    """All runs of a plan, stacked in one job."""
+    message: "Train {wildcards.study}: {wildcards.method} on {wildcards.task}, all runs at once"
+    input:
+        data=f"{RUN}/data/{{task}}.hdf5",
+        trajectories=f"{RUN}/trajectories/{{task}}.csv",
+        splits=f"{RUN}/splits/{{task}}.csv",
+        plan=f"{RUN}/plans/{{study}}/{{task}}/{{method}}.csv",
+        reference=reference_policy,
+    output:
+        policies=f"{RUN}/policies/{{study}}/{{task}}/{{method}}.safetensors",
+        log=f"{RUN}/training/{{study}}/{{task}}/{{method}}.parquet",
+    log:
+        f"{RUN}/logs/train/{{study}}/{{task}}/{{method}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/train/{{study}}/{{task}}/{{method}}.jsonl"
+    conda:
+        "../../envs/train.yaml"
+    threads: config["training"]["threads"]
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+    params:
+        settings=lambda w: training_settings(w.method),
+        reference=lambda w, input: ["--reference", input.reference] if input.reference else [],
+        code=lambda w: code("train", method_file(w.method)),
+    shell:
+        "python scripts/train.py --task {wildcards.task} --method {wildcards.method} "
+        "--data {input.data:q} --trajectories {input.trajectories:q} --splits {input.splits:q} "
+        "--plan {input.plan:q} {params.reference:q} --settings {params.settings:q} "
+        "--output {output.policies:q} --log {output.log:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
