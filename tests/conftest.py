@@ -1,5 +1,8 @@
 """Shared fixtures: small real datasets, made by the project's own collector."""
 
+import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -33,3 +36,33 @@ def ball_run_file(ball_run_log, tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "BallRun.hdf5"
     dataset.write(path, ball_run_log.episodes, {"source": "collect", "task": "BallRun"})
     return path
+
+
+def snakemake(*arguments, cwd, check=True):
+    """Run Snakemake and return what it printed."""
+    command = [sys.executable, "-m", "snakemake", *map(str, arguments)]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+    text = done.stdout + done.stderr
+    assert not check or done.returncode == 0, text[-4000:]
+    return text
+
+
+def counts(text):
+    """Read the job statistics of a dry run: rule -> number of jobs."""
+    if "Nothing to be done" in text:
+        return {}
+    block = text.split("Job stats:")[1].split("\n\n")[0]
+    return {name: int(n) for name, n in re.findall(r"^(\w+)\s+(\d+)$", block, re.MULTILINE)}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy of the project without results, to run and to edit."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in ("Snakefile", "config.yaml", "workflow", "profiles", "scripts", "envs"):
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / name)
+    return folder

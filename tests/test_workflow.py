@@ -1,45 +1,10 @@
 """The DAG: job counts, targets, what reruns when what changes (dry runs, no jobs)."""
 
-import re
 import shutil
-import subprocess
-import sys
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, counts, snakemake
 from prefine.provenance import code_hash, imported_modules
-
-SNAKEMAKE = [sys.executable, "-m", "snakemake"]
-
-
-def snakemake(*arguments, cwd, check=True):
-    """Run Snakemake and return what it printed."""
-    done = subprocess.run(
-        [*SNAKEMAKE, *map(str, arguments)], cwd=cwd, capture_output=True, text=True
-    )
-    text = done.stdout + done.stderr
-    assert not check or done.returncode == 0, text[-4000:]
-    return text
-
-
-def counts(text):
-    """Read the job statistics of a dry run."""
-    block = text.split("Job stats:")[1].split("\n\n")[0]
-    return {name: int(n) for name, n in re.findall(r"^(\w+)\s+(\d+)$", block, re.MULTILINE)}
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    """A copy of what git tracks (and of what it would), without any result."""
-    folder = tmp_path_factory.mktemp("project")
-    for name in ("Snakefile", "config.yaml", "workflow", "profiles", "scripts", "envs"):
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, folder / name)
-    return folder
-
 
 PAPER_JOBS = {
     "collect": 12,

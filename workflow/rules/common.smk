@@ -1,5 +1,6 @@
 # Shared by the rules: the checked config, paths, code hashes, targets.
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -22,6 +23,10 @@ except UserError as error:
 RUN = f"results/{config['run']}"
 TASKS, STUDIES = config["tasks"], list(config["studies"])
 METHODS = sorted({m for study in config["studies"].values() for m in study["methods"]})
+
+# Jobs run with the Python that runs Snakemake, also when its environment is not activated
+# (.venv/bin/snakemake); a conda environment of a rule goes before it.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 # One training job at a time on a GPU, also when other limits replace the profile's.
 if "gpu" not in workflow.global_resources:

@@ -2,8 +2,6 @@
 
 
 rule collect:
-    """Log behaviour policies in the simulator: stands in for DSRL's files."""
-    message: "Collect {wildcards.task} in its simulator"
     output:
         f"{RUN}/data/{{task}}.hdf5",
     log:
@@ -18,14 +16,15 @@ rule collect:
     params:
         recipe=lambda w: as_json(configuration.recipe(config, w.task)),
         code=code("collect"),
+    """Log behaviour policies in the simulator: stands in for DSRL's files."""
+    message:
+        "Collect {wildcards.task} in its simulator"
     shell:
         "python scripts/collect.py --task {wildcards.task} --recipe {params.recipe:q} "
         "--output {output:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
 rule trajectories:
-    """One row a trajectory: index, start, length, return, cost, ended_by."""
-    message: "Tabulate the trajectories of {wildcards.task}"
     input:
         f"{RUN}/data/{{task}}.hdf5",
     output:
@@ -38,14 +37,15 @@ rule trajectories:
         "../../envs/data.yaml"
     params:
         code=code("trajectories"),
+    """One row a trajectory: index, start, length, return, cost, ended_by."""
+    message:
+        "Tabulate the trajectories of {wildcards.task}"
     shell:
         "python scripts/trajectories.py --task {wildcards.task} --data {input:q} "
         "--output {output:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
 rule split:
-    """D_ref, D_p and D_np for every threshold and draw."""
-    message: "Split {wildcards.task} by its thresholds"
     input:
         data=f"{RUN}/data/{{task}}.hdf5",
         trajectories=f"{RUN}/trajectories/{{task}}.csv",
@@ -67,6 +67,9 @@ rule split:
             }
         ),
         code=code("split"),
+    """D_ref, D_p and D_np for every threshold and draw."""
+    message:
+        "Split {wildcards.task} by its thresholds"
     shell:
         "python scripts/split.py --task {wildcards.task} --data {input.data:q} "
         "--trajectories {input.trajectories:q} --settings {params.settings:q} "
@@ -75,8 +78,6 @@ rule split:
 
 
 rule dataset_statistics:
-    """Tables 2 and 3 of the paper."""
-    message: "Tables 2 and 3: statistics of D_p and D_np"
     input:
         task_paths(f"{RUN}/splits/{{task}}.json"),
     output:
@@ -95,6 +96,9 @@ rule dataset_statistics:
         "../../envs/data.yaml"
     params:
         code=code("dataset_statistics"),
+    """Tables 2 and 3 of the paper."""
+    message:
+        "Tables 2 and 3: statistics of D_p and D_np"
     shell:
         "python scripts/dataset_statistics.py --manifests {input:q} --csv {output.csv:q} "
         "--markdown {output.markdown:q} >> {log:q} 2> >(tee -a {log:q} >&2)"

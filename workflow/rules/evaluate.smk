@@ -2,8 +2,6 @@
 
 
 rule evaluate_reference:
-    """Rollouts of the reference policy."""
-    message: "Roll out the reference policy of {wildcards.task}"
     input:
         f"{RUN}/reference/{{task}}.safetensors",
     output:
@@ -19,13 +17,15 @@ rule evaluate_reference:
     params:
         settings=as_json(config["evaluation"]),
         code=code("evaluate"),
+    """Rollouts of the reference policy."""
+    message:
+        "Roll out the reference policy of {wildcards.task}"
     shell:
         "python scripts/evaluate.py --policies {input:q} --settings {params.settings:q} "
         "--output {output:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
 use rule evaluate_reference as evaluate with:
-    message: "Roll out {wildcards.study}: {wildcards.method} on {wildcards.task}"
     input:
         f"{RUN}/policies/{{study}}/{{task}}/{{method}}.safetensors",
     output:
@@ -34,11 +34,11 @@ use rule evaluate_reference as evaluate with:
         f"{RUN}/logs/evaluate/{{study}}/{{task}}/{{method}}.log",
     benchmark:
         f"{RUN}/benchmarks/evaluate/{{study}}/{{task}}/{{method}}.jsonl"
+    message:
+        "Roll out {wildcards.study}: {wildcards.method} on {wildcards.task}"
 
 
 rule runs:
-    """One row a run: what figures and tables are made of."""
-    message: "Reduce the episodes to one row a run"
     input:
         episodes=[
             *task_paths(f"{RUN}/episodes/reference/{{task}}.parquet"),
@@ -65,6 +65,9 @@ rule runs:
         "../../envs/data.yaml"
     params:
         code=code("runs"),
+    """One row a run: what figures and tables are made of."""
+    message:
+        "Reduce the episodes to one row a run"
     shell:
         "python scripts/runs.py --episodes {input.episodes:q} --training {input.training:q} "
         "--plans {input.plans:q} --manifests {input.manifests:q} --output {output:q} "
@@ -72,8 +75,6 @@ rule runs:
 
 
 rule table1:
-    """Table 1: normalised reward and cost of every method on every task."""
-    message: "Table 1"
     input:
         f"{RUN}/tables/runs.csv",
     output:
@@ -94,6 +95,9 @@ rule table1:
     params:
         thresholds=as_json({task: configuration.thresholds(config, task) for task in TASKS}),
         code=code("table1"),
+    """Table 1: normalised reward and cost of every method on every task."""
+    message:
+        "Table 1"
     shell:
         "python scripts/table1.py --runs {input:q} --study main "
         "--thresholds {params.thresholds:q} --csv {output.csv:q} "

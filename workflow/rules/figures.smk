@@ -4,8 +4,6 @@ FIG1 = config["figures"]["fig1"]
 
 
 rule fig1:
-    """Figure 1: dataset, sets, and rollouts before and after."""
-    message: "Figure 1"
     input:
         trajectories=f"{RUN}/trajectories/{FIG1['task']}.csv",
         splits=f"{RUN}/splits/{FIG1['task']}.csv",
@@ -31,6 +29,9 @@ rule fig1:
         tau=FIG1["tau"],
         draw=FIG1["draw"],
         code=code("fig1"),
+    """Figure 1: dataset, sets, and rollouts before and after."""
+    message:
+        "Figure 1"
     shell:
         "python scripts/fig1.py --trajectories {input.trajectories:q} --splits {input.splits:q} "
         "--manifest {input.manifest:q} --reference {input.reference:q} "
@@ -39,8 +40,6 @@ rule fig1:
 
 
 rule fig3:
-    """Figure 3: reward against cost, one dot a task."""
-    message: "Figure 3"
     input:
         f"{RUN}/tables/table1.csv",
     output:
@@ -59,6 +58,9 @@ rule fig3:
         "../../envs/plot.yaml"
     params:
         code=code("fig3"),
+    """Figure 3: reward against cost, one dot a task."""
+    message:
+        "Figure 3"
     shell:
         "python scripts/fig3.py --table {input:q} --output {output.png:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"

@@ -2,8 +2,6 @@
 
 
 rule pretrain:
-    """Reference policy: behaviour cloning on the trajectories of highest return."""
-    message: "Pretrain the reference policy of {wildcards.task}"
     input:
         data=f"{RUN}/data/{{task}}.hdf5",
         trajectories=f"{RUN}/trajectories/{{task}}.csv",
@@ -24,6 +22,9 @@ rule pretrain:
     params:
         settings=training_settings(REFERENCE),
         code=code("train", method_file(REFERENCE)),
+    """Reference policy: behaviour cloning on the trajectories of highest return."""
+    message:
+        "Pretrain the reference policy of {wildcards.task}"
     shell:
         "python scripts/train.py --task {wildcards.task} --method reference "
         "--data {input.data:q} --trajectories {input.trajectories:q} --splits {input.splits:q} "
@@ -32,8 +33,6 @@ rule pretrain:
 
 
 rule plan:
-    """The runs of a (study, task, method), one row a run."""
-    message: "Plan the runs of {wildcards.study}: {wildcards.method} on {wildcards.task}"
     input:
         f"{RUN}/splits/{{task}}.json",
     output:
@@ -50,6 +49,9 @@ rule plan:
             | {"hyperparameters": configuration.hyperparameters(config, w.method, w.task)}
         ),
         code=code("plan"),
+    """The runs of a (study, task, method), one row a run."""
+    message:
+        "Plan the runs of {wildcards.study}: {wildcards.method} on {wildcards.task}"
     shell:
         "python scripts/plan.py --manifest {input:q} --output {output:q} "
         "--study {wildcards.study} --task {wildcards.task} --method {wildcards.method} "
@@ -57,8 +59,6 @@ rule plan:
 
 
 rule train:
-    """All runs of a plan, stacked in one job."""
-    message: "Train {wildcards.study}: {wildcards.method} on {wildcards.task}, all runs at once"
     input:
         data=f"{RUN}/data/{{task}}.hdf5",
         trajectories=f"{RUN}/trajectories/{{task}}.csv",
@@ -82,6 +82,9 @@ rule train:
         settings=lambda w: training_settings(w.method),
         reference=lambda w, input: ["--reference", input.reference] if input.reference else [],
         code=lambda w: code("train", method_file(w.method)),
+    """All runs of a plan, stacked in one job."""
+    message:
+        "Train {wildcards.study}: {wildcards.method} on {wildcards.task}, all runs at once"
     shell:
         "python scripts/train.py --task {wildcards.task} --method {wildcards.method} "
         "--data {input.data:q} --trajectories {input.trajectories:q} --splits {input.splits:q} "

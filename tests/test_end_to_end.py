@@ -1,0 +1,198 @@
+"""The tiny preset through Snakemake: real simulators, real training, every table and figure."""
+
+import json
+from pathlib import Path
+
+import matplotlib.image
+import pandas as pd
+import pytest
+from conftest import counts, snakemake
+from prefine import policy_file
+from prefine.tasks import TASKS
+
+TINY = ["--cores", "2", "--configfile", "workflow/presets/tiny.yaml"]
+METHODS = ["bc", "bc_from_reference", "prefine"]
+TASK_NAMES = ["BallRun", "SwimmerVelocity"]
+
+
+@pytest.fixture(scope="module")
+def done(project):
+    """The project after one run of the tiny preset, and what was printed."""
+    return project, snakemake("all", *TINY, "--resources", "gpu=1", cwd=project)
+
+
+@pytest.fixture
+def results(done):
+    return done[0] / "results/tiny"
+
+
+def edited(path: Path, old: str, new: str):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    return lambda: path.write_text(text)
+
+
+def test_progress_reaches_the_terminal_and_details_the_log(done, results):
+    _, printed = done
+    assert "Collect BallRun in its simulator" in printed
+    assert "collect BallRun: 100%" in printed and "steps/s]" in printed
+    assert "last log point" not in printed
+    log = (results / "logs/train/main/BallRun/prefine.log").read_text()
+    assert "last log point" in log and "train prefine BallRun: 100%" in log
+
+
+def test_every_rule_left_a_log_and_a_benchmark(results):
+    logs = {p.relative_to(results / "logs").with_suffix("") for p in results.glob("logs/**/*.log")}
+    marks = {
+        p.relative_to(results / "benchmarks").with_suffix("")
+        for p in results.glob("benchmarks/**/*.jsonl")
+    }
+    assert logs == marks and len(logs) == 33
+
+
+def test_tables_have_a_row_for_every_run_and_episode(results):
+    runs = pd.read_csv(results / "tables/runs.csv")
+    own = runs[runs["study"] == "main"]
+    assert own.groupby(["task", "method"]).size().to_dict() == {
+        **{("BallRun", method): 4 for method in METHODS},
+        **{("SwimmerVelocity", method): 2 for method in METHODS},
+    }
+    assert runs[runs["method"] == "reference"].groupby("task").size().to_list() == [2, 1]
+    assert (runs["source"] == "collect").all() and (runs["action_mode"] == "deterministic").all()
+    prefine = own[own["method"] == "prefine"].drop_duplicates("suite").set_index("suite")
+    assert prefine[["beta", "lam"]].to_dict("index") == {
+        "bullet_gym": {"beta": 0.2, "lam": 1.0},
+        "safety_gym": {"beta": 0.05, "lam": 1.6},
+    }
+    assert own.loc[own["method"] == "bc", "beta"].isna().all()
+    for task in TASK_NAMES:
+        episodes = pd.read_parquet(results / f"episodes/main/{task}/prefine.parquet")
+        assert set(episodes.groupby("run")["episode"].nunique()) == {3}
+        assert (episodes["length"] <= TASKS[task].horizon).all()
+        assert episodes.attrs["provenance"]["versions"]["mujoco"] == "2.3.3"
+
+
+def test_runs_agree_with_their_episodes(results):
+    runs = pd.read_csv(results / "tables/runs.csv").set_index("run")
+    episodes = pd.read_parquet(results / "episodes/main/BallRun/bc.parquet")
+    for run, own in episodes.groupby("run"):
+        row = runs.loc[run]
+        assert row["normalized_cost"] == pytest.approx(own["cost"].mean() / row["tau"])
+        task = TASKS["BallRun"]
+        expected = (own["return"].mean() - task.min_return) / (task.max_return - task.min_return)
+        assert row["normalized_return"] == pytest.approx(expected)
+
+
+def test_splits_keep_to_their_thresholds(results):
+    table = pd.read_csv(results / "trajectories/BallRun.csv").set_index("index")
+    splits = pd.read_csv(results / "splits/BallRun.csv")
+    for (tau, _, role), own in splits.dropna().groupby(["tau", "draw", "role"]):
+        costs = table.loc[own["index"], "cost"]
+        assert (costs < tau).all() if role == "preferred" else (costs >= tau).all()
+    manifest = json.loads((results / "splits/BallRun.json").read_text())
+    assert manifest["source"] == "collect" and len(manifest["cells"]) == 4
+
+
+def test_policies_carry_where_they_come_from(results):
+    _, params, mean, std, metadata = policy_file.load(
+        results / "policies/main/BallRun/prefine.safetensors"
+    )
+    assert {value.shape[0] for value in params.values()} == {4} == {len(metadata["runs"])}
+    assert mean.shape == std.shape == (TASKS["BallRun"].obs_dim,)
+    assert {"versions", "device", "settings", "data_sha256"} <= set(metadata)
+    reference = policy_file.load(results / "reference/BallRun.safetensors")[1]
+    for name, value in params.items():
+        assert (value == reference[name]).all() == name.startswith("encoder")
+
+
+def test_figures_are_pictures_with_their_numbers_and_their_source(results):
+    for name in ("fig01_overview", "fig03_reward_cost"):
+        picture = matplotlib.image.imread(results / f"figures/{name}.png")
+        assert picture.shape[1] == 2100 and picture[..., :3].std() > 0.05
+        assert (results / f"figures/{name}.pdf").read_bytes().startswith(b"%PDF")
+        assert b"not DSRL's" in (results / f"figures/{name}.png").read_bytes()
+        assert len(pd.read_csv(results / f"figures/{name}.csv")) > 5
+    kinds = set(pd.read_csv(results / "figures/fig01_overview.csv")["kind"])
+    sets = {"all", "reference", "preferred", "nonpreferred"}
+    assert kinds == sets | {"rollout_before", "rollout_after"}
+    for name in ("table1.md", "table1.tex", "dataset_statistics.md"):
+        assert "not DSRL's" in (results / f"tables/{name}").read_text()
+
+
+def test_running_again_has_nothing_to_do(done):
+    assert "Nothing to be done" in snakemake("all", *TINY, cwd=done[0])
+
+
+def test_a_deleted_figure_is_one_job(done, results):
+    figure = results / "figures/fig03_reward_cost.png"
+    before = figure.read_bytes()
+    figure.unlink()
+    assert counts(snakemake("fig3", "-n", *TINY, cwd=done[0])) == {"fig3": 1, "total": 1}
+    snakemake("fig3", *TINY, cwd=done[0])
+    assert figure.read_bytes() == before
+
+
+def test_an_edit_reruns_what_it_can_change(done):
+    project = done[0]
+    library = project / "scripts/prefine"
+
+    def jobs(path, old, new):
+        restore = edited(library / path, old, new)
+        found = counts(snakemake("all", "-n", *TINY, cwd=project))
+        restore()
+        found.pop("total", None), found.pop("all", None)
+        return found
+
+    assert jobs("plotting.py", '"font.size": 8', '"font.size": 9') == {"fig1": 1, "fig3": 1}
+    assert jobs("losses.py", "-log_prob.mean(1)", "-2 * log_prob.mean(1)") == {
+        "train": 4,  # prefine and bc_from_reference on two tasks; bc has a loss of its own
+        "evaluate": 4,
+        "runs": 1,
+        "table1": 1,
+        "fig1": 1,
+        "fig3": 1,
+    }
+    training = jobs("training.py", "lr=settings.learning_rate", "lr=0.5 * settings.learning_rate")
+    assert (training["pretrain"], training["train"]) == (2, 6) and "collect" not in training
+    assert jobs("losses.py", "The loss functions", "These are the loss functions") == {}
+    assert jobs("rollout.py", "MAX_ENVIRONMENTS = 64", "MAX_ENVIRONMENTS = 32")["evaluate"] == 6
+
+
+def test_a_config_edit_reruns_what_it_can_change(done, tmp_path):
+    def jobs(text):
+        overlay = tmp_path / "overlay.yaml"
+        overlay.write_text(text)
+        found = counts(snakemake("all", "-n", *TINY, overlay, cwd=done[0]))
+        found.pop("total", None), found.pop("all", None)
+        return found
+
+    assert jobs("figures: {fig1: {draw: 1}}") == {"fig1": 1}
+    assert "train" not in jobs("evaluation: {episodes: 4}")
+    beta = jobs("methods: {prefine: {beta: 0.3}}")
+    assert (beta["plan"], beta["train"]) == (2, 2) and "pretrain" not in beta
+
+
+def test_rerunning_a_job_gives_the_same_numbers(done, results):
+    project = done[0]
+    paths = [
+        "results/tiny/data/BallRun.hdf5",
+        "results/tiny/policies/main/BallRun/prefine.safetensors",
+        "results/tiny/episodes/main/BallRun/prefine.parquet",
+    ]
+    data, policies, episodes = (project / path for path in paths)
+    before = policy_file.load(policies)[1], pd.read_parquet(episodes), data.read_bytes()
+    rules = ["collect", "train", "evaluate"]
+    snakemake(paths[2], "--forcerun", *rules, *TINY, cwd=project)
+    after = policy_file.load(policies)[1]
+    assert all((before[0][name] == after[name]).all() for name in after)
+    pd.testing.assert_frame_equal(before[1], pd.read_parquet(episodes))
+    assert before[2] == data.read_bytes()
+
+
+def test_report_is_one_page_with_captions_and_label(done, results):
+    page = results / "report.html"
+    snakemake("--report", page.relative_to(done[0]), *TINY, cwd=done[0])
+    text = page.read_text()
+    for part in ("fig01_overview.png", "fig03_reward_cost.png", "table1.csv", "not DSRL"):
+        assert part in text
