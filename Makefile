@@ -48,3 +48,12 @@ format: setup
 
 clean:
 	rm -rf .venv .cache .pytest_cache .ruff_cache
+
+# Pictures of the README, from a finished quickstart; the rules need graphviz.
+.PHONY: pictures
+pictures: setup
+	mkdir -p docs/images
+	cp results/quickstart/figures/fig01_overview.png results/quickstart/figures/fig03_reward_cost.png docs/images/
+	snakemake --rulegraph dot --cores 1 \
+	  | sed -e 's/margin=0/margin=0.1, rankdir=LR, nodesep=0.15, ranksep=0.35/' -e 's/penwidth=2, color=grey/penwidth=1, color=grey/' \
+	  | tred | dot -Tsvg -o docs/images/rules.svg

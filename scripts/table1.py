@@ -6,7 +6,9 @@ from prefine import cli, files, tables
 
 def main() -> None:
     parser = cli.parser(
-        *(__doc__, "runs", "csv", "markdown", "latex"), thresholds=cli.json_argument, study=str
+        *(__doc__, "runs", "csv", "markdown", "latex", "html"),
+        thresholds=cli.json_argument,
+        study=str,
     )
     args = parser.parse_args()
     runs = pd.read_csv(args.runs)
@@ -14,6 +16,7 @@ def main() -> None:
     table = tables.table1(own, args.thresholds)
     files.write_table(args.csv, table)
     files.write_text(args.markdown, tables.table1_markdown(table))
+    files.write_text(args.html, tables.table1_html(table))
     files.write_text(args.latex, tables.table1_latex(table))
     print(tables.table1_markdown(table))
 

@@ -116,7 +116,7 @@ def test_figures_are_pictures_with_their_numbers_and_their_source(results):
     kinds = set(pd.read_csv(results / "figures/fig01_overview.csv")["kind"])
     sets = {"all", "reference", "preferred", "nonpreferred"}
     assert kinds == sets | {"rollout_before", "rollout_after"}
-    for name in ("table1.md", "table1.tex", "dataset_statistics.md"):
+    for name in ("table1.md", "table1.tex", "table1.html", "dataset_statistics.md"):
         assert "not DSRL's" in (results / f"tables/{name}").read_text()
 
 
@@ -194,5 +194,5 @@ def test_report_is_one_page_with_captions_and_label(done, results):
     page = results / "report.html"
     snakemake("--report", page.relative_to(done[0]), *TINY, cwd=done[0])
     text = page.read_text()
-    for part in ("fig01_overview.png", "fig03_reward_cost.png", "table1.csv", "not DSRL"):
+    for part in ("fig01_overview.png", "fig03_reward_cost.png", "table1.html", "not DSRL"):
         assert part in text

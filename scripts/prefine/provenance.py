@@ -3,7 +3,9 @@
 import ast
 import hashlib
 import importlib.metadata
+import os
 import platform
+import sys
 from pathlib import Path
 
 LIBRARY = Path(__file__).parent
@@ -34,6 +36,15 @@ def versions() -> dict[str, str]:
 def has_gpu() -> bool:
     """Say whether an NVIDIA driver is loaded here, without importing torch."""
     return Path("/dev/nvidiactl").exists()
+
+
+def own_python_first() -> None:
+    """Let jobs find the Python that runs Snakemake, also when its .venv is not activated.
+
+    A conda environment of a rule still goes before it.
+    """
+    folder = str(Path(sys.executable).parent)
+    os.environ["PATH"] = os.pathsep.join([folder, os.environ.get("PATH", "")])
 
 
 def imported_modules(path: Path) -> set[Path]:

@@ -144,20 +144,24 @@ def _number(value: float, std: float, plus_minus: str) -> str:
     return f"{value:.2f}" if np.isnan(std) else f"{value:.2f}{plus_minus}{std:.2f}"
 
 
+def _score_text(cell: pd.Series, opening: str, closing: str) -> str:
+    """Reward and cost of a cell: marked if safe, a star if the best safe one."""
+    text = " / ".join(
+        _number(cell[score], cell[f"{score}_std"], " ± ") for score in ("reward", "cost")
+    )
+    text = f"{opening}{text}{closing}" if cell["safe"] else text
+    return text + (" ★" if cell["best_safe"] else "") + ("†" if cell["missing"] else "")
+
+
 def table1_markdown(table: pd.DataFrame) -> str:
     """Render Table 1: bold is safe, a star marks the best safe reward of the task."""
+    return _markdown(_cells(table, lambda cell: _score_text(cell, "**", "**")), caption(table))
 
-    def render(cell: pd.Series) -> str:
-        text = " / ".join(
-            _number(cell[score], cell[f"{score}_std"], " ± ") for score in ("reward", "cost")
-        )
-        text = f"**{text}**" if cell["safe"] else text
-        return text + (" ★" if cell["best_safe"] else "") + ("†" if cell["missing"] else "")
 
-    lines = _cells(table, render)
-    body = ["| " + " | ".join(line) + " |" for line in lines]
-    body.insert(1, "|" + "---|" * len(lines[0]))
-    return "\n".join([*body, "", caption(table), ""])
+def table1_html(table: pd.DataFrame) -> str:
+    """Render Table 1 as a page for the report."""
+    lines = _cells(table, lambda cell: _score_text(cell, "<b>", "</b>"))
+    return html_page("Table 1", lines, caption(table))
 
 
 def caption(table: pd.DataFrame) -> str:
@@ -206,6 +210,28 @@ def table1_latex(table: pd.DataFrame) -> str:
     )
 
 
+def html_page(title: str, lines: list[list[str]], note: str) -> str:
+    """Build a page that needs nothing else: the first line is the heading of the table.
+
+    Cells are HTML already; they come from numbers and names of this project.
+    """
+    head = "".join(f"<th>{cell.replace('π_ref', 'π<sub>ref</sub>')}</th>" for cell in lines[0])
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{cell}</td>" for cell in line) + "</tr>" for line in lines[1:]
+    )
+    style = (
+        "body{font:15px system-ui,sans-serif;margin:2em;color:#222}"
+        "table{border-collapse:collapse}th,td{padding:.35em .9em;text-align:left}"
+        "th{border-bottom:2px solid #222}td{border-bottom:1px solid #ddd}"
+        "p{max-width:60em;color:#555}"
+    )
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+        f"<style>{style}</style><h2>{title}</h2>"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table><p>{note}</p></html>\n"
+    )
+
+
 def dataset_statistics(manifests: Iterable[dict]) -> pd.DataFrame:
     """Tables 2 and 3: sizes and means of D_p and D_np over all thresholds and draws."""
     rows = []
@@ -232,8 +258,8 @@ def dataset_statistics(manifests: Iterable[dict]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def dataset_statistics_markdown(table: pd.DataFrame) -> str:
-    """Render Tables 2 and 3."""
+def _statistics_lines(table: pd.DataFrame) -> list[list[str]]:
+    """Lay Tables 2 and 3 out: a heading row, then tasks."""
     columns = {
         "task": "Task",
         "trajectories": "trajectories",
@@ -247,9 +273,23 @@ def dataset_statistics_markdown(table: pd.DataFrame) -> str:
         "mean_return_reference": "return D_ref",
         "mean_cost_reference": "cost D_ref",
     }
-    shown = table[list(columns)].rename(columns=columns)
-    lines = ["| " + " | ".join(shown.columns) + " |", "|" + "---|" * len(columns)]
-    for row in shown.itertuples(index=False):
-        texts = [f"{v:.1f}" if isinstance(v, float) else str(v) for v in row]
-        lines.append("| " + " | ".join(texts) + " |")
-    return "\n".join([*lines, "", source_note(table["source"]), ""])
+    rows = table[list(columns)].itertuples(index=False)
+    cells = [[f"{v:.1f}" if isinstance(v, float) else str(v) for v in row] for row in rows]
+    return [list(columns.values()), *cells]
+
+
+def _markdown(lines: list[list[str]], note: str) -> str:
+    body = ["| " + " | ".join(line) + " |" for line in lines]
+    body.insert(1, "|" + "---|" * len(lines[0]))
+    return "\n".join([*body, "", note, ""])
+
+
+def dataset_statistics_markdown(table: pd.DataFrame) -> str:
+    """Render Tables 2 and 3."""
+    return _markdown(_statistics_lines(table), source_note(table["source"]))
+
+
+def dataset_statistics_html(table: pd.DataFrame) -> str:
+    """Render Tables 2 and 3 as a page for the report."""
+    title = "Tables 2 and 3: dataset statistics"
+    return html_page(title, _statistics_lines(table), source_note(table["source"]))

@@ -1,6 +1,5 @@
 # Shared by the rules: the checked config, paths, code hashes, targets.
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -12,7 +11,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 from prefine import config as configuration
 from prefine.errors import UserError
 from prefine.methods import REFERENCE, method_constant, method_file
-from prefine.provenance import code_hash, has_gpu
+from prefine.provenance import code_hash, has_gpu, own_python_first
 
 SCHEMA = Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
 try:
@@ -24,9 +23,7 @@ RUN = f"results/{config['run']}"
 TASKS, STUDIES = config["tasks"], list(config["studies"])
 METHODS = sorted({m for study in config["studies"].values() for m in study["methods"]})
 
-# Jobs run with the Python that runs Snakemake, also when its environment is not activated
-# (.venv/bin/snakemake); a conda environment of a rule goes before it.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+own_python_first()
 
 # One training job at a time on a GPU, also when other limits replace the profile's.
 if "gpu" not in workflow.global_resources:

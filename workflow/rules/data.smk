@@ -16,7 +16,6 @@ rule collect:
     params:
         recipe=lambda w: as_json(configuration.recipe(config, w.task)),
         code=code("collect"),
-    """Log behaviour policies in the simulator: stands in for DSRL's files."""
     message:
         "Collect {wildcards.task} in its simulator"
     shell:
@@ -37,7 +36,6 @@ rule trajectories:
         "../../envs/data.yaml"
     params:
         code=code("trajectories"),
-    """One row a trajectory: index, start, length, return, cost, ended_by."""
     message:
         "Tabulate the trajectories of {wildcards.task}"
     shell:
@@ -67,7 +65,6 @@ rule split:
             }
         ),
         code=code("split"),
-    """D_ref, D_p and D_np for every threshold and draw."""
     message:
         "Split {wildcards.task} by its thresholds"
     shell:
@@ -81,8 +78,9 @@ rule dataset_statistics:
     input:
         task_paths(f"{RUN}/splits/{{task}}.json"),
     output:
-        csv=report(
-            f"{RUN}/tables/dataset_statistics.csv",
+        csv=f"{RUN}/tables/dataset_statistics.csv",
+        html=report(
+            f"{RUN}/tables/dataset_statistics.html",
             caption="../report/dataset_statistics.rst",
             category="Data",
             labels={"item": "Tables 2 and 3: dataset statistics"},
@@ -96,12 +94,11 @@ rule dataset_statistics:
         "../../envs/data.yaml"
     params:
         code=code("dataset_statistics"),
-    """Tables 2 and 3 of the paper."""
     message:
         "Tables 2 and 3: statistics of D_p and D_np"
     shell:
         "python scripts/dataset_statistics.py --manifests {input:q} --csv {output.csv:q} "
-        "--markdown {output.markdown:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
+        "--markdown {output.markdown:q} --html {output.html:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
 rule table2:

@@ -17,7 +17,6 @@ rule evaluate_reference:
     params:
         settings=as_json(config["evaluation"]),
         code=code("evaluate"),
-    """Rollouts of the reference policy."""
     message:
         "Roll out the reference policy of {wildcards.task}"
     shell:
@@ -55,7 +54,7 @@ rule runs:
             f"{RUN}/tables/runs.csv",
             caption="../report/runs.rst",
             category="Results",
-            labels={"item": "All runs"},
+            labels={"item": "All runs (CSV to download)"},
         ),
     log:
         f"{RUN}/logs/runs.log",
@@ -65,7 +64,6 @@ rule runs:
         "../../envs/data.yaml"
     params:
         code=code("runs"),
-    """One row a run: what figures and tables are made of."""
     message:
         "Reduce the episodes to one row a run"
     shell:
@@ -78,8 +76,9 @@ rule table1:
     input:
         f"{RUN}/tables/runs.csv",
     output:
-        csv=report(
-            f"{RUN}/tables/table1.csv",
+        csv=f"{RUN}/tables/table1.csv",
+        html=report(
+            f"{RUN}/tables/table1.html",
             caption="../report/table1.rst",
             category="Results",
             labels={"item": "Table 1"},
@@ -95,11 +94,10 @@ rule table1:
     params:
         thresholds=as_json({task: configuration.thresholds(config, task) for task in TASKS}),
         code=code("table1"),
-    """Table 1: normalised reward and cost of every method on every task."""
     message:
         "Table 1"
     shell:
         "python scripts/table1.py --runs {input:q} --study main "
-        "--thresholds {params.thresholds:q} --csv {output.csv:q} "
+        "--thresholds {params.thresholds:q} --csv {output.csv:q} --html {output.html:q} "
         "--markdown {output.markdown:q} --latex {output.latex:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"

@@ -29,7 +29,6 @@ rule fig1:
         tau=FIG1["tau"],
         draw=FIG1["draw"],
         code=code("fig1"),
-    """Figure 1: dataset, sets, and rollouts before and after."""
     message:
         "Figure 1"
     shell:
@@ -58,7 +57,6 @@ rule fig3:
         "../../envs/plot.yaml"
     params:
         code=code("fig3"),
-    """Figure 3: reward against cost, one dot a task."""
     message:
         "Figure 3"
     shell:

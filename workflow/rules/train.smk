@@ -22,7 +22,6 @@ rule pretrain:
     params:
         settings=training_settings(REFERENCE),
         code=code("train", method_file(REFERENCE)),
-    """Reference policy: behaviour cloning on the trajectories of highest return."""
     message:
         "Pretrain the reference policy of {wildcards.task}"
     shell:
@@ -49,7 +48,6 @@ rule plan:
             | {"hyperparameters": configuration.hyperparameters(config, w.method, w.task)}
         ),
         code=code("plan"),
-    """The runs of a (study, task, method), one row a run."""
     message:
         "Plan the runs of {wildcards.study}: {wildcards.method} on {wildcards.task}"
     shell:
@@ -82,7 +80,6 @@ rule train:
         settings=lambda w: training_settings(w.method),
         reference=lambda w, input: ["--reference", input.reference] if input.reference else [],
         code=lambda w: code("train", method_file(w.method)),
-    """All runs of a plan, stacked in one job."""
     message:
         "Train {wildcards.study}: {wildcards.method} on {wildcards.task}, all runs at once"
     shell:
