@@ -24,6 +24,7 @@ def main() -> None:
         "env_id": TASKS[args.task].env_id,
         "recipe": args.recipe,
         "behaviours": log.behaviours,
+        "seeds": log.seeds,
         "versions": provenance.versions(),
     }
     dataset.write(args.output, log.episodes, metadata)

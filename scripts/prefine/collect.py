@@ -49,7 +49,8 @@ class Log:
     """Finished episodes in the order in which they ended."""
 
     episodes: list[dict[str, np.ndarray]] = field(default_factory=list)
-    behaviours: list[int] = field(default_factory=list)
+    behaviours: list[int] = field(default_factory=list)  # which behaviour made each episode
+    seeds: list[int] = field(default_factory=list)  # one for each behaviour that starts afresh
     behaviour: int = 0
 
     def add(self, steps: list[tuple]) -> None:
@@ -140,13 +141,11 @@ def collect(
     torch.set_num_threads(1)
     log, multiplier = Log(), Multiplier()
 
-    def environments(behaviour: int):
-        def one():
-            env = simulators.make(task)
-            return LoggedEnv(env, log, multiplier, recipe["reward_scale"])
+    def environment():
+        return LoggedEnv(simulators.make(task), log, multiplier, recipe["reward_scale"])
 
-        vec = DummyVecEnv([one] * recipe["environments"])
-        vec.seed(stream_seed("collect", task, behaviour) % 2**31)
+    def environments():
+        vec = DummyVecEnv([environment] * recipe["environments"])
         return VecNormalize(vec, clip_obs=np.inf) if recipe["normalize"] else vec
 
     model = None
@@ -155,8 +154,11 @@ def collect(
         multiplier.value = behaviour.get("penalty", 0.0)
         multiplier.cost_limit = behaviour.get("cost_limit")
         if not behaviour.get("continues", False) or model is None:
-            seed = stream_seed("collect", task, number, "ppo") % 2**31
-            model = PPO("MlpPolicy", environments(number), seed=seed, device="cpu", **recipe["ppo"])
+            log.seeds.append(stream_seed("collect", task, number) % 2**31)
+            # PPO's seed seeds its environments too.
+            model = PPO(
+                *("MlpPolicy", environments()), seed=log.seeds[-1], device="cpu", **recipe["ppo"]
+            )
         schedule = _Schedule(log, multiplier, simulators.TASKS[task].horizon, on_steps)
         model.learn(behaviour["steps"], callback=schedule, reset_num_timesteps=False)
     return log

@@ -1,4 +1,5 @@
 # Shared by the rules: the checked config, paths, code hashes, targets.
+import functools
 import json
 import sys
 from pathlib import Path
@@ -37,6 +38,7 @@ wildcard_constraints:
     method="|".join(METHODS),
 
 
+@functools.cache
 def code(script, *more):
     """Hash of what a script does, with the library modules that it imports."""
     folder = Path(workflow.basedir) / "scripts"
