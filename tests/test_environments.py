@@ -2,7 +2,7 @@
 
 import ast
 import sys
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import distributions, packages_distributions, version
 
 import pytest
 from conftest import ROOT
@@ -38,6 +38,14 @@ def test_the_installed_versions_are_the_locked_ones():
         requirement = Requirement(line)
         installed = version(requirement.name).split("+")[0]
         assert requirement.specifier.contains(installed, prereleases=True), line
+
+
+def test_nothing_is_installed_that_the_lock_does_not_name():
+    """torch's CUDA build brings its own, pinned by torch; pip comes with Python."""
+    locked = {*LOCK, *NO_DEPS, "pip", "triton"}
+    installed = {canonicalize_name(found.name) for found in distributions()}
+    extra = {n for n in installed - locked if not n.startswith(("nvidia-", "cuda-"))}
+    assert not extra
 
 
 @pytest.mark.parametrize("family", SCRIPTS)
