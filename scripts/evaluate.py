@@ -24,7 +24,7 @@ def main() -> None:
 
     columns = ["run", *(name for name in RUN_COLUMNS if name in runs)]
     table = runs[columns].iloc[episodes["replica"]].reset_index(drop=True)
-    table["iteration"] = trained["settings"]["training"]["iterations"]
+    table["iteration"] = trained["settings"]["iterations"]
     table["action_mode"] = mode
     table = pd.concat([table, episodes.drop(columns="replica")], axis=1)
     summary = table.groupby("run")[["return", "cost", "length"]].mean()

@@ -1,9 +1,11 @@
 """Train all runs of a plan together, or pretrain the reference policy."""
 
 import logging
+import shutil
 
 import numpy as np
 import pandas as pd
+import torch
 from prefine import cli, files, policy_file, provenance
 from prefine.dataset import load_transitions
 from prefine.errors import UserError
@@ -11,7 +13,7 @@ from prefine.methods import REFERENCE, method_module
 from prefine.policies import make_policy
 from prefine.streams import generator
 from prefine.tasks import TASKS
-from prefine.training import TrainingSettings, device, train
+from prefine.training import device, train
 
 
 def reference_sets(splits, seed: int, share: float, task: str) -> dict[str, list[np.ndarray]]:
@@ -26,20 +28,44 @@ def reference_sets(splits, seed: int, share: float, task: str) -> dict[str, list
 
 
 def run_sets(splits, trajectories, runs) -> dict[str, list[np.ndarray]]:
-    """D_p and D_np of each run; held out is what is safe and not in D_p (methods 4.1)."""
-    sets = {"preferred": [], "nonpreferred": [], "held_out": []}
+    """The trajectory sets of each run; held out is what is safe and not in D_p (methods 4.1)."""
+    sets = {role: [] for role in ("preferred", "nonpreferred", "unlabelled", "all", "held_out")}
     for tau, draw in zip(runs["tau"], runs["draw"], strict=True):
         cell = splits[(splits["tau"] == tau) & (splits["draw"] == draw)]
         for role in ("preferred", "nonpreferred"):
             sets[role].append(cell.loc[cell["role"] == role, "index"].to_numpy())
+        sets["unlabelled"].append(cell["index"].sort_values().to_numpy())
+        sets["all"].append(trajectories["index"].to_numpy())
         safe = trajectories.loc[trajectories["cost"] < tau, "index"].to_numpy()
         sets["held_out"].append(np.setdiff1d(safe, sets["preferred"][-1]))
+    sets["initial"] = sets["unlabelled"]
     return sets
+
+
+def train_in_chunks(method, policy, runs, data, sets, settings, reference, progress, state):
+    """Train at most ``max_runs`` runs at a time; how a plan is cut changes no result."""
+    parts = [
+        runs.index[start : start + settings["max_runs"]]
+        for start in range(0, len(runs), settings["max_runs"])
+    ]
+    params, logs = [], []
+    for number, rows in enumerate(parts):
+        own = {role: [indices[row] for row in rows] for role, indices in sets.items()}
+        file = state / f"{number}.safetensors"
+        done = train(
+            *(method, policy, runs.loc[rows], data, own, settings, reference),
+            on_iteration=progress.update,
+            state=file,
+        )
+        params.append(done[0])
+        logs.append(done[1])
+    joined = {name: torch.cat([part[name].cpu() for part in params]) for name in params[0]}
+    return joined, pd.concat(logs, ignore_index=True)
 
 
 def main() -> None:
     parser = cli.parser(
-        *(__doc__, "data", "trajectories", "splits", "output", "log"),
+        *(__doc__, "data", "trajectories", "splits", "output", "log", "state"),
         task=str,
         method=str,
         settings=cli.json_argument,
@@ -47,15 +73,13 @@ def main() -> None:
     parser.add_argument("--plan", help="table of runs; not for the reference policy")
     parser.add_argument("--reference", help="pi_ref, for methods that start from it")
     args = parser.parse_args()
-    task, method = TASKS[args.task], method_module(args.method)
-    settings = TrainingSettings(**args.settings["training"])
+    task, method, settings = TASKS[args.task], method_module(args.method), args.settings
     splits, trajectories = pd.read_csv(args.splits), pd.read_csv(args.trajectories)
-    data = load_transitions(args.data, task)
+    data = load_transitions(args.data, task, method.SEES)
     if args.method == REFERENCE:
-        seed = args.settings["seed"]
-        name = f"{args.task}/reference/seed{seed}"
+        name = f"{args.task}/reference/seed{settings['seed']}"
         runs = pd.DataFrame([{"run": name, "task": args.task, "method": REFERENCE, "stream": name}])
-        sets = reference_sets(splits, seed, args.settings["held_out"], args.task)
+        sets = reference_sets(splits, settings["seed"], settings["held_out"], args.task)
     else:
         runs = pd.read_csv(args.plan)
         if runs.empty:
@@ -64,16 +88,17 @@ def main() -> None:
                 f"trajectories of {args.task}. Take the task or the threshold out of the config."
             )
         sets = run_sets(splits, trajectories, runs)
-    policy = make_policy(
-        args.settings["policy"], task.obs_dim, task.act_dim, args.settings["hidden"]
-    )
+    settings["longest"] = int(trajectories["length"].max())
+    policy = make_policy(settings["policy"], task.obs_dim, task.act_dim, settings["hidden"])
     reference = None
     if method.STARTS_FROM == "reference":
         policy, reference, *_ = policy_file.load(args.reference)
 
-    progress = cli.Progress(f"train {args.method} {args.task}", settings.iterations, "it")
-    params, log = train(
-        method, policy, runs, data, sets, settings, reference, lambda _: progress.update()
+    n_chunks = -(-len(runs) // settings["max_runs"])
+    total = n_chunks * sum(phase.iterations + 1 for phase in method.phases(policy, settings))
+    progress = cli.Progress(f"train {args.method} {args.task}", total, "it")
+    params, log = train_in_chunks(
+        method, policy, runs, data, sets, settings, reference, progress, args.state
     )
     progress.close()
     logging.info("last log point\n%s", log.groupby("run").tail(1).T.to_string())
@@ -85,7 +110,7 @@ def main() -> None:
         "act_dim": task.act_dim,
         "hidden": list(policy.hidden),
         "runs": runs.to_dict("records"),
-        "settings": args.settings,
+        "settings": settings,
         "data_sha256": files.sha256(args.data),
         "versions": provenance.versions(),
         "device": str(device()),
@@ -93,6 +118,7 @@ def main() -> None:
     log.attrs = {"provenance": metadata}
     policy_file.save(args.output, params, data.mean, data.std, metadata)
     files.write_table(args.log, log)
+    shutil.rmtree(args.state, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import yaml
 from conftest import ROOT
 from prefine import config as configuration
 from prefine.errors import UserError
-from prefine.methods import METHODS, method_constant
+from prefine.methods import METHODS
 from prefine.tasks import TASKS
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
@@ -45,11 +45,42 @@ def test_the_paper_s_protocol():
     prefine = {task: configuration.hyperparameters(config, "prefine", task) for task in TASKS}
     assert prefine["HalfCheetahVelocity"] == {"beta": 0.05, "lam": 1.6}
     assert prefine["BallCircle"] == {"beta": 0.2, "lam": 1.0}
+    dpo = configuration.hyperparameters(config, "dpo", "BallCircle")
+    assert dpo == {"beta": 0.2, "lam": 0.0}
+    assert config["studies"]["main"]["methods"] == PAPER["studies"]["main"]["methods"]
+    assert set(config["studies"]["main"]["methods"]) == set(METHODS)
+
+
+def test_a_job_s_settings_are_the_method_s_over_the_config_s():
+    config = configuration.check(PAPER, SCHEMA)
+
+    def settings(method, **overlay):
+        checked = configuration.check(changed(**overlay), SCHEMA) if overlay else config
+        return configuration.training_settings(checked, method, "BallCircle")
+
+    assert settings("prefine")["batch_size"] == 256 and settings("prefine")["horizon"] == 200
+    assert settings("prefine")["delta_level"] == "step" and settings("prefine")["segments"] == 32
+    assert settings("cpq")["batch_size"] == 512 and settings("cpq")["iterations"] == 100_000
+    assert settings("cpq")["policy"] == "tanh_gaussian_wide"
+    assert settings("safedice")["actor_learning_rate"] == 1e-5
+    matched = settings("safedice", training={"matched": True})
+    assert matched["batch_size"] == 256 and matched["actor_learning_rate"] == 3e-4
+    assert settings("cpq", training={"matched": True})["iterations"] == 500_000
+    assert settings("reference")["iterations"] == 100_000
+    level = settings("prefine", methods={"prefine": {"delta_level": "segment"}})["delta_level"]
+    assert level == "segment"
+
+
+def test_eta_is_another_spelling_of_lambda():
+    overlay = {"methods": {"prefine": {"eta": {"safety_gym": 32.0, "bullet_gym": 5.0}}}}
+    config = configuration.check(changed(**overlay), SCHEMA)
+    values = configuration.hyperparameters(config, "prefine", "AntVelocity")
+    assert values == {"beta": 0.05, "lam": pytest.approx(1.6)}
 
 
 def test_the_schema_s_defaults_are_the_paper_s_protocol():
     """A config that says only the tasks and recipes gets every other value of config.yaml."""
-    short = {name: deepcopy(PAPER[name]) for name in ("tasks", "collect")}
+    short = {name: deepcopy(PAPER[name]) for name in ("tasks", "collect", "methods")}
     assert configuration.check(short, SCHEMA) == configuration.check(PAPER, SCHEMA)
 
 
@@ -59,12 +90,11 @@ def test_presets_are_valid_overlays(preset):
     assert config["run"] == Path(preset).stem
 
 
-def test_the_schema_names_the_registry_s_tasks_and_methods():
+def test_the_schema_names_the_registry_s_tasks():
     assert SCHEMA["$defs"]["task"]["enum"] == list(TASKS)
-    assert sorted(SCHEMA["$defs"]["method"]["enum"]) == sorted(METHODS)
-    for method in METHODS:
-        allowed = SCHEMA["properties"]["methods"]["properties"][method].get("properties", {})
-        assert set(allowed) == set(method_constant(method, "HYPERPARAMETERS"))
+    assert list(SCHEMA["properties"]["collect"]["properties"]["recipes"]["properties"]) == list(
+        TASKS
+    )
 
 
 def test_every_key_of_the_schema_is_described():
@@ -107,6 +137,27 @@ def test_every_key_of_the_schema_is_described():
             {"methods": {"prefine": {"lambda": 1}}},
             ["unknown key 'lambda'", "Valid keys: beta, lam"],
         ),
+        (
+            {"methods": {"prefin": {}}},
+            ["unknown key 'prefin' in methods", "did you mean 'prefine'?"],
+        ),
+        (
+            {"methods": {"prefine": {"delta_level": "steps"}}},
+            ["methods.prefine.delta_level: 'steps'", "did you mean 'step'? Allowed: step, segment"],
+        ),
+        (
+            {"methods": {"cpq": {"sampled_actions": 2.5}}},
+            ["methods.cpq.sampled_actions: 2.5", "integer of at least 1"],
+        ),
+        (
+            {"methods": {"safedice": {"reward_norm": 1}}},
+            ["methods.safedice.reward_norm: 1", "true or false"],
+        ),
+        (
+            {"methods": {"cpq": {"polyak": "slow"}}},
+            ["methods.cpq.polyak: 'slow'", "a number of at least 0"],
+        ),
+        ({"methods": {"ppl": {"beta": True}}}, ["methods.ppl.beta: True", "a number"]),
         ({"draws": 3}, ["draws (3)", "seeds (5)", "crossed"]),
         ({"thresholds": {"bullet_gym": [20.5]}}, ["thresholds.bullet_gym.0: 20.5", "integer"]),
         ({"figures": {"fig1": {"tau": 7}}}, ["figures.fig1.tau: 7", "[30, 40, 50]"]),

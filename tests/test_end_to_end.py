@@ -11,7 +11,7 @@ from prefine import policy_file
 from prefine.tasks import TASKS
 
 TINY = ["--cores", "2", "--configfile", "workflow/presets/tiny.yaml"]
-METHODS = ["bc", "bc_from_reference", "prefine"]
+METHODS = ["bc", "bc_from_reference", "cpq", "dpo", "ppl", "prefine", "safedice"]
 TASK_NAMES = ["BallRun", "SwimmerVelocity"]
 
 
@@ -48,11 +48,11 @@ def test_every_rule_left_a_log_and_a_benchmark(results):
         p.relative_to(results / "benchmarks").with_suffix("")
         for p in results.glob("benchmarks/**/*.jsonl")
     }
-    assert logs == marks and len(logs) == 33
+    assert logs == marks and len(logs) == 57
 
 
 def test_tables_have_a_row_for_every_run_and_episode(results):
-    runs = pd.read_csv(results / "tables/runs.csv")
+    runs = pd.read_csv(results / "tables/runs.csv", float_precision="round_trip")
     own = runs[runs["study"] == "main"]
     assert own.groupby(["task", "method"]).size().to_dict() == {
         **{("BallRun", method): 4 for method in METHODS},
@@ -145,18 +145,18 @@ def test_an_edit_reruns_what_it_can_change(done):
         return found
 
     assert jobs("plotting.py", '"font.size": 8', '"font.size": 9') == {"fig1": 1, "fig3": 1}
-    assert jobs("losses.py", "-log_prob.mean(1)", "-2 * log_prob.mean(1)") == {
-        "train": 4,  # prefine and bc_from_reference on two tasks; bc has a loss of its own
-        "evaluate": 4,
+    assert jobs("losses.py", "-F.logsigmoid(beta", "-2 * F.logsigmoid(beta") == {
+        "train": 8,  # those that use losses.py, on two tasks; bc, SafeDICE and CPQ do not
+        "evaluate": 8,
         "runs": 1,
         "table1": 1,
         "fig1": 1,
         "fig3": 1,
     }
-    training = jobs("training.py", "lr=settings.learning_rate", "lr=0.5 * settings.learning_rate")
-    assert (training["pretrain"], training["train"]) == (2, 6) and "collect" not in training
+    training = jobs("training.py", "lr=learning_rate", "lr=0.5 * learning_rate")
+    assert (training["pretrain"], training["train"]) == (2, 14) and "collect" not in training
     assert jobs("losses.py", "The loss functions", "These are the loss functions") == {}
-    assert jobs("rollout.py", "MAX_ENVIRONMENTS = 64", "MAX_ENVIRONMENTS = 32")["evaluate"] == 6
+    assert jobs("rollout.py", "MAX_ENVIRONMENTS = 64", "MAX_ENVIRONMENTS = 32")["evaluate"] == 14
 
 
 def test_a_config_edit_reruns_what_it_can_change(done, tmp_path):

@@ -10,13 +10,25 @@ from prefine.losses import (
     effective_sample_size,
     log_ratio_difference,
     rpo_loss,
+    segment_sum,
     sft_loss,
 )
-from prefine.methods import Batch, method_module
+from prefine.methods import Batch, Context, method_module, method_settings
 from prefine.networks import stack
 from prefine.policies import CVAEPolicy, GaussianPolicy, normal_log_prob
 
 PREFINE = method_module("prefine")
+SETTINGS = method_settings("prefine") | {
+    "iterations": 1,
+    "learning_rate": 3e-4,
+    "gradient_clip": 10.0,
+}
+
+
+def prefine_loss(policy, theta, reference, batches, noise, hyper, diagnose, **changes):
+    context = Context(policy, {"policy": theta}, reference, hyper, None, SETTINGS | changes)
+    context.batches, context.noise, context.diagnose = batches, noise, diagnose
+    return PREFINE.loss(context)
 
 
 def f64(*values):
@@ -59,17 +71,17 @@ def test_swapping_roles_negates_delta():
 
 
 def test_lambda_zero_is_dpo_and_small_beta_is_linear():
-    delta_p, delta_np, log_prob = torch.randn(3, 2, 64, dtype=torch.float64)
-    beta, lam = f64(1e-4, 1e-4), f64(0.0, 1.5)
-    parts = dpo_sft_loss(delta_p, delta_np, log_prob, beta, lam)
-    assert parts["sft"][0] == 0.0
+    delta_p, delta_np = torch.randn(2, 2, 64, dtype=torch.float64)
+    loss_sft, beta, lam = f64(0.7, 1.1), f64(1e-4, 1e-4), f64(0.0, 1.5)
+    parts = dpo_sft_loss(delta_p, delta_np, loss_sft, beta, lam)
+    assert parts["sft"].tolist() == [0.0, 1.5 * 1.1]
     expected = 2 * math.log(2) - beta * (delta_p.mean(1) + delta_np.mean(1)) / 2
     torch.testing.assert_close(parts["dpo"], expected, atol=1e-8, rtol=0)
-    torch.testing.assert_close(parts["sft"], -lam * log_prob.mean(1))
 
 
 def test_rpo_is_another_spelling():
-    inputs = [t.requires_grad_() for t in torch.randn(3, 2, 64, dtype=torch.float64)]
+    inputs = [t.requires_grad_() for t in torch.randn(2, 2, 64, dtype=torch.float64)]
+    inputs.append(f64(0.7, 1.1).requires_grad_())
     beta, eta = f64(0.05, 0.2), f64(32.0, 5.0)
     rpo, ours = rpo_loss(*inputs, beta, eta), dpo_sft_loss(*inputs, beta, eta * beta)
     assert (eta * beta).tolist() == pytest.approx([1.6, 1.0])
@@ -78,6 +90,19 @@ def test_rpo_is_another_spelling():
     one = torch.autograd.grad((rpo["dpo"] + rpo["sft"]).sum(), inputs, retain_graph=True)
     two = torch.autograd.grad((ours["dpo"] + ours["sft"]).sum(), inputs)
     assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+
+
+def test_masked_steps_change_nothing():
+    log_prob, mask = torch.randn(2, 12), torch.ones(2, 3, 4)
+    mask[:, :, 3] = 0
+    changed = log_prob.view(2, 3, 4).clone()
+    changed[:, :, 3] = 1e6
+    changed = changed.flatten(1)
+    assert torch.equal(segment_sum(log_prob, mask), segment_sum(changed, mask))
+    assert torch.equal(sft_loss(log_prob, mask), sft_loss(changed, mask))
+    kept = log_prob.view(2, 3, 4)[..., :3]
+    torch.testing.assert_close(segment_sum(log_prob, mask), kept.sum(2))
+    torch.testing.assert_close(sft_loss(log_prob, mask), -kept.flatten(1).mean(1))
 
 
 def test_effective_sample_size():
@@ -96,15 +121,16 @@ def problem(policy, n_replicas=2, batch_size=32, draws=1, dtype=torch.float64):
     def normal(*shape):
         return torch.randn(shape, generator=generator, dtype=dtype)
 
-    batches = [
-        Batch(
+    batches = {
+        role: Batch(
             normal(n_replicas, batch_size, policy.obs_dim),
             normal(n_replicas, batch_size, policy.act_dim).clamp(-1, 1),
         )
-        for _ in range(2)
-    ]
-    shapes = PREFINE.noise_shapes(policy, batch_size, {"likelihood_draws": draws})
-    noise = {name: normal(n_replicas, *shape) for name, shape in shapes.items()}
+        for role in ("preferred", "nonpreferred")
+    }
+    settings = SETTINGS | {"likelihood_draws": draws, "batch_size": batch_size}
+    (phase,) = PREFINE.phases(policy, settings)
+    noise = {name: normal(n_replicas, *shape) for name, shape in phase.normals.items()}
     hyper = {
         "beta": torch.tensor([0.05, 0.95], dtype=dtype),
         "lam": torch.tensor([1.6, 0.1], dtype=dtype),
@@ -119,7 +145,7 @@ POLICIES = [GaussianPolicy(5, 2, (16, 16)), CVAEPolicy(5, 2, (16, 16))]
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda p: p.name)
 def test_at_the_reference_delta_is_zero_and_each_term_log_2(policy, draws):
     theta, batches, noise, hyper = problem(policy, draws=draws)
-    loss = PREFINE.loss(policy, theta, theta, batches, noise, hyper, True)
+    loss = prefine_loss(policy, theta, theta, batches, noise, hyper, True)
     for name in ("delta_p_mean", "delta_np_mean", "delta_p_std", "kl_to_reference"):
         assert loss.logs[name].abs().max() == 0.0
     for name in ("loss_p_dpo", "loss_np_dpo"):
@@ -132,18 +158,19 @@ def test_at_the_reference_delta_is_zero_and_each_term_log_2(policy, draws):
 def test_in_float32_delta_at_the_reference_is_rounding_at_most(policy):
     theta, batches, noise, hyper = problem(policy, dtype=torch.float32)
     reference = {name: value.clone() for name, value in theta.items()}
-    loss = PREFINE.loss(policy, theta, reference, batches, noise, hyper, True)
+    loss = prefine_loss(policy, theta, reference, batches, noise, hyper, True)
     assert loss.logs["delta_p_std"].max() <= 1e-6
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda p: p.name)
 def test_loss_reads_the_sides_the_right_way(policy):
     """Rebuild Eqs. 6-9 from the policy's own log-probabilities."""
-    theta, (preferred, nonpreferred), noise, hyper = problem(policy, n_replicas=1)
+    theta, batches, noise, hyper = problem(policy, n_replicas=1)
+    preferred, nonpreferred = batches.values()
     reference, *_ = problem(policy, n_replicas=3)
     reference = {name: value[2:] for name, value in reference.items()}
     hyper = {name: value[:1] for name, value in hyper.items()}
-    loss = PREFINE.loss(policy, theta, reference, (preferred, nonpreferred), noise, hyper, True)
+    loss = prefine_loss(policy, theta, reference, batches, noise, hyper, True)
     obs = torch.cat([preferred.obs, nonpreferred.obs], 1)
     counterfactual_p, counterfactual_np = policy.sample(theta, obs, noise["sample"]).chunk(2, 1)
     pieces = [(preferred.obs, preferred.action), (nonpreferred.obs, nonpreferred.action)]
@@ -217,9 +244,12 @@ def test_one_state_toy_end_to_end():
     obs = torch.zeros(4, n, 0)
     for _ in range(4000):
         draws = torch.randn(4, n, 1, generator=generator), torch.randn(4, n, 1, generator=generator)
-        batches = (Batch(obs, -0.3 + 0.2 * draws[0]), Batch(obs, 0.6 + 0.2 * draws[1]))
+        batches = {
+            "preferred": Batch(obs, -0.3 + 0.2 * draws[0]),
+            "nonpreferred": Batch(obs, 0.6 + 0.2 * draws[1]),
+        }
         noise = {"sample": torch.randn(4, 2 * n, 1, generator=generator), "latent": None}
-        loss = PREFINE.loss(
+        loss = prefine_loss(
             policy, theta, reference, batches, noise, {"beta": beta, "lam": lam}, False
         )
         optimizer.zero_grad()

@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 
 def some_policies(task, n=2, kind="cvae"):
     policy = make_policy(kind, task.obs_dim, task.act_dim, (16,))
-    params = initial_parameters(policy, [f"p{k}" for k in range(n)], CPU)
+    params = initial_parameters(policy.init, [f"p{k}" for k in range(n)], CPU)
     return policy, params, np.zeros(task.obs_dim, np.float32), np.ones(task.obs_dim, np.float32)
 
 

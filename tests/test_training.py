@@ -6,33 +6,47 @@ import pytest
 import torch
 from prefine import dataset
 from prefine.errors import UserError
-from prefine.methods import METHODS, method_module
+from prefine.methods import METHODS, method_constant, method_module, method_settings
 from prefine.policies import make_policy
+from prefine.sampling import NOISE_BLOCK, Noise, TrajectorySets
 from prefine.tasks import TASKS
-from prefine.training import (
-    NOISE_BLOCK,
-    Noise,
-    TrainingSettings,
-    TrajectorySets,
-    initial_parameters,
-    train,
-)
+from prefine.training import initial_parameters, log_iterations, train
 
 TASK = TASKS["BallRun"]
 CPU = torch.device("cpu")
-SETTINGS = TrainingSettings(iterations=8, batch_size=32, log_points=2)
+SETTINGS = {
+    "iterations": 8,
+    "batch_size": 32,
+    "learning_rate": 3e-4,
+    "gradient_clip": 10.0,
+    "log_points": 2,
+    "likelihood_draws": 1,
+    "sampler": "trajectory",
+    "threads": 1,
+    "checkpoint_every": 1000,
+    "hidden": [16, 16],
+    "horizon": TASK.horizon,
+    "longest": TASK.horizon,
+    "segments": 4,
+    "segment_length": 16,
+    "discriminator_iterations": 6,
+    "sampled_actions": 3,
+    "vae_hidden": 16,
+}
 
 
 @pytest.fixture(scope="module")
 def data(ball_run_file):
-    return dataset.load_transitions(ball_run_file, TASK)
+    return {sees: dataset.load_transitions(ball_run_file, TASK, sees) for sees in dataset.SEES}
 
 
-def plan(n):
+def plan(n, method="prefine"):
     streams = [f"BallRun/tau20/draw{k}/seed{k}" for k in range(n)]
-    return pd.DataFrame(
-        {"run": streams, "stream": streams, "beta": np.linspace(0.05, 0.2, n), "lam": 1.0}
-    )
+    numbers = method_constant(method, "HYPERPARAMETERS")
+    runs = pd.DataFrame({"run": streams, "stream": streams, "tau": 20, **numbers})
+    if "lam" in numbers:
+        runs["beta"] = np.linspace(0.05, 0.2, n)
+    return runs
 
 
 def sets(n):
@@ -40,41 +54,50 @@ def sets(n):
         "reference": [np.arange(8)] * n,
         "preferred": [np.arange(k, k + 4) for k in range(n)],
         "nonpreferred": [np.arange(8 + k, 10 + k) for k in range(n)],
+        "unlabelled": [np.array([k, k + 1, 8 + k]) for k in range(n)],
+        "initial": [np.array([k, k + 1, 8 + k]) for k in range(n)],
+        "all": [np.arange(16)] * n,
         "held_out": [np.array([14, 15])] * n,
     }
 
 
-def policy_of(name):
+def policy_of(name, method="prefine"):
+    name = method_constant(method, "POLICY") or name
     return make_policy(name, TASK.obs_dim, TASK.act_dim, (16, 16))
 
 
 def reference_of(policy):
-    return initial_parameters(policy, ["BallRun/reference/seed0"], CPU)
+    return initial_parameters(policy.init, ["BallRun/reference/seed0"], CPU)
 
 
-def fit(method, data, policy, runs, sets, settings=SETTINGS, reference=None):
+def fit(method, data, policy, runs, sets, reference=None, state=None, **changes):
     reference = reference_of(policy) if reference is None else reference
-    return train(method_module(method), policy, runs, data, sets, settings, reference)
+    settings = method_settings(method) | SETTINGS | changes
+    module = method_module(method)
+    return train(module, policy, runs, data[module.SEES], sets, settings, reference, state=state)
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "cvae"])
 @pytest.mark.parametrize("method", [*METHODS, "reference"])
 def test_every_trained_parameter_moves_and_nothing_else(method, kind, data):
-    policy = policy_of(kind)
+    policy = policy_of(kind, method)
     reference = reference_of(policy)
     before = {name: value.clone() for name, value in reference.items()}
-    params, log = fit(method, data, policy, plan(2), sets(2), reference=reference)
+    params, log = fit(method, data, policy, plan(2, method), sets(2), reference)
     starts_random = method_module(method).STARTS_FROM == "random"
-    start = initial_parameters(policy, list(plan(2)["stream"]), CPU) if starts_random else before
-    frozen = () if starts_random else policy.frozen_in_fine_tuning
+    start, frozen = before, policy.frozen_in_fine_tuning
+    if starts_random:
+        names = [f"{name}/policy" for name in plan(2)["stream"]]
+        start, frozen = initial_parameters(policy.init, names, CPU), ()
     for name, value in params.items():
         for replica in range(2):
             same = torch.equal(value[replica], start[name][replica if starts_random else 0])
             assert same == name.startswith(tuple(frozen)), name
     for name, value in reference.items():
         assert torch.equal(value, before[name]), f"the frozen reference changed: {name}"
-    assert log["iteration"].tolist() == [0, 0, 4, 4, 8, 8]
-    assert np.isfinite(log.drop(columns="run").to_numpy(dtype=float)).all()
+    last = log[log["phase"] == "train"]
+    assert last["iteration"].tolist() == [0, 0, 4, 4, 8, 8]
+    assert np.isfinite(last["loss"]).all() and np.isfinite(last["held_out_nll"]).all()
 
 
 def test_prefine_logs_every_diagnostic(data):
@@ -95,25 +118,76 @@ def test_prefine_logs_every_diagnostic(data):
 
 @pytest.mark.parametrize("method", [*METHODS, "reference"])
 def test_training_repeats_bitwise(method, data):
-    one, log = fit(method, data, policy_of("cvae"), plan(2), sets(2))
-    two, again = fit(method, data, policy_of("cvae"), plan(2), sets(2))
+    policy = policy_of("cvae", method)
+    one, log = fit(method, data, policy, plan(2, method), sets(2))
+    two, again = fit(method, data, policy, plan(2, method), sets(2))
     assert all(torch.equal(one[name], two[name]) for name in one)
     pd.testing.assert_frame_equal(log.drop(columns="seconds"), again.drop(columns="seconds"))
 
 
-@pytest.mark.parametrize(("kind", "iterations"), [("gaussian", 100), ("cvae", 10)])
-def test_a_run_does_not_depend_on_its_neighbours(kind, iterations, data):
+OWN_POLICY = [method for method in METHODS if method_constant(method, "POLICY")]
+CONFIG_POLICY = [method for method in METHODS if method not in OWN_POLICY]
+STACKS = [
+    *(("gaussian", 100, method) for method in CONFIG_POLICY),
+    *(("cvae", 10, method) for method in CONFIG_POLICY),
+    *(("gaussian", 10, method) for method in OWN_POLICY),
+]
+
+
+@pytest.mark.parametrize(("kind", "iterations", "method"), STACKS)
+def test_a_run_does_not_depend_on_its_neighbours(kind, iterations, method, data):
     """Alone, in a stack, in another order: the same run within rounding."""
-    policy, settings = policy_of(kind), TrainingSettings(iterations, batch_size=32, log_points=1)
-    together, _ = fit("prefine", data, policy, plan(3), sets(3), settings)
+    policy, runs = policy_of(kind, method), plan(3, method)
+    changes = {"iterations": iterations, "log_points": 1}
+    together, _ = fit(method, data, policy, runs, sets(3), **changes)
     order = [2, 0, 1]
     shuffled_sets = {role: [own[i] for i in order] for role, own in sets(3).items()}
-    shuffled, _ = fit("prefine", data, policy, plan(3).iloc[order], shuffled_sets, settings)
+    shuffled, _ = fit(method, data, policy, runs.iloc[order], shuffled_sets, **changes)
     alone_sets = {role: [own[1]] for role, own in sets(3).items()}
-    alone, _ = fit("prefine", data, policy, plan(3).iloc[[1]], alone_sets, settings)
+    alone, _ = fit(method, data, policy, runs.iloc[[1]], alone_sets, **changes)
     for name in together:
         torch.testing.assert_close(shuffled[name][2], together[name][1], atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(alone[name][0], together[name][1], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_first_step_is_bitwise_the_same_alone_and_in_a_stack(method, data):
+    policy, runs, changes = policy_of("cvae", method), plan(3, method), {"iterations": 1}
+    changes["discriminator_iterations"] = 1
+    together, _ = fit(method, data, policy, runs, sets(3), **changes)
+    alone_sets = {role: [own[1]] for role, own in sets(3).items()}
+    alone, _ = fit(method, data, policy, runs.iloc[[1]], alone_sets, **changes)
+    for name in together:
+        assert torch.equal(alone[name][0], together[name][1]), name
+
+
+class Killed(Exception):
+    """Stands for the signal that ends a job."""
+
+
+@pytest.mark.parametrize("method", [*METHODS, "reference"])
+def test_a_killed_job_ends_with_the_same_numbers(method, data, tmp_path, monkeypatch):
+    policy, runs, state = policy_of("cvae", method), plan(2, method), tmp_path / "0.safetensors"
+    changes = {"iterations": 9, "checkpoint_every": 4, "log_points": 3}
+    expected, log = fit(method, data, policy, runs, sets(2), **changes)
+    count = 0
+
+    def kill_late():
+        nonlocal count
+        count += 1
+        if count == (7 + 6 if method == "safedice" else 6):
+            raise Killed
+
+    module = method_module(method)
+    settings = method_settings(method) | SETTINGS | changes
+    arguments = (module, policy, runs, data[module.SEES], sets(2), settings, reference_of(policy))
+    with pytest.raises(Killed):
+        train(*arguments, on_iteration=kill_late, state=state)
+    assert state.exists()
+    resumed, again = train(*arguments, state=state)
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
+    pd.testing.assert_frame_equal(log.drop(columns="seconds"), again.drop(columns="seconds"))
+    assert not state.exists()
 
 
 def test_noise_is_a_function_of_name_role_and_iteration():
@@ -134,10 +208,11 @@ def test_batches_come_from_the_replica_s_own_trajectories(data):
     own = [np.array([1, 5]), np.array([3])]
     uniforms = torch.rand(2, 4000, 2, generator=torch.Generator().manual_seed(0))
     for sampler in ("trajectory", "transition"):
-        batch = TrajectorySets(data, own, sampler, CPU).batch(uniforms)
+        batch = TrajectorySets(data["actions"], own, sampler, CPU).steps(uniforms)
         for replica, indices in enumerate(own):
-            rows = np.concatenate([np.arange(data.lengths[i]) + data.starts[i] for i in indices])
-            allowed = {data.actions[row].tobytes() for row in rows}
+            flat = data["actions"]
+            rows = np.concatenate([np.arange(flat.lengths[i]) + flat.starts[i] for i in indices])
+            allowed = {flat.actions[row].tobytes() for row in rows}
             assert {action.numpy().tobytes() for action in batch.action[replica]} == allowed
 
 
@@ -154,7 +229,7 @@ def test_samplers_weigh_unequal_lengths_as_they_say():
     uniforms = torch.rand(1, 50_000, 2, generator=torch.Generator().manual_seed(0))
     shares = {
         sampler: TrajectorySets(data, [np.array([0, 1])], sampler, CPU)
-        .batch(uniforms)
+        .steps(uniforms)
         .action.mean()
         for sampler in ("trajectory", "transition")
     }
@@ -163,12 +238,13 @@ def test_samplers_weigh_unequal_lengths_as_they_say():
 
 
 def test_uniforms_at_the_upper_end_stay_inside(data):
-    sets_ = TrajectorySets(data, [np.array([1])], "trajectory", CPU)
+    sets_ = TrajectorySets(data["actions"], [np.array([1])], "trajectory", CPU)
     one = torch.full((1, 3, 2), 1.0 - 2**-24)
-    assert torch.isfinite(sets_.batch(one).obs).all()
-    flat = TrajectorySets(data, [np.array([1])], "transition", CPU)
+    assert torch.isfinite(sets_.steps(one).obs).all()
+    flat = TrajectorySets(data["actions"], [np.array([1])], "transition", CPU)
     np.testing.assert_array_equal(
-        flat.batch(one).action[0, 0].numpy(), data.actions[data.starts[1] + data.lengths[1] - 1]
+        flat.steps(one).action[0, 0].numpy(),
+        data["actions"].actions[data["actions"].starts[1] + data["actions"].lengths[1] - 1],
     )
 
 
@@ -182,10 +258,10 @@ def test_held_out_is_missing_where_there_is_nothing_to_hold_out(data):
 def test_a_loss_that_is_not_finite_stops_the_job_and_names_the_run(data):
     runs = plan(2)
     runs.loc[1, "lam"] = np.inf
-    with pytest.raises(UserError, match=r"draw1/seed1: .* not finite at iteration 0"):
+    with pytest.raises(UserError, match=r"draw1/seed1: not finite at iteration 0: loss"):
         fit("prefine", data, policy_of("gaussian"), runs, sets(2))
 
 
 def test_log_points_are_even_and_have_both_ends():
-    assert sorted(TrainingSettings(100, log_points=4).log_iterations()) == [0, 25, 50, 75, 100]
-    assert sorted(TrainingSettings(2, log_points=50).log_iterations()) == [0, 1, 2]
+    assert sorted(log_iterations(100, 4)) == [0, 25, 50, 75, 100]
+    assert sorted(log_iterations(2, 50)) == [0, 1, 2]

@@ -1,6 +1,7 @@
 """Check config.yaml when the workflow starts and say what is wrong in one line."""
 
 import difflib
+import math
 from collections.abc import Mapping
 from copy import deepcopy
 
@@ -8,8 +9,8 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from prefine.errors import UserError
-from prefine.methods import REFERENCE, method_constant
-from prefine.tasks import TASKS
+from prefine.methods import METHODS, REFERENCE, method_constant, method_settings
+from prefine.tasks import SUITES, TASKS
 
 
 def check(config: Mapping, schema: Mapping) -> dict:
@@ -35,15 +36,12 @@ def _explain(error: ValidationError, schema: Mapping) -> str:
     if error.validator == "additionalProperties":
         allowed = list(error.schema.get("properties", {}))
         unknown = next(name for name in error.instance if name not in allowed)
-        place = "" if key == "config" else f" in {key}"
-        near = difflib.get_close_matches(str(unknown), allowed, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        return f"unknown key {unknown!r}{place}; {hint}Valid keys: {', '.join(allowed) or 'none'}"
+        return _unknown(unknown, "" if key == "config" else key, allowed)
     value = f"{key}: {error.instance!r} is not allowed"
     if error.validator == "enum":
-        near = difflib.get_close_matches(str(error.instance), map(str, error.validator_value), n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        return f"{value}; {hint}Allowed: {', '.join(map(str, error.validator_value))}"
+        allowed = error.validator_value
+        hint = _near(error.instance, allowed)
+        return f"{value}; {hint}Allowed: {', '.join(map(str, allowed))}"
     if error.validator == "required":
         missing = [name for name in error.validator_value if name not in error.instance]
         return f"{key}: lacks {', '.join(missing)}"
@@ -78,8 +76,84 @@ def _fill(value, schema: Mapping, root: Mapping):
     return value
 
 
+def _check_methods(config: Mapping) -> None:
+    """Check names of methods and their keys against the methods' own files."""
+    for name in config["methods"]:
+        if name not in METHODS:
+            raise UserError(f"config: {_unknown(name, 'methods', METHODS)}")
+        numbers = dict(method_constant(name, "HYPERPARAMETERS"))
+        extra = ["eta"] if {"beta", "lam"} <= set(numbers) else []
+        settings = method_constant(name, "SETTINGS")
+        for key, value in config["methods"][name].items():
+            place = f"methods.{name}.{key}"
+            if key in numbers or key in extra:
+                given = value.values() if isinstance(value, Mapping) else [value]
+                if isinstance(value, Mapping) and set(value) != set(SUITES):
+                    raise UserError(
+                        f"config: {place}: {value!r} is not allowed; "
+                        f"give one number, or one for each of {', '.join(SUITES)}"
+                    )
+                if not all(_is_number(v) and v >= 0 for v in given):
+                    raise UserError(
+                        f"config: {place}: {value!r} is not allowed; must be a number of at least 0"
+                    )
+            elif key in settings:
+                _check_setting(place, value, settings[key])
+            elif key == "iterations":
+                _check_setting(place, value, 1)
+            else:
+                allowed = [*numbers, *extra, *settings, "iterations"]
+                raise UserError(f"config: {_unknown(key, f'methods.{name}', allowed)}")
+    for study, content in config["studies"].items():
+        for number, name in enumerate(content["methods"]):
+            if name not in METHODS:
+                raise UserError(
+                    f"config: studies.{study}.methods.{number}: {name!r} is not allowed; "
+                    f"{_near(name, METHODS)}Allowed: {', '.join(METHODS)}"
+                )
+
+
+def _check_setting(place: str, value, default) -> None:
+    """A setting has the type of its default, or is one of its choices."""
+    if isinstance(default, tuple):
+        if value not in default:
+            raise UserError(
+                f"config: {place}: {value!r} is not allowed; "
+                f"{_near(value, default)}Allowed: {', '.join(default)}"
+            )
+        return
+    right = isinstance(value, bool) == isinstance(default, bool)
+    if isinstance(default, float):
+        right = right and _is_number(value) and value >= 0
+    elif not isinstance(default, bool):
+        right = right and isinstance(value, int) and value >= 1
+    if not right:
+        wanted = {bool: "true or false", int: "an integer of at least 1"}
+        wanted = wanted.get(type(default), "a number of at least 0")
+        raise UserError(f"config: {place}: {value!r} is not allowed; must be {wanted}")
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _near(word, allowed) -> str:
+    """A hint with the nearest allowed word, if one is near."""
+    near = difflib.get_close_matches(str(word), list(map(str, allowed)), n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}? " if near else ""
+
+
+def _unknown(key, place: str, allowed) -> str:
+    where = f" in {place}" if place else ""
+    return (
+        f"unknown key {key!r}{where}; {_near(key, allowed)}"
+        f"Valid keys: {', '.join(allowed) or 'none'}"
+    )
+
+
 def _check_meaning(config: Mapping) -> None:
     """Check what a schema cannot say."""
+    _check_methods(config)
     if config["pairing"] == "paired" and config["draws"] != config["seeds"]:
         raise UserError(
             f"config: draws ({config['draws']}) and seeds ({config['seeds']}) must be equal "
@@ -123,21 +197,45 @@ def thresholds(config: Mapping, task: str) -> list[int]:
 
 
 def hyperparameters(config: Mapping, method: str, task: str) -> dict[str, float]:
-    """Return a method's hyper-parameters for a task: the suite's number, or the method's own."""
+    """Return a method's per-run numbers for a task: the suite's, or the method's own.
+
+    ``eta`` is RPO's spelling of lambda: lam = eta beta (methods 4.6).
+    """
+    own = config["methods"].get(method, {})
     values = dict(method_constant(method, "HYPERPARAMETERS"))
-    for name, value in config["methods"].get(method, {}).items():
-        values[name] = value[TASKS[task].suite] if isinstance(value, Mapping) else value
+    for name in (*values, "eta"):
+        if own.get(name) is not None:
+            value = own[name]
+            values[name] = value[TASKS[task].suite] if isinstance(value, Mapping) else value
+    if "eta" in values:
+        values["lam"] = values.pop("eta") * values["beta"]
     return values
 
 
-def training_settings(config: Mapping, method: str) -> dict:
-    """Return what a training job needs of the config, and nothing more."""
+def training_settings(config: Mapping, method: str, task: str) -> dict:
+    """Return what a training job needs of the config, and nothing more.
+
+    SafeDICE and CPQ keep their publications' batch and learning rates unless
+    ``training.matched`` gives them PREFINE's (methods 4.10).
+    """
     training = dict(config["training"])
-    settings = {"policy": config["policy"], "hidden": config["hidden"], "training": training}
+    matched = training.pop("matched")
+    own = config["methods"].get(method, {})
+    settings = method_settings(method) | {
+        key: value for key, value in own.items() if key in method_settings(method)
+    }
     if method == REFERENCE:
         training["iterations"] = config["reference"]["iterations"]
         settings |= {name: config["reference"][name] for name in ("seed", "held_out")}
-    return settings
+    elif matched:
+        rates = [key for key in settings if key.endswith("_learning_rate")]
+        settings |= dict.fromkeys(rates, training["learning_rate"])
+    else:
+        training["iterations"] = own.get("iterations", training["iterations"])
+        training["batch_size"] = method_constant(method, "BATCH_SIZE", training["batch_size"])
+    policy = method_constant(method, "POLICY") or config["policy"]
+    fixed = {"policy": policy, "hidden": config["hidden"], "horizon": TASKS[task].horizon}
+    return training | settings | fixed
 
 
 def recipe(config: Mapping, task: str) -> dict:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import h5py
@@ -147,12 +147,36 @@ class Transitions:
     std: np.ndarray
 
 
-def load_transitions(path: str | Path, task: Task) -> Transitions:
-    """Read states and actions; constants as in methods 2.8."""
-    data = read(path, task, ("observations", "actions", *FLAGS))
+@dataclass(frozen=True)
+class LinkedTransitions(Transitions):
+    """With next states (N, obs_dim) and true terminations (N,): what SafeDICE needs."""
+
+    next_observations: np.ndarray
+    terminals: np.ndarray
+
+
+@dataclass(frozen=True)
+class FullTransitions(LinkedTransitions):
+    """With rewards, costs and timeouts (N,): what offline RL (CPQ) needs."""
+
+    rewards: np.ndarray
+    costs: np.ndarray
+    timeouts: np.ndarray
+
+
+SEES = {"actions": Transitions, "transitions": LinkedTransitions, "everything": FullTransitions}
+
+
+def load_transitions(path: str | Path, task: Task, sees: str = "actions") -> Transitions:
+    """Read what a method may see of a dataset: a key of ``SEES`` (methods 2.8, 4.10)."""
+    kind = SEES[sees]
+    names = {field.name for field in fields(kind)}
+    wanted = [key for key in KEYS if key in names or key in FLAGS]
+    data = read(path, task, wanted)
     starts, lengths, _ = segment(data["terminals"], data["timeouts"])
     mean, std = observation_constants(data["observations"])
-    return Transitions(data["observations"], data["actions"], starts, lengths, mean, std)
+    arrays = {key: array for key, array in data.items() if key in names}
+    return kind(**arrays, starts=starts, lengths=lengths, mean=mean, std=std)
 
 
 def observation_constants(observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -18,15 +18,28 @@ def dpo_loss(delta: Tensor, beta: Tensor) -> Tensor:
     return -F.logsigmoid(beta[:, None] * delta).mean(1)
 
 
-def sft_loss(log_prob: Tensor) -> Tensor:
-    """-mean log pi_theta(a+|s), Eq. 3."""
-    return -log_prob.mean(1)
+def sft_loss(log_prob: Tensor, mask: Tensor | None = None) -> Tensor:
+    """-mean log pi_theta(a+|s), Eq. 3; steps that a mask (R, S, L) hides do not count."""
+    if mask is None:
+        return -log_prob.mean(1)
+    mask = mask.flatten(1)
+    return -(log_prob * mask).sum(1) / mask.sum(1)
+
+
+def segment_sum(log_ratio: Tensor, mask: Tensor | None) -> Tensor:
+    """Sum log-ratios (R, S L) over the steps of each segment: (R, S).
+
+    Without a mask every step stands for itself (methods 4.4.7, ``step``).
+    """
+    if mask is None:
+        return log_ratio
+    return (log_ratio.view_as(mask) * mask).sum(2)
 
 
 def dpo_sft_loss(
     delta_preferred: Tensor,
     delta_nonpreferred: Tensor,
-    log_prob_preferred: Tensor,
+    loss_sft: Tensor,
     beta: Tensor,
     lam: Tensor,
 ) -> dict[str, Tensor]:
@@ -38,7 +51,6 @@ def dpo_sft_loss(
     """
     loss_p_dpo = dpo_loss(delta_preferred, beta)
     loss_np_dpo = dpo_loss(delta_nonpreferred, beta)
-    loss_sft = sft_loss(log_prob_preferred)
     return {
         "loss_p_dpo": loss_p_dpo,
         "loss_np_dpo": loss_np_dpo,
@@ -51,12 +63,20 @@ def dpo_sft_loss(
 def rpo_loss(
     delta_preferred: Tensor,
     delta_nonpreferred: Tensor,
-    log_prob_preferred: Tensor,
+    loss_sft: Tensor,
     beta: Tensor,
     eta: Tensor,
 ) -> dict[str, Tensor]:
     """RPO's spelling of the same loss: lam = eta beta (paper 3.3, methods 4.6)."""
-    return dpo_sft_loss(delta_preferred, delta_nonpreferred, log_prob_preferred, beta, eta * beta)
+    return dpo_sft_loss(delta_preferred, delta_nonpreferred, loss_sft, beta, eta * beta)
+
+
+def bradley_terry_loss(score_preferred: Tensor, score_other: Tensor, beta: Tensor) -> Tensor:
+    """-mean log sigmoid(beta (S+ - S-)), PPL's loss over segment pairs (methods 4.7).
+
+    Scores are sums over the steps of a segment, (R, S).
+    """
+    return -F.logsigmoid(beta[:, None] * (score_preferred - score_other)).mean(1)
 
 
 def effective_sample_size(log_weights: Tensor) -> Tensor:

@@ -35,12 +35,24 @@ def init_mlp(name: str, sizes: Sequence[int], generator: torch.Generator) -> Par
     return params
 
 
+def init_he_mlp(name: str, sizes: Sequence[int], generator: torch.Generator) -> Params:
+    """He-normal weights and no biases to begin with (SafeDICE's discriminator and nu)."""
+    params = {}
+    for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
+        weight = torch.empty(n_in, n_out).normal_(0, math.sqrt(2.0 / n_in), generator=generator)
+        params[f"{name}.{layer}.weight"] = weight
+        if layer < len(sizes) - 2:
+            params[f"{name}.{layer}.bias"] = torch.zeros(1, n_out)
+    return params
+
+
 def mlp(params: Params, name: str, x: Tensor) -> Tensor:
     """Apply an MLP with ReLU between its layers: (R, B, n_in) -> (R, B, n_out)."""
     layer = 0
     while f"{name}.{layer}.weight" in params:
         x = x if layer == 0 else torch.relu(x)
-        x = torch.baddbmm(params[f"{name}.{layer}.bias"], x, params[f"{name}.{layer}.weight"])
+        weight, bias = params[f"{name}.{layer}.weight"], params.get(f"{name}.{layer}.bias")
+        x = x @ weight if bias is None else torch.baddbmm(bias, x, weight)
         layer += 1
     return x
 

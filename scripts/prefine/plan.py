@@ -5,10 +5,17 @@ from collections.abc import Iterable
 import pandas as pd
 
 
-def draw_seed_pairs(draws: int, seeds: int, pairing: str) -> list[tuple[int, int]]:
-    """Return (draw, seed) pairs: run k takes draw k and seed k, or all of them (D6)."""
+def draw_seed_pairs(
+    draws: int, seeds: int, pairing: str, sees: str = "actions"
+) -> list[tuple[int, int]]:
+    """Return (draw, seed) pairs: run k takes draw k and seed k, or all of them (D6).
+
+    A method that sees everything does not depend on the draw, and crossing repeats nothing.
+    """
     if pairing == "paired":
         return [(k, k) for k in range(min(draws, seeds))]
+    if sees == "everything":
+        return [(0, seed) for seed in range(seeds)]
     return [(draw, seed) for draw in range(draws) for seed in range(seeds)]
 
 
@@ -32,7 +39,9 @@ def plan(study: str, task: str, method: str, cells: Iterable[dict], settings: di
         Columns run, study, task, method, tau, draw, seed, stream and one a hyper-parameter.
     """
     feasible = {(cell["tau"], cell["draw"]) for cell in cells if cell["feasible"]}
-    pairs = draw_seed_pairs(settings["draws"], settings["seeds"], settings["pairing"])
+    pairs = draw_seed_pairs(
+        settings["draws"], settings["seeds"], settings["pairing"], settings["sees"]
+    )
     rows = [
         {
             "run": f"{study}/{method}/{stream_name(task, tau, draw, seed)}",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from prefine.networks import Params, init_mlp, mlp
@@ -24,6 +25,12 @@ def normal_log_prob(x: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
     """Log-density of a diagonal normal, summed over the last axis."""
     z = (x - mean) * torch.exp(-log_std)
     return -(0.5 * z.square() + log_std + 0.5 * LOG_2PI).sum(-1)
+
+
+def tanh_normal_log_prob(u: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
+    """Log-density of a = tanh(u); log(1 - tanh^2 u) = 2 (log 2 - u - softplus(-2u)), stable."""
+    log_jacobian = 2.0 * (math.log(2.0) - u - F.softplus(-2.0 * u))
+    return normal_log_prob(u, mean, log_std) - log_jacobian.sum(-1)
 
 
 def kl_to_standard_normal(mean: Tensor, log_std: Tensor) -> Tensor:
@@ -110,6 +117,76 @@ class GaussianPolicy:
 
     def project(self, params: Params) -> None:
         """Nothing to keep in bounds."""
+
+
+@dataclass(frozen=True)
+class TanhGaussianPolicy:
+    """a = tanh(u), u ~ N(mu(s), diag sigma(s)^2): SafeDICE's and CPQ's actor (methods 3.3)."""
+
+    obs_dim: int
+    act_dim: int
+    hidden: Sequence[int] = (256, 256)
+    mean_limit: float = 7.0  # SafeDICE
+    log_std_min: float = -5.0
+    log_std_max: float = 2.0
+    # DSRL's actions sit at exactly +-1, where the density has a pole.
+    edge: float = 1e-3
+
+    name = "tanh_gaussian"
+    frozen_in_fine_tuning = ()
+    latent_dim = 0
+
+    @property
+    def sample_dim(self) -> int:
+        """Standard normals that one sampled action takes."""
+        return self.act_dim
+
+    def init(self, generator: torch.Generator) -> Params:
+        """Return one replica's parameters."""
+        return init_mlp("trunk", [self.obs_dim, *self.hidden, 2 * self.act_dim], generator)
+
+    def distribution(self, params: Params, obs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log_std of u, (R, B, act_dim) each."""
+        mean, log_std = mlp(params, "trunk", obs).chunk(2, dim=-1)
+        mean = mean.clamp(-self.mean_limit, self.mean_limit)
+        return mean, log_std.clamp(self.log_std_min, self.log_std_max)
+
+    def log_prob(self, params: Params, obs: Tensor, action: Tensor, latents=None) -> Tensor:
+        """log pi(a|s) = sum_d log N(u_d) - log(1 - a_d^2), u = atanh(clip(a)): (R, B)."""
+        u = torch.atanh(action.clamp(-1 + self.edge, 1 - self.edge))
+        return tanh_normal_log_prob(u, *self.distribution(params, obs))
+
+    def sample_unsquashed(self, params: Params, obs: Tensor, noise: Tensor) -> Tensor:
+        """A draw of u; noise (R, B, act_dim) standard normal."""
+        mean, log_std = self.distribution(params, obs)
+        return mean + torch.exp(log_std) * noise
+
+    def sample(self, params: Params, obs: Tensor, noise: Tensor) -> Tensor:
+        """An exact draw of a."""
+        return torch.tanh(self.sample_unsquashed(params, obs, noise))
+
+    def pretraining_loss(self, params: Params, obs: Tensor, action: Tensor, noise: Tensor):
+        """Negative log-likelihood (R, B) and what to log of it."""
+        return -self.log_prob(params, obs, action), {}
+
+    def act(self, params: Params, obs: Tensor, mode: str, noise: Tensor) -> Tensor:
+        """Action in the box for the simulator: tanh of the mean, or a draw if ``sampled``."""
+        if mode == "sampled":
+            return self.sample(params, obs, noise)
+        return torch.tanh(self.distribution(params, obs)[0])
+
+    def project(self, params: Params) -> None:
+        """Nothing to keep in bounds."""
+
+
+@dataclass(frozen=True)
+class WideTanhGaussianPolicy(TanhGaussianPolicy):
+    """The same with OSRL's limits: CPQ's actor."""
+
+    mean_limit: float = math.inf
+    log_std_min: float = -20.0
+
+    name = "tanh_gaussian_wide"
 
 
 @dataclass(frozen=True)
@@ -230,7 +307,10 @@ class CVAEPolicy:
             params["decoder_log_std"].clamp_(self.log_std_min, self.log_std_max)
 
 
-POLICIES = {policy.name: policy for policy in (GaussianPolicy, CVAEPolicy)}
+POLICIES = {
+    policy.name: policy
+    for policy in (GaussianPolicy, TanhGaussianPolicy, WideTanhGaussianPolicy, CVAEPolicy)
+}
 
 
 def make_policy(name: str, obs_dim: int, act_dim: int, hidden: Sequence[int]):

@@ -4,10 +4,9 @@ What a run does depends on its row alone. Its streams are named after the run, n
 its place in the stack, and no operation mixes replicas.
 """
 
-import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -15,35 +14,16 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from prefine import checkpoint
 from prefine.dataset import Transitions
 from prefine.errors import UserError
-from prefine.methods import Batch
+from prefine.methods import Context, Loss, Phase
 from prefine.networks import Params, clip_replica_gradients, replica_norm, stack
+from prefine.sampling import Noise, TrajectorySets
 from prefine.streams import stream_seed
 
-log = logging.getLogger(__name__)
-
-NOISE_BLOCK = 25  # iterations whose noise is drawn at once; part of the numbers, do not change
 HELD_OUT_STATES = 1024
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """The loop's settings; the names are config.yaml's, sections ``training``/``reference``."""
-
-    iterations: int
-    batch_size: int = 256
-    learning_rate: float = 3e-4
-    gradient_clip: float = 10.0
-    log_points: int = 50
-    likelihood_draws: int = 1
-    sampler: str = "trajectory"
-    threads: int = 1
-
-    def log_iterations(self) -> set[int]:
-        """Iteration 0, the end, and evenly spaced ones between."""
-        points = np.linspace(0, self.iterations, min(self.log_points, self.iterations) + 1)
-        return {round(point) for point in points}
+FIRST_COLUMNS = ["run", "phase", "iteration", "seconds"]
 
 
 def device() -> torch.device:
@@ -51,101 +31,15 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-class TrajectorySets:
-    """One trajectory set a replica over shared flat arrays, sampled by index.
-
-    Args:
-        indices: for each replica the dataset indices of its trajectories (may be empty).
-    """
-
-    def __init__(
-        self, data: Transitions, indices: Sequence[np.ndarray], sampler: str, on: torch.device
-    ):
-        used = np.unique(np.concatenate(indices)).astype(int)
-        rows = np.concatenate([np.arange(data.lengths[i]) + data.starts[i] for i in used])
-        obs = (data.observations[rows] - data.mean) / data.std
-        self.obs = torch.as_tensor(obs, device=on)
-        self.action = torch.as_tensor(data.actions[rows], device=on)
-        offset = np.concatenate([[0], np.cumsum(data.lengths[used])])
-        position = {index: place for place, index in enumerate(used)}
-        width = max(1, max(len(own) for own in indices))
-        starts = np.zeros((len(indices), width), dtype=np.int64)
-        lengths = np.zeros_like(starts)
-        for replica, own in enumerate(indices):
-            starts[replica, : len(own)] = [offset[position[index]] for index in own]
-            lengths[replica, : len(own)] = data.lengths[own]
-        counts = np.array([len(own) for own in indices])
-        self.starts, self.lengths, self.ends, self.counts = (
-            torch.as_tensor(array, device=on)
-            for array in (starts, lengths, lengths.cumsum(1), counts)
-        )
-        self.sampler = sampler
-
-    def batch(self, uniforms: Tensor) -> Batch:
-        """Gather a batch with two uniforms a state: (R, B, 2) in [0, 1).
-
-        ``trajectory``: a trajectory uniformly, then a step of it uniformly (methods 4.1);
-        ``transition``: every step equally likely.
-        """
-        if self.sampler == "trajectory":
-            place = (uniforms[..., 0] * self.counts[:, None]).long()
-            place = place.minimum((self.counts - 1).clamp(min=0)[:, None])
-            length = self.lengths.gather(1, place)
-            step = (uniforms[..., 1] * length).long().minimum((length - 1).clamp(min=0))
-        else:
-            total = self.ends[:, -1:]
-            flat = (uniforms[..., 1].double() * total).long().minimum((total - 1).clamp(min=0))
-            place = torch.searchsorted(self.ends, flat, right=True).clamp(
-                max=self.ends.shape[1] - 1
-            )
-            step = flat - (self.ends - self.lengths).gather(1, place)
-        index = self.starts.gather(1, place) + step
-        return Batch(self.obs[index], self.action[index])
+def log_iterations(iterations: int, log_points: int) -> set[int]:
+    """Iteration 0, the end, and evenly spaced ones between."""
+    points = np.linspace(0, iterations, min(log_points, iterations) + 1)
+    return {round(point) for point in points}
 
 
-class Noise:
-    """Uniforms and standard normals of every replica, drawn in blocks from named streams.
-
-    A block's numbers are a function of the replica's name, the role and the block, so a
-    run can start at any block and its neighbours do not matter.
-    """
-
-    def __init__(
-        self,
-        names: Sequence[str],
-        uniforms: dict[str, tuple[int, ...]],
-        normals: dict[str, tuple[int, ...]],
-        on: torch.device,
-    ):
-        self.names, self.on = names, on
-        self.draws = {role: (torch.rand, shape) for role, shape in uniforms.items()}
-        self.draws |= {role: (torch.randn, shape) for role, shape in normals.items()}
-        self.block, self.values = -1, {}
-
-    def at(self, iteration: int) -> dict[str, Tensor]:
-        """Return role -> (R, *shape) for one iteration."""
-        block, place = divmod(iteration, NOISE_BLOCK)
-        if block != self.block:
-            self.block = block
-            self.values = {role: self._draw(role, block) for role in self.draws}
-        return {role: values[:, place] for role, values in self.values.items()}
-
-    def _draw(self, role: str, block: int) -> Tensor:
-        draw, shape = self.draws[role]
-        generator = torch.Generator(self.on)
-        replicas = []
-        for name in self.names:
-            generator.manual_seed(stream_seed(name, role, block))
-            replicas.append(draw((NOISE_BLOCK, *shape), generator=generator, device=self.on))
-        return torch.stack(replicas)
-
-
-def initial_parameters(policy, names: Sequence[str], on: torch.device) -> Params:
+def initial_parameters(init: Callable, names: Sequence[str], on: torch.device) -> Params:
     """Initialise each replica from the stream of its own name."""
-    replicas = []
-    for name in names:
-        generator = torch.Generator().manual_seed(stream_seed(name, "init"))
-        replicas.append(policy.init(generator))
+    replicas = [init(torch.Generator().manual_seed(stream_seed(name, "init"))) for name in names]
     return {name: value.to(on) for name, value in stack(replicas).items()}
 
 
@@ -155,75 +49,198 @@ def train(
     runs: pd.DataFrame,
     data: Transitions,
     sets: dict[str, list[np.ndarray]],
-    settings: TrainingSettings,
+    settings: dict,
     reference: Params | None = None,
-    on_iteration: Callable[[int], None] = lambda iteration: None,
+    on_iteration: Callable[[], None] = lambda: None,
+    state: Path | None = None,
 ) -> tuple[Params, pd.DataFrame]:
     """Train all rows of ``runs`` at once.
 
     Args:
         method: a module of ``prefine.methods``.
         runs: one row a replica, with ``run`` (its id), ``stream`` (the name of its random
-            streams) and a column for each hyper-parameter of the method.
+            streams), ``tau`` and a column for each hyper-parameter of the method.
         sets: role -> one array of dataset indices a replica; ``held_out`` is optional.
+        settings: config.yaml's ``training`` with the method's own settings.
         reference: parameters of pi_ref with a replica axis of 1 or R.
+        state: file for checkpoints every ``settings["checkpoint_every"]`` iterations; a
+            file that is there is gone on from, and it is removed at the end.
 
     Returns:
-        The parameters (R, ...) and one log row a replica and log point.
+        The policy's parameters (R, ...) and one log row a replica and log point.
 
     Raises:
         UserError: a loss or a parameter is not finite; names run, iteration, last values.
     """
-    torch.set_num_threads(settings.threads)
+    torch.set_num_threads(settings["threads"])
     on = device()
-    names, n_replicas = list(runs["stream"]), len(runs)
-    if reference is not None:
-        reference = {name: value.to(on) for name, value in reference.items()}
-    if method.STARTS_FROM == "reference":
-        theta = {n: v.expand(n_replicas, *v.shape[1:]).clone() for n, v in reference.items()}
-        reference = {n: v.expand(n_replicas, *v.shape[1:]) for n, v in reference.items()}
-        frozen = policy.frozen_in_fine_tuning
-    else:
-        theta, frozen = initial_parameters(policy, names, on), ()
-    trained = [v.requires_grad_() for n, v in theta.items() if not n.startswith(tuple(frozen))]
-    optimizer = torch.optim.Adam(trained, lr=settings.learning_rate)
-    hyper = {
-        name: torch.as_tensor(runs[name].to_numpy(np.float32), device=on)
-        for name in method.HYPERPARAMETERS
-    }
-    samplers = {
-        role: TrajectorySets(data, sets[role], settings.sampler, on) for role in method.NEEDS
-    }
-    normals = method.noise_shapes(policy, settings.batch_size, vars(settings))
-    noise = Noise(names, dict.fromkeys(samplers, (settings.batch_size, 2)), normals, on)
-    held_out = HeldOut(policy, names, data, sets.get("held_out"), on)
-
-    rows, log_iterations, seconds = [], settings.log_iterations(), 0.0
-    for iteration in range(settings.iterations + 1):
-        started = time.perf_counter()
-        drawn = noise.at(iteration)
-        batches = [sampler.batch(drawn[role]) for role, sampler in samplers.items()]
-        diagnose = iteration in log_iterations
-        loss = method.loss(policy, theta, reference, batches, drawn, hyper, diagnose)
-        if diagnose:
-            row = log_row(runs, loss, theta, trained, held_out)
-            rows.append(row.assign(iteration=iteration, seconds=seconds))
-            check_finite(rows)
-        if iteration == settings.iterations:
-            break
-        optimizer.zero_grad(set_to_none=True)
-        loss.total.sum().backward()
-        clip_replica_gradients(trained, settings.gradient_clip)
-        optimizer.step()
-        policy.project(theta)
-        if on.type == "cuda" and (iteration + 1) in log_iterations:
-            torch.cuda.synchronize()
-        seconds += time.perf_counter() - started
-        on_iteration(iteration + 1)
+    context = build_context(method, policy, runs, settings, reference, on)
+    held_out = HeldOut(policy, list(runs["stream"]), data, sets.get("held_out"), on)
+    keeper = checkpoint.Keeper(state, settings["checkpoint_every"])
+    rows: list[pd.DataFrame] = []
+    seconds = 0.0
+    for number, phase in enumerate(method.phases(policy, settings)):
+        if keeper.skips(number):
+            continue
+        loop = PhaseLoop(method, phase, context, runs, data, sets, settings, held_out, on)
+        if keeper.holds(number):
+            first, seconds, rows = keeper.restore(context, loop.optimizers)
+        else:
+            first = 0
+            if phase.prepare:
+                phase.prepare(context, loop.samplers)
+        for iteration in range(first, phase.iterations + 1):
+            if keeper.due(iteration, first):
+                keeper.save(number, iteration, seconds, rows, context, loop.optimizers)
+            row, spent = loop.iterate(iteration)
+            if row is not None:
+                rows.append(row.assign(phase=phase.name, iteration=iteration, seconds=seconds))
+                check_finite(rows)
+            seconds += spent
+            on_iteration()
+    keeper.remove()
     table = pd.concat(rows, ignore_index=True)
-    first = ["run", "iteration", "seconds", "loss"]
-    table = table[first + [c for c in table.columns if c not in first]]
-    return {name: value.detach() for name, value in theta.items()}, table
+    table = table[FIRST_COLUMNS + [c for c in table.columns if c not in FIRST_COLUMNS]]
+    return {name: value.detach() for name, value in context.nets["policy"].items()}, table
+
+
+def build_context(
+    method: ModuleType, policy, runs: pd.DataFrame, settings: dict, reference, on: torch.device
+) -> Context:
+    """Initialise the networks of every replica and put per-run numbers on the device."""
+    names, n_replicas = list(runs["stream"]), len(runs)
+    nets = {}
+    for group, init in method.networks(policy, settings).items():
+        nets[group] = initial_parameters(init, [f"{name}/{group}" for name in names], on)
+    if method.STARTS_FROM == "reference":
+        reference = {n: v.to(on).expand(n_replicas, *v.shape[1:]) for n, v in reference.items()}
+        nets["policy"] = {name: value.clone() for name, value in reference.items()}
+
+    def numbers(column):
+        return torch.as_tensor(runs[column].to_numpy(np.float32), device=on)
+
+    hyper = {name: numbers(name) for name in method.HYPERPARAMETERS}
+    tau = numbers("tau") if "tau" in runs else None
+    return Context(policy, nets, reference, hyper, tau, settings)
+
+
+def trained_names(method: ModuleType, policy, settings: dict, group: str, params: Params):
+    """Return the names of a group's parameters that train: not a frozen encoder."""
+    frozen = ()
+    if group == "policy" and settings.get("encoder_update") == "frozen":
+        frozen = policy.frozen_in_fine_tuning
+    return [name for name in params if not name.startswith(tuple(frozen))]
+
+
+class PhaseLoop:
+    """The batches, optimisers and iterations of one phase."""
+
+    def __init__(
+        self, method, phase: Phase, context: Context, runs, data, sets, settings, held_out, on
+    ):
+        self.phase, self.context, self.runs, self.held_out, self.on = (
+            phase,
+            context,
+            runs,
+            held_out,
+            on,
+        )
+        self.samplers = {
+            role: TrajectorySets(data, sets[role], draw.sampler or settings["sampler"], on)
+            for role, draw in phase.batches.items()
+        }
+        uniforms = {role: (draw.size, 2) for role, draw in phase.batches.items()}
+        # A later phase takes other numbers than the first one.
+        prefix = "" if phase.name == "train" else f"{phase.name}/"
+        self.noise = Noise(
+            [prefix + name for name in runs["stream"]],
+            {**uniforms, **phase.uniforms},
+            phase.normals,
+            on,
+        )
+        self.trained, self.optimizers = {}, {}
+        for group, learning_rate in phase.learning_rates.items():
+            params = context.nets[group]
+            names = trained_names(method, context.policy, settings, group, params)
+            self.trained[group] = [params[name].requires_grad_() for name in names]
+            self.optimizers[group] = torch.optim.Adam(self.trained[group], lr=learning_rate)
+        self.logged = log_iterations(phase.iterations, settings["log_points"])
+
+    def iterate(self, iteration: int) -> tuple[pd.DataFrame | None, float]:
+        """Do one iteration; the one after the last only logs.
+
+        Returns:
+            The log row, if it is a log point, and the seconds of training without logging.
+        """
+        context, updating = self.context, iteration < self.phase.iterations
+        logging = iteration in self.logged
+        started = time.perf_counter()
+        context.noise = self.noise.at(iteration)
+        context.batches = {role: self._draw(role) for role in self.phase.batches}
+        context.diagnose, context.updating = logging, updating
+        logs, spent_logging = {}, 0.0
+        for update in self.phase.updates:
+            losses = update(context)
+            if logging:
+                began = time.perf_counter()
+                for group, loss in losses.items():
+                    logs |= loss_logs(loss, self.trained[group], group)
+                spent_logging += time.perf_counter() - began
+            if updating:
+                self._step(losses)
+        if updating and self.phase.after:
+            self.phase.after(context)
+        row = None
+        if logging:
+            if self.on.type == "cuda":
+                torch.cuda.synchronize()
+            began = time.perf_counter()
+            row = self._row(logs)
+            spent_logging += time.perf_counter() - began
+        return row, (time.perf_counter() - started - spent_logging) if updating else 0.0
+
+    def _draw(self, role: str):
+        draw, sampler = self.phase.batches[role], self.samplers[role]
+        uniforms = self.context.noise[role]
+        if draw.kind == "segments":
+            return sampler.segments(uniforms, draw.length)
+        return getattr(sampler, draw.kind)(uniforms)
+
+    def _step(self, losses: dict[str, Loss]) -> None:
+        """Take all gradients at the old parameters, then step."""
+        for group, loss in losses.items():
+            gradients = torch.autograd.grad(
+                loss.total.sum(), self.trained[group], allow_unused=True, materialize_grads=True
+            )
+            for tensor, gradient in zip(self.trained[group], gradients, strict=True):
+                tensor.grad = gradient
+            if self.phase.gradient_clip is not None:
+                clip_replica_gradients(self.trained[group], self.phase.gradient_clip)
+        for group in losses:
+            self.optimizers[group].step()
+
+    def _row(self, logs: dict[str, Tensor]) -> pd.DataFrame:
+        """Bring the logs of one iteration to the host: one row a replica."""
+        everything = [v.detach() for tensors in self.trained.values() for v in tensors]
+        logs = logs | {"parameter_norm": replica_norm(everything)}
+        if "policy" in self.trained:
+            logs |= self.held_out.nll(self.context.nets["policy"])
+        columns = {name: value.double().cpu().numpy() for name, value in logs.items()}
+        return pd.DataFrame({"run": self.runs["run"].to_numpy()} | columns)
+
+
+def loss_logs(loss: Loss, trained: list[Tensor], group: str) -> dict[str, Tensor]:
+    """Return a loss, the norms of its terms' gradients, and its diagnostics."""
+    suffix = "" if group == "policy" else f"_{group}"
+    logs = {f"loss{suffix}": loss.total.detach()}
+    for term, value in loss.terms.items():
+        gradients = torch.autograd.grad(
+            value.sum(), trained, retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+        logs[f"gradient_norm_{term}"] = replica_norm(gradients)
+    if {"dpo", "sft"} <= set(loss.terms):
+        logs["gradient_ratio_dpo_sft"] = logs["gradient_norm_dpo"] / logs["gradient_norm_sft"]
+    return logs | {name: value.detach() for name, value in loss.logs.items()}
 
 
 class HeldOut:
@@ -239,7 +256,7 @@ class HeldOut:
         shape = (HELD_OUT_STATES, 2)
         normals = {"latent": (HELD_OUT_STATES, policy.latent_dim)}
         drawn = Noise([f"{name}/held_out" for name in names], {"states": shape}, normals, on).at(0)
-        self.batch, self.latent = sets.batch(drawn["states"]), drawn["latent"]
+        self.batch, self.latent = sets.steps(drawn["states"]), drawn["latent"]
 
     def nll(self, theta: Params) -> dict[str, Tensor]:
         """``held_out_nll`` (R,), NaN for a replica with nothing held out."""
@@ -252,34 +269,20 @@ class HeldOut:
         return {"held_out_nll": nll.mean(1).masked_fill(self.missing, float("nan"))}
 
 
-def log_row(runs, loss, theta, trained, held_out) -> pd.DataFrame:
-    """Bring the logs of one iteration to the host: one row a replica."""
-    logs = {"loss": loss.total.detach()} | {k: v.detach() for k, v in loss.logs.items()}
-    for term, value in loss.terms.items():
-        gradients = torch.autograd.grad(
-            value.sum(), trained, retain_graph=True, allow_unused=True, materialize_grads=True
-        )
-        logs[f"gradient_norm_{term}"] = replica_norm(gradients)
-    if {"dpo", "sft"} <= set(loss.terms):
-        logs["gradient_ratio_dpo_sft"] = logs["gradient_norm_dpo"] / logs["gradient_norm_sft"]
-    logs["parameter_norm"] = replica_norm([v.detach() for v in trained])
-    logs |= held_out.nll(theta)
-    columns = {name: value.double().cpu().numpy() for name, value in logs.items()}
-    return pd.DataFrame({"run": runs["run"].to_numpy()} | columns)
-
-
 def check_finite(rows: list[pd.DataFrame]) -> None:
     """Stop when a loss or a parameter is not finite, with the last good values."""
     now = rows[-1]
-    bad = ~np.isfinite(now[["loss", "parameter_norm"]]).all(axis=1)
+    watched = [c for c in now.columns if c.startswith("loss") or c == "parameter_norm"]
+    bad = ~np.isfinite(now[watched]).all(axis=1)
     if bad.any():
         where = now[bad].iloc[0]
+        found = ", ".join(f"{c} {where[c]}" for c in watched if not np.isfinite(where[c]))
         before = "none"
         if len(rows) > 1:
             last = rows[-2].set_index("run").loc[where["run"]]
-            before = f"loss {last['loss']:.4g} at iteration {int(last['iteration'])}"
+            values = ", ".join(f"{c} {last[c]:.4g}" for c in watched if c in last)
+            before = f"{values} at iteration {int(last['iteration'])}"
         raise UserError(
-            f"{where['run']}: the loss or a parameter is not finite at iteration "
-            f"{int(where['iteration'])} (loss {where['loss']}); last good: {before}. "
-            "Lower the learning rate or check the data."
+            f"{where['run']}: not finite at iteration {int(where['iteration'])}: {found}; "
+            f"last good: {before}. Lower the learning rate or check the data."
         )

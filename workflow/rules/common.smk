@@ -1,5 +1,6 @@
 # Shared by the rules: the checked config, paths, code hashes, targets.
 import functools
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -50,9 +51,18 @@ def as_json(value):
     return json.dumps(value, sort_keys=True)
 
 
-def training_settings(method):
-    """What a training job of a method needs of the config."""
-    return as_json(configuration.training_settings(config, method))
+def training_settings(wildcards):
+    """What a training job needs of the config; the rule `pretrain` has no method."""
+    method = getattr(wildcards, "method", REFERENCE)
+    return as_json(configuration.training_settings(config, method, wildcards.task))
+
+
+def state_folder(wildcards):
+    """Where a training job keeps its checkpoints: another one for other settings or code."""
+    method = getattr(wildcards, "method", REFERENCE)
+    key = training_settings(wildcards) + code("train", method_file(method))
+    name = "-".join([*wildcards, hashlib.sha256(key.encode()).hexdigest()[:16]])
+    return f"{RUN}/state/{name}"
 
 
 def reference_policy(wildcards):

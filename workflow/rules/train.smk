@@ -20,7 +20,8 @@ rule pretrain:
         gpu=GPU,
         mem_mb=4000,
     params:
-        settings=training_settings(REFERENCE),
+        settings=training_settings,
+        state=state_folder,
         code=code("train", method_file(REFERENCE)),
     message:
         "Pretrain the reference policy of {wildcards.task}"
@@ -28,7 +29,7 @@ rule pretrain:
         "python scripts/train.py --task {wildcards.task} --method reference "
         "--data {input.data:q} --trajectories {input.trajectories:q} --splits {input.splits:q} "
         "--settings {params.settings:q} --output {output.policy:q} --log {output.log:q} "
-        ">> {log:q} 2> >(tee -a {log:q} >&2)"
+        "--state {params.state:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
 rule plan:
@@ -45,6 +46,7 @@ rule plan:
     params:
         settings=lambda w: as_json(
             {name: config[name] for name in ("draws", "seeds", "pairing")}
+            | {"sees": method_constant(w.method, "SEES")}
             | {"hyperparameters": configuration.hyperparameters(config, w.method, w.task)}
         ),
         code=code("plan"),
@@ -77,7 +79,8 @@ rule train:
         gpu=GPU,
         mem_mb=8000,
     params:
-        settings=lambda w: training_settings(w.method),
+        settings=training_settings,
+        state=state_folder,
         reference=lambda w, input: ["--reference", input.reference] if input.reference else [],
         code=lambda w: code("train", method_file(w.method)),
     message:
@@ -86,4 +89,5 @@ rule train:
         "python scripts/train.py --task {wildcards.task} --method {wildcards.method} "
         "--data {input.data:q} --trajectories {input.trajectories:q} --splits {input.splits:q} "
         "--plan {input.plan:q} {params.reference:q} --settings {params.settings:q} "
-        "--output {output.policies:q} --log {output.log:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
+        "--output {output.policies:q} --log {output.log:q} --state {params.state:q} "
+        ">> {log:q} 2> >(tee -a {log:q} >&2)"

@@ -3,21 +3,30 @@
 A method module defines
 
 ``HYPERPARAMETERS``
-    name -> default; a table of runs may give each replica its own value.
-``NEEDS``
-    the trajectory sets that it is handed, in the order in which batches arrive.
+    name -> default; numbers that each run of a table may have of its own.
+``SETTINGS``
+    name -> default; what changes the structure of the computation, one for the whole
+    job. A tuple holds choices, of which the first is the default.
+``SEES``
+    what its data hold: ``actions``, ``transitions`` or ``everything`` (``dataset.SEES``).
 ``STARTS_FROM``
-    ``"random"`` or ``"reference"``.
-``noise_shapes(policy, batch_size, settings)``
-    name -> shape of the standard normals that one replica takes in one iteration.
-``loss(policy, theta, reference, batches, noise, hyper, diagnose)``
-    a ``Loss``: the terms of each replica and, if ``diagnose``, what to log.
+    ``random`` or ``reference``.
+``POLICY``
+    a policy class of its own, or ``""`` for the config's.
+``BATCH_SIZE`` (optional)
+    a batch size of its own; with ``training.matched`` the config's is taken.
+``networks(policy, settings)``
+    group of parameters -> how one replica's are initialised; ``policy`` is what is saved.
+``phases(policy, settings)``
+    the phases of training, each with its batches, noise, losses and learning rates.
 
-The three constants are literals: the workflow reads them without importing torch.
+The constants are literals: the workflow reads them without importing torch.
 """
 
 import ast
 import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
@@ -31,13 +40,21 @@ METHODS = tuple(sorted(file.stem for file in FOLDER.glob("[a-z]*.py") if file.st
 
 
 class Batch(NamedTuple):
-    """A batch of one trajectory set.
+    """A batch of one trajectory set: states are standardised, B is the batch size.
 
-    Standardised states (R, B, obs_dim) and actions (R, B, act_dim).
+    obs, next_obs (R, B, obs_dim); action (R, B, act_dim); terminal, done, reward, cost and
+    index (R, B); mask (R, S, L) for S segments of L steps, where B = S L.
     """
 
     obs: "Tensor"
     action: "Tensor"
+    next_obs: "Tensor | None" = None
+    terminal: "Tensor | None" = None
+    done: "Tensor | None" = None
+    reward: "Tensor | None" = None
+    cost: "Tensor | None" = None
+    index: "Tensor | None" = None
+    mask: "Tensor | None" = None
 
 
 class Loss(NamedTuple):
@@ -52,6 +69,76 @@ class Loss(NamedTuple):
         return sum(self.terms.values())
 
 
+class Draw(NamedTuple):
+    """How a batch is drawn: ``steps``, ``segments`` or ``first_steps`` of a trajectory set."""
+
+    kind: str
+    size: int
+    length: int = 1  # of segments
+    sampler: str = ""  # the config's, if not given
+
+
+@dataclass
+class Context:
+    """What a loss sees. ``updating`` is false where only diagnostics are wanted."""
+
+    policy: object
+    nets: dict[str, dict[str, "Tensor"]]
+    reference: "dict[str, Tensor] | None"
+    hyper: dict[str, "Tensor"]
+    tau: "Tensor"
+    settings: dict
+    constants: dict[str, "Tensor"] = field(default_factory=dict)
+    batches: dict[str, Batch] = field(default_factory=dict)
+    noise: dict[str, "Tensor"] = field(default_factory=dict)
+    diagnose: bool = False
+    updating: bool = True
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training.
+
+    Each of ``updates`` maps the context to group -> Loss; its groups step together, and
+    one update follows the other. ``prepare`` runs before the first iteration, ``after``
+    behind each.
+    """
+
+    name: str
+    iterations: int
+    batches: dict[str, Draw]
+    updates: tuple[Callable[[Context], dict[str, Loss]], ...]
+    learning_rates: dict[str, float]
+    normals: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    uniforms: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    gradient_clip: float | None = None
+    prepare: Callable | None = None
+    after: Callable[[Context], None] | None = None
+
+
+def policy_phase(policy, settings: dict, batches: dict[str, Draw], normals: dict, loss) -> Phase:
+    """The one phase of a method that trains the policy alone, with the config's optimiser."""
+
+    def project(context: Context) -> None:
+        policy.project(context.nets["policy"])
+
+    return Phase(
+        name="train",
+        iterations=settings["iterations"],
+        batches=batches,
+        updates=(lambda context: {"policy": loss(context)},),
+        learning_rates={"policy": settings["learning_rate"]},
+        normals=normals,
+        gradient_clip=settings["gradient_clip"],
+        after=project,
+    )
+
+
+def policy_network(policy, settings: dict) -> dict[str, Callable]:
+    """The networks of a method that trains the policy alone."""
+    return {"policy": policy.init}
+
+
 def method_file(name: str) -> Path:
     """Return the file of a method."""
     if name not in (*METHODS, REFERENCE):
@@ -64,10 +151,18 @@ def method_module(name: str) -> ModuleType:
     return importlib.import_module(f"prefine.methods.{method_file(name).stem}")
 
 
-def method_constant(name: str, constant: str):
+def method_settings(name: str) -> dict:
+    """Return the defaults of a method's ``SETTINGS``."""
+    settings = method_constant(name, "SETTINGS")
+    return {key: v[0] if isinstance(v, tuple) else v for key, v in settings.items()}
+
+
+def method_constant(name: str, constant: str, default=None):
     """Return a literal that a method's file assigns, without running the file."""
     for node in ast.parse(method_file(name).read_text()).body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         if any(isinstance(t, ast.Name) and t.id == constant for t in targets):
             return ast.literal_eval(node.value)
+    if default is not None:
+        return default
     raise KeyError(f"{method_file(name)} does not assign {constant}")

@@ -1,19 +1,26 @@
 """Behaviour cloning on D_p from scratch, the paper's BC (methods 4.3)."""
 
-from prefine.methods import Loss
+from prefine.methods import Context, Draw, Loss, Phase, policy_network, policy_phase
 
-HYPERPARAMETERS: dict[str, float] = {}
-NEEDS = ("preferred",)
+HYPERPARAMETERS: dict = {}
+SETTINGS: dict = {}
+SEES = "actions"
 STARTS_FROM = "random"
+POLICY = ""
+networks = policy_network
 
 
-def noise_shapes(policy, batch_size: int, settings: dict) -> dict[str, tuple[int, ...]]:
+def phases(policy, settings: dict) -> tuple[Phase, ...]:
     """One latent a state for the ELBO."""
-    return {"latent": (batch_size, policy.latent_dim)}
+    size = settings["batch_size"]
+    batches = {"preferred": Draw("steps", size)}
+    return (policy_phase(policy, settings, batches, {"latent": (size, policy.latent_dim)}, loss),)
 
 
-def loss(policy, theta, reference, batches, noise, hyper, diagnose) -> Loss:
+def loss(context: Context) -> Loss:
     """-E log pi(a|s): the negative ELBO of the VAE, the exact likelihood of the Gaussian."""
-    (batch,) = batches
-    nll, logs = policy.pretraining_loss(theta, batch.obs, batch.action, noise["latent"])
+    (batch,) = context.batches.values()
+    nll, logs = context.policy.pretraining_loss(
+        context.nets["policy"], batch.obs, batch.action, context.noise["latent"]
+    )
     return Loss({"sft": nll.mean(1)}, logs)

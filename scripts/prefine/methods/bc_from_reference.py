@@ -4,26 +4,34 @@ The control that separates what the preference term does from what the start doe
 trains the same parameters on the same likelihood estimate as PREFINE.
 """
 
-import torch
-
 from prefine.losses import sft_loss
-from prefine.methods import Loss
+from prefine.methods import Context, Draw, Loss, Phase, policy_network, policy_phase
+from prefine.ratios import log_probs
 
-HYPERPARAMETERS: dict[str, float] = {}
-NEEDS = ("preferred",)
+HYPERPARAMETERS: dict = {}
+SETTINGS = {
+    "encoder_update": ("frozen", "all"),  # as PREFINE's
+}
+SEES = "actions"
 STARTS_FROM = "reference"
+POLICY = ""
+networks = policy_network
 
 
-def noise_shapes(policy, batch_size: int, settings: dict) -> dict[str, tuple[int, ...]]:
+def phases(policy, settings: dict) -> tuple[Phase, ...]:
     """K latent draws a state."""
-    return {"latent": (settings["likelihood_draws"], batch_size, policy.latent_dim)}
+    size, draws = settings["batch_size"], settings["likelihood_draws"]
+    batches = {"preferred": Draw("steps", size)}
+    normals = {"latent": (draws, size, policy.latent_dim)}
+    return (policy_phase(policy, settings, batches, normals, loss),)
 
 
-def loss(policy, theta, reference, batches, noise, hyper, diagnose) -> Loss:
-    """-E log pi_theta(a+|s), Eq. 3, with the proposal of the reference encoder."""
-    (batch,) = batches
-    with torch.no_grad():
-        latents = policy.draw_latents(reference, batch.obs, batch.action, noise["latent"])
-    log_prob = policy.log_prob(theta, batch.obs, batch.action, latents)
-    logs = {"mean_log_std": policy.mean_log_std(theta, batch.obs).detach()} if diagnose else {}
+def loss(context: Context) -> Loss:
+    """-E log pi_theta(a+|s), Eq. 3."""
+    (batch,) = context.batches.values()
+    log_prob, _, _ = log_probs(context, batch.obs, batch.action)
+    theta = context.nets["policy"]
+    logs = {}
+    if context.diagnose:
+        logs["mean_log_std"] = context.policy.mean_log_std(theta, batch.obs).detach()
     return Loss({"sft": sft_loss(log_prob)}, logs)

@@ -1,0 +1,82 @@
+"""Checkpoints of a training job: a killed job goes on and ends with the same numbers.
+
+One safetensors file with everything that an iteration changes. Random numbers are a
+function of the iteration, so none of their state is kept.
+"""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from prefine.files import atomic
+from prefine.methods import Context
+
+
+class Keeper:
+    """Save, restore and remove the state file of one job; no path, no checkpoints."""
+
+    def __init__(self, path: Path | None, every: int):
+        self.path, self.every, self.metadata = path, every, None
+        if path is not None and path.exists():
+            with safe_open(path, "pt") as file:
+                self.metadata = json.loads(file.metadata()["prefine"])
+
+    def skips(self, phase: int) -> bool:
+        """Whether a phase was finished before the checkpoint."""
+        return self.metadata is not None and phase < self.metadata["phase"]
+
+    def holds(self, phase: int) -> bool:
+        """Whether the checkpoint lies in this phase."""
+        return self.metadata is not None and phase == self.metadata["phase"]
+
+    def due(self, iteration: int, first: int) -> bool:
+        """Whether to save before this iteration."""
+        return self.path is not None and iteration > first and iteration % self.every == 0
+
+    def save(self, phase: int, iteration: int, seconds: float, rows, context, optimizers) -> None:
+        """Write everything that iterations change, whole or not at all."""
+        tensors = {}
+        for group, params in context.nets.items():
+            tensors |= {f"nets/{group}/{n}": v.detach().contiguous() for n, v in params.items()}
+        tensors |= {f"constants/{n}": v.contiguous() for n, v in context.constants.items()}
+        for group, optimizer in optimizers.items():
+            for index, state in optimizer.state_dict()["state"].items():
+                tensors |= {f"adam/{group}/{index}/{n}": v.clone() for n, v in state.items()}
+        metadata = {
+            "phase": phase,
+            "iteration": iteration,
+            "seconds": seconds,
+            "rows": [row.to_dict("records") for row in rows],
+        }
+        with atomic(self.path) as temporary:
+            save_file(tensors, temporary, {"prefine": json.dumps(metadata)})
+
+    def restore(self, context: Context, optimizers) -> tuple[int, float, list[pd.DataFrame]]:
+        """Put the saved state back; return iteration, seconds and log rows."""
+        states: dict[str, dict[int, dict]] = {group: {} for group in optimizers}
+        with safe_open(self.path, "pt") as file, torch.no_grad():
+            for key in file.keys():  # noqa: SIM118
+                kind, *names = key.split("/")
+                tensor = file.get_tensor(key)
+                if kind == "nets":
+                    context.nets[names[0]]["/".join(names[1:])].copy_(tensor)
+                elif kind == "constants":
+                    on = next(iter(context.nets["policy"].values())).device
+                    context.constants[names[0]] = tensor.to(on)
+                else:
+                    states[names[0]].setdefault(int(names[1]), {})[names[2]] = tensor
+        for group, optimizer in optimizers.items():
+            if states[group]:
+                groups = optimizer.state_dict()["param_groups"]
+                optimizer.load_state_dict({"state": states[group], "param_groups": groups})
+        saved = self.metadata
+        return saved["iteration"], saved["seconds"], [pd.DataFrame(row) for row in saved["rows"]]
+
+    def remove(self) -> None:
+        """The job is done: its state goes."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
