@@ -10,7 +10,7 @@ from prefine.methods import METHODS, method_constant, method_module, method_sett
 from prefine.policies import make_policy
 from prefine.sampling import NOISE_BLOCK, Noise, TrajectorySets
 from prefine.tasks import TASKS
-from prefine.training import initial_parameters, log_iterations, train
+from prefine.training import check_start, initial_parameters, log_iterations, train
 
 TASK = TASKS["BallRun"]
 CPU = torch.device("cpu")
@@ -23,6 +23,8 @@ SETTINGS = {
     "likelihood_draws": 1,
     "sampler": "trajectory",
     "threads": 1,
+    "cuda_graphs": True,
+    "tf32": False,
     "checkpoint_every": 1000,
     "hidden": [16, 16],
     "horizon": TASK.horizon,
@@ -260,6 +262,13 @@ def test_a_loss_that_is_not_finite_stops_the_job_and_names_the_run(data):
     runs.loc[1, "lam"] = np.inf
     with pytest.raises(UserError, match=r"draw1/seed1: not finite at iteration 0: loss"):
         fit("prefine", data, policy_of("gaussian"), runs, sets(2))
+
+
+def test_a_start_that_is_not_the_reference_stops_the_job():
+    check_start(pd.DataFrame({"loss_p_dpo": [0.6931472], "loss_np_dpo": [0.6931471]}))
+    check_start(pd.DataFrame({"loss": [3.0]}))
+    with pytest.raises(AssertionError, match=r"loss_np_dpo is .* not log 2"):
+        check_start(pd.DataFrame({"loss_p_dpo": [0.6931472], "loss_np_dpo": [0.8]}))
 
 
 def test_log_points_are_even_and_have_both_ends():

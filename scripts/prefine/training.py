@@ -17,6 +17,7 @@ from torch import Tensor
 from prefine import checkpoint
 from prefine.dataset import Transitions
 from prefine.errors import UserError
+from prefine.graphs import GraphedStep
 from prefine.methods import Context, Loss, Phase
 from prefine.networks import Params, clip_replica_gradients, replica_norm, stack
 from prefine.sampling import Noise, TrajectorySets
@@ -73,6 +74,7 @@ def train(
         UserError: a loss or a parameter is not finite; names run, iteration, last values.
     """
     torch.set_num_threads(settings["threads"])
+    torch.backends.cuda.matmul.allow_tf32 = settings["tf32"]
     on = device()
     context = build_context(method, policy, runs, settings, reference, on)
     held_out = HeldOut(policy, list(runs["stream"]), data, sets.get("held_out"), on)
@@ -96,6 +98,8 @@ def train(
             if row is not None:
                 rows.append(row.assign(phase=phase.name, iteration=iteration, seconds=seconds))
                 check_finite(rows)
+                if iteration == 0:
+                    check_start(row)
             seconds += spent
             on_iteration()
     keeper.remove()
@@ -163,8 +167,11 @@ class PhaseLoop:
             params = context.nets[group]
             names = trained_names(method, context.policy, settings, group, params)
             self.trained[group] = [params[name].requires_grad_() for name in names]
-            self.optimizers[group] = torch.optim.Adam(self.trained[group], lr=learning_rate)
+            self.optimizers[group] = torch.optim.Adam(
+                self.trained[group], lr=learning_rate, capturable=on.type == "cuda"
+            )
         self.logged = log_iterations(phase.iterations, settings["log_points"])
+        self.graph = GraphedStep(self._step, on.type == "cuda" and settings["cuda_graphs"])
 
     def iterate(self, iteration: int) -> tuple[pd.DataFrame | None, float]:
         """Do one iteration; the one after the last only logs.
@@ -172,32 +179,35 @@ class PhaseLoop:
         Returns:
             The log row, if it is a log point, and the seconds of training without logging.
         """
-        context, updating = self.context, iteration < self.phase.iterations
-        logging = iteration in self.logged
-        started = time.perf_counter()
-        context.noise = self.noise.at(iteration)
+        started, context = time.perf_counter(), self.context
+        updating = iteration < self.phase.iterations
+        context.noise = self.graph.load(self.noise.at(iteration))
+        context.diagnose, context.updating = iteration in self.logged, updating
+        if not context.diagnose:
+            self.graph()
+            return None, time.perf_counter() - started
+        self.logs, self.seconds_logging = {}, 0.0
+        self._step()
+        if self.on.type == "cuda":
+            torch.cuda.synchronize()
+        spent = time.perf_counter() - started - self.seconds_logging
+        return self._row(self.logs), spent if updating else 0.0
+
+    def _step(self) -> None:
+        """Draw the batches and do the phase's updates; log where the context says so."""
+        context = self.context
         context.batches = {role: self._draw(role) for role in self.phase.batches}
-        context.diagnose, context.updating = logging, updating
-        logs, spent_logging = {}, 0.0
         for update in self.phase.updates:
             losses = update(context)
-            if logging:
+            if context.diagnose:
                 began = time.perf_counter()
                 for group, loss in losses.items():
-                    logs |= loss_logs(loss, self.trained[group], group)
-                spent_logging += time.perf_counter() - began
-            if updating:
-                self._step(losses)
-        if updating and self.phase.after:
+                    self.logs |= loss_logs(loss, self.trained[group], group)
+                self.seconds_logging += time.perf_counter() - began
+            if context.updating:
+                self._update(losses)
+        if context.updating and self.phase.after:
             self.phase.after(context)
-        row = None
-        if logging:
-            if self.on.type == "cuda":
-                torch.cuda.synchronize()
-            began = time.perf_counter()
-            row = self._row(logs)
-            spent_logging += time.perf_counter() - began
-        return row, (time.perf_counter() - started - spent_logging) if updating else 0.0
 
     def _draw(self, role: str):
         draw, sampler = self.phase.batches[role], self.samplers[role]
@@ -206,7 +216,7 @@ class PhaseLoop:
             return sampler.segments(uniforms, draw.length)
         return getattr(sampler, draw.kind)(uniforms)
 
-    def _step(self, losses: dict[str, Loss]) -> None:
+    def _update(self, losses: dict[str, Loss]) -> None:
         """Take all gradients at the old parameters, then step."""
         for group, loss in losses.items():
             gradients = torch.autograd.grad(
@@ -267,6 +277,13 @@ class HeldOut:
                 theta, self.batch.obs, self.batch.action, self.latent
             )
         return {"held_out_nll": nll.mean(1).masked_fill(self.missing, float("nan"))}
+
+
+def check_start(row: pd.DataFrame) -> None:
+    """At theta = ref each preference term is log 2; anything else is a bug, not a result."""
+    for name in {"loss_p_dpo", "loss_np_dpo"} & set(row.columns):
+        if not np.allclose(row[name], np.log(2), atol=1e-3):
+            raise AssertionError(f"{name} is {row[name].tolist()} at iteration 0, not log 2")
 
 
 def check_finite(rows: list[pd.DataFrame]) -> None:
