@@ -49,6 +49,23 @@ format: setup
 clean:
 	rm -rf .venv .cache .pytest_cache .ruff_cache
 
+# Side by side on this machine; figures go to results/bench/. OSRL gets a folder of its own.
+.PHONY: bench bench-osrl
+bench: setup bench-osrl
+	$(BIN)/python benchmarks/stack.py
+
+bench-osrl: setup .cache/osrl/.installed
+	PYTHONPATH=.cache/osrl $(BIN)/python benchmarks/against_osrl.py
+
+.cache/osrl/.installed: benchmarks/requirements-osrl.txt envs/lock.txt
+	rm -rf .cache/osrl
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --target .cache/osrl \
+	  -r benchmarks/requirements-osrl.txt
+	grep -E '^(tensorboard|prettytable|wandb)=' benchmarks/requirements-osrl.txt \
+	  | $(BIN)/python -m pip install --disable-pip-version-check --upgrade --target .cache/osrl \
+	    -c envs/lock.txt -r /dev/stdin
+	@touch $@
+
 # Pictures of the README, from a finished quickstart; the rules need graphviz.
 .PHONY: pictures
 pictures: setup

@@ -42,12 +42,22 @@ def run_sets(splits, trajectories, runs) -> dict[str, list[np.ndarray]]:
     return sets
 
 
+def stack_size(policy, settings: dict) -> int:
+    """How many runs to stack: the config's number, or what was measured to be fastest.
+
+    On a CPU the activations of a large stack leave the cache (benchmarks/stack.py).
+    """
+    if settings["max_runs"] is not None:
+        return settings["max_runs"]
+    if device().type == "cuda":
+        return 75
+    return 5 if policy.name == "cvae" else 15
+
+
 def train_in_chunks(method, policy, runs, data, sets, settings, reference, progress, state):
     """Train at most ``max_runs`` runs at a time; how a plan is cut changes no result."""
-    parts = [
-        runs.index[start : start + settings["max_runs"]]
-        for start in range(0, len(runs), settings["max_runs"])
-    ]
+    size = stack_size(policy, settings)
+    parts = [runs.index[start : start + size] for start in range(0, len(runs), size)]
     params, logs = [], []
     for number, rows in enumerate(parts):
         own = {role: [indices[row] for row in rows] for role, indices in sets.items()}
@@ -94,7 +104,7 @@ def main() -> None:
     if method.STARTS_FROM == "reference":
         policy, reference, *_ = policy_file.load(args.reference)
 
-    n_chunks = -(-len(runs) // settings["max_runs"])
+    n_chunks = -(-len(runs) // stack_size(policy, settings))
     total = n_chunks * sum(phase.iterations + 1 for phase in method.phases(policy, settings))
     progress = cli.Progress(f"train {args.method} {args.task}", total, "it")
     params, log = train_in_chunks(

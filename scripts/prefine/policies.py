@@ -156,14 +156,10 @@ class TanhGaussianPolicy:
         u = torch.atanh(action.clamp(-1 + self.edge, 1 - self.edge))
         return tanh_normal_log_prob(u, *self.distribution(params, obs))
 
-    def sample_unsquashed(self, params: Params, obs: Tensor, noise: Tensor) -> Tensor:
-        """A draw of u; noise (R, B, act_dim) standard normal."""
-        mean, log_std = self.distribution(params, obs)
-        return mean + torch.exp(log_std) * noise
-
     def sample(self, params: Params, obs: Tensor, noise: Tensor) -> Tensor:
-        """An exact draw of a."""
-        return torch.tanh(self.sample_unsquashed(params, obs, noise))
+        """An exact draw of a; noise (R, B, act_dim) standard normal."""
+        mean, log_std = self.distribution(params, obs)
+        return torch.tanh(mean + torch.exp(log_std) * noise)
 
     def pretraining_loss(self, params: Params, obs: Tensor, action: Tensor, noise: Tensor):
         """Negative log-likelihood (R, B) and what to log of it."""

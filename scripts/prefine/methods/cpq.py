@@ -179,14 +179,17 @@ def update_cost_critic(context: Context) -> dict[str, Loss]:
     """MSE to c + gamma Q_c'(s', a'), minus alpha (E[mask Q_c(s, a_sampled)] - 1.5 q_thr)."""
     (batch,), nets, settings = context.batches.values(), context.nets, context.settings
     osrl, policy = settings["variant"] == "osrl", context.policy
-    draw = policy.sample_unsquashed if osrl else policy.sample
-    obs = batch.obs.repeat(1, settings["sampled_actions"], 1)
+    copies = (1, settings["sampled_actions"], 1)
+    obs = batch.obs.repeat(copies)
     with torch.no_grad():
         action = policy.sample(nets["policy"], batch.next_obs, context.noise["next_cost"])
         alive = torch.ones_like(batch.terminal) if osrl else 1 - batch.terminal
         following = q_value(nets["target_cost_critic"], batch.next_obs, action)
         target = batch.cost + context.hyper["gamma"][:, None] * alive * following
-        sampled = draw(nets["policy"], obs, context.noise["ood"])
+        mean, log_std = policy.distribution(nets["policy"], batch.obs)
+        noise = log_std.exp().repeat(copies) * context.noise["ood"]
+        sampled = mean.repeat(copies) + noise  # before tanh
+        sampled = sampled if osrl else torch.tanh(sampled)
         kl = latent_kl(*encode(nets["vae"], obs, sampled))
         mask = (kl >= torch.quantile(kl, settings["ood_quantile"], dim=1, keepdim=True)).float()
     if osrl:
