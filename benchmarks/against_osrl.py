@@ -9,9 +9,7 @@ the ratios. OSRL is installed apart:
 """
 
 import argparse
-import json
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +19,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
+from paired import compare, report
 from prefine.dataset import FullTransitions
 from prefine.methods import method_constant, method_module, method_settings
 from prefine.policies import make_policy
@@ -135,15 +134,6 @@ class Osrl:
                 self.trainer.train_one_step(*batch)
 
 
-def seconds(work, n: int) -> float:
-    """Time ``n`` steps."""
-    started = time.perf_counter()
-    work.steps(n)
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - started
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=2)
@@ -153,29 +143,11 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     values, rows = arrays(), []
-    for name in ("bc", "cpq"):
+    for name in tqdm(("bc", "cpq")):
         ours, theirs = Ours(name, values), Osrl(name, values)
-        seconds(ours, 5), seconds(theirs, 5)
-        pairs = [
-            (seconds(ours, args.steps), seconds(theirs, args.steps))
-            for _ in tqdm(range(args.pairs), desc=name)
-        ]
-        ratios = [b / a for a, b in pairs]
-        rows.append(
-            {
-                "method": name,
-                "threads": args.threads,
-                "device": str(device()),
-                "ms_ours": float(np.median([a for a, _ in pairs]) * 1000 / args.steps),
-                "ms_osrl": float(np.median([b for _, b in pairs]) * 1000 / args.steps),
-                "times_as_fast": float(np.median(ratios)),
-                "q25": float(np.quantile(ratios, 0.25)),
-                "q75": float(np.quantile(ratios, 0.75)),
-            }
-        )
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(json.dumps(rows, indent=2))
-    print(pd.DataFrame(rows).round(3).to_string(index=False))
+        figures = compare(ours, theirs, args.pairs, args.steps)
+        rows.append({"method": name, "threads": args.threads, "device": str(device())} | figures)
+    report(rows, args.output)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,7 @@ median of their ratios, so a drift of the machine's speed does not matter.
 """
 
 import argparse
-import json
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +20,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
+from paired import compare, report
 from prefine.dataset import Transitions
 from prefine.methods import method_module, method_settings
 from prefine.policies import make_policy
@@ -164,15 +163,6 @@ class PlainLoop:
         optimizer.step()
 
 
-def seconds(work, n: int) -> float:
-    """Time ``n`` steps."""
-    started = time.perf_counter()
-    work.steps(n)
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - started
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--replicas", type=int, nargs="+", default=[1, 5, 15, 75])
@@ -187,29 +177,10 @@ def main() -> None:
         for replicas in tqdm(args.replicas, desc=kind):
             stacked = Stacked(kind, replicas, transitions)
             plain = PlainLoop(kind, replicas, transitions)
-            seconds(stacked, 3), seconds(plain, 3)
-            pairs = [
-                (seconds(stacked, args.steps), seconds(plain, args.steps))
-                for _ in range(args.pairs)
-            ]
-            ratios = [b / a for a, b in pairs]
-            per_step = 1000 / args.steps / replicas
-            rows.append(
-                {
-                    "policy": kind,
-                    "replicas": replicas,
-                    "threads": args.threads,
-                    "device": str(device()),
-                    "ms_stacked": float(np.median([a for a, _ in pairs]) * per_step),
-                    "ms_plain": float(np.median([b for _, b in pairs]) * per_step),
-                    "times_as_fast": float(np.median(ratios)),
-                    "q25": float(np.quantile(ratios, 0.25)),
-                    "q75": float(np.quantile(ratios, 0.75)),
-                }
-            )
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    args.output.write_text(json.dumps(rows, indent=2))
-    print(pd.DataFrame(rows).round(3).to_string(index=False))
+            figures = compare(stacked, plain, args.pairs, args.steps)
+            place = {"policy": kind, "replicas": replicas, "threads": args.threads}
+            rows.append(place | {"device": str(device())} | figures)
+    report(rows, args.output)
 
 
 if __name__ == "__main__":

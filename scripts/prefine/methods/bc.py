@@ -10,10 +10,10 @@ POLICY = ""
 networks = policy_network
 
 
-def phases(policy, settings: dict) -> tuple[Phase, ...]:
+def phases(policy, settings: dict, trajectories: str = "preferred") -> tuple[Phase, ...]:
     """One latent a state for the ELBO."""
     size = settings["batch_size"]
-    batches = {"preferred": Draw("steps", size)}
+    batches = {trajectories: Draw("steps", size)}
     return (policy_phase(policy, settings, batches, {"latent": (size, policy.latent_dim)}, loss),)
 
 

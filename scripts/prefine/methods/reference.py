@@ -1,7 +1,6 @@
 """Pretraining of the reference policy on D_ref by behaviour cloning (methods 4.2)."""
 
-from prefine.methods import Draw, Phase, policy_network, policy_phase
-from prefine.methods.bc import loss
+from prefine.methods import Phase, bc, policy_network
 
 HYPERPARAMETERS: dict = {}
 SETTINGS: dict = {}
@@ -12,7 +11,5 @@ networks = policy_network
 
 
 def phases(policy, settings: dict) -> tuple[Phase, ...]:
-    """One latent a state for the ELBO."""
-    size = settings["batch_size"]
-    batches = {"reference": Draw("steps", size)}
-    return (policy_phase(policy, settings, batches, {"latent": (size, policy.latent_dim)}, loss),)
+    """As the BC baseline's, on other trajectories."""
+    return bc.phases(policy, settings, "reference")
