@@ -78,6 +78,7 @@ def main() -> None:
             marker=marker,
             lw=1.2,
         )
+    axes[0].margins(x=0.06, y=0.1)
     for axis in axes:
         axis.legend(loc="lower right", frameon=True, framealpha=0.9)
     figure.suptitle(f"{args.task}, τ = {args.tau} (dotted)", fontsize=8)

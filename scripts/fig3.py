@@ -20,13 +20,15 @@ def main() -> None:
         sharey=True,
         squeeze=False,
     )
-    top = max(10.0, table["cost"].max() * 1.6)
+    top = max(10.0, table["cost"].max() * 3)  # room for labels behind the marks
+    low, high = table["reward"].min(), table["reward"].max()
     for row, suite in zip(axes, suites, strict=True):
         for axis, method in zip(row, methods, strict=True):
             own = table[(table["suite"] == suite) & (table["method"] == method)]
             axis.axvline(1.0, color="0.2", lw=0.8, ls=":")
             axis.set_xscale("symlog", linthresh=1.0, linscale=1.2)
             axis.set_xlim(-0.08, top)
+            axis.set_ylim(min(0.0, low) - 0.05, max(1.0, high) + 0.12)
             ticks = [t for t in (0, 0.5, 1, 3, 10, 30) if t <= top]
             axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
             axis.minorticks_off()
