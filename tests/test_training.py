@@ -102,6 +102,38 @@ def test_every_trained_parameter_moves_and_nothing_else(method, kind, data):
     assert np.isfinite(last["loss"]).all() and np.isfinite(last["held_out_nll"]).all()
 
 
+OPTIONS = [
+    ("prefine", {"delta_level": "segment"}),
+    ("prefine", {"delta_level": "trajectory", "segments": 2}),
+    ("prefine", {"counterfactual": "reparameterised"}),
+    ("prefine", {"encoder_update": "all"}),
+    ("prefine", {"likelihood_draws": 3}),
+    ("dpo", {"counterfactual": "reparameterised", "encoder_update": "all"}),
+    ("bc_from_reference", {"encoder_update": "all"}),
+    ("ppl", {"level": "trajectory", "segments": 2}),
+    ("ppl", {"level": "step"}),
+    ("ppl", {"objective": "ref_free"}),
+    ("ppl", {"objective": "reward_model"}),
+    ("safedice", {"reward_norm": False}),
+    ("cpq", {"variant": "osrl"}),
+]
+
+
+@pytest.mark.parametrize(("method", "changes"), OPTIONS, ids=str)
+def test_every_option_does_something_and_stays_finite(method, changes, data):
+    policy, runs = policy_of("cvae", method), plan(2, method)
+    plain, _ = fit(method, data, policy, runs, sets(2))
+    changed, log = fit(method, data, policy, runs, sets(2), **changes)
+    assert any(not torch.equal(plain[name], changed[name]) for name in plain)
+    assert np.isfinite(log.loc[log["phase"] == "train", "loss"]).all()
+    if policy.frozen_in_fine_tuning:
+        moved = not torch.equal(plain["encoder.0.weight"], changed["encoder.0.weight"])
+        assert moved == (changes.get("encoder_update") == "all")
+    first = log[(log["iteration"] == 0) & (log["phase"] == "train")]
+    if method == "prefine":
+        np.testing.assert_allclose(first[["loss_p_dpo", "loss_np_dpo"]], np.log(2), atol=1e-5)
+
+
 def test_prefine_logs_every_diagnostic(data):
     _, log = fit("prefine", data, policy_of("cvae"), plan(2), sets(2))
     sides = [f"{name}_{side}" for side in ("p", "np") for name in ("accuracy", "dpo_weight")]

@@ -244,6 +244,8 @@ def loss_logs(loss: Loss, trained: list[Tensor], group: str) -> dict[str, Tensor
     suffix = "" if group == "policy" else f"_{group}"
     logs = {f"loss{suffix}": loss.total.detach()}
     for term, value in loss.terms.items():
+        if not value.requires_grad:  # OSRL's penalty moves alpha alone
+            continue
         gradients = torch.autograd.grad(
             value.sum(), trained, retain_graph=True, allow_unused=True, materialize_grads=True
         )
