@@ -22,6 +22,9 @@ import gymnasium
 
 from prefine.tasks import BULLET_GYM, TASKS, Task
 
+# The world of CarGoal1 is built at the first reset and rebuilt at later ones, and the two ways
+# differ in the last digits (1e-13). One reset ahead makes every episode a later one.
+FIRST_RESET_DIFFERS = ("CarGoal1",)
 EVALUATION_SEED = 10_000  # episode j of an evaluation starts from seed 10 000 + j (methods 2.9)
 
 
@@ -109,6 +112,8 @@ class SeededEnv(gymnasium.Wrapper):
             # Stock resets go back to the state after the *first* reset, whose random
             # joint angles would then be part of every later episode.
             self.unwrapped.stored_state_id = self.unwrapped.bc.saveState()
+        if task.name in FIRST_RESET_DIFFERS:
+            self.env.reset(seed=0)
 
     def reset(self, *, seed: int | None = None, options: dict | None = None):
         if seed is None:
