@@ -55,20 +55,30 @@ def stack_size(policy, settings: dict) -> int:
 
 
 def train_in_chunks(method, policy, runs, data, sets, settings, reference, progress, state):
-    """Train at most ``max_runs`` runs at a time; how a plan is cut changes no result."""
+    """Train at most ``max_runs`` runs at a time; how a plan is cut changes no result.
+
+    A chunk that diverges does not stop the others; the error at the end names each.
+    """
     size = stack_size(policy, settings)
     parts = [runs.index[start : start + size] for start in range(0, len(runs), size)]
-    params, logs = [], []
+    params, logs, errors = [], [], []
     for number, rows in enumerate(parts):
         own = {role: [indices[row] for row in rows] for role, indices in sets.items()}
         file = state / f"{number}.safetensors"
-        done = train(
-            *(method, policy, runs.loc[rows], data, own, settings, reference),
-            on_iteration=progress.update,
-            state=file,
-        )
+        try:
+            done = train(
+                *(method, policy, runs.loc[rows], data, own, settings, reference),
+                on_iteration=progress.update,
+                state=file,
+            )
+        except UserError as error:
+            logging.exception("runs %d to %d", rows[0], rows[-1])
+            errors.append(str(error))
+            continue
         params.append(done[0])
         logs.append(done[1])
+    if errors:
+        raise UserError("\n".join(errors))
     joined = {name: torch.cat([part[name].cpu() for part in params]) for name in params[0]}
     return joined, pd.concat(logs, ignore_index=True)
 

@@ -67,6 +67,7 @@ def test_a_job_s_settings_are_the_method_s_over_the_config_s():
     assert matched["batch_size"] == 256 and matched["actor_learning_rate"] == 3e-4
     assert settings("cpq", training={"matched": True})["iterations"] == 500_000
     assert settings("reference")["iterations"] == 100_000
+    assert settings("cpq", methods={"cpq": {"batch_size": 64}})["batch_size"] == 64
     level = settings("prefine", methods={"prefine": {"delta_level": "segment"}})["delta_level"]
     assert level == "segment"
 

@@ -1,10 +1,13 @@
 """The stacked training loop: what moves, what does not, and who influences whom."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from prefine import dataset
+from prefine.adam import Adam
 from prefine.errors import UserError
 from prefine.methods import METHODS, method_constant, method_module, method_settings
 from prefine.policies import make_policy
@@ -221,7 +224,51 @@ def test_a_killed_job_ends_with_the_same_numbers(method, data, tmp_path, monkeyp
     resumed, again = train(*arguments, state=state)
     assert all(torch.equal(expected[name], resumed[name]) for name in expected)
     pd.testing.assert_frame_equal(log.drop(columns="seconds"), again.drop(columns="seconds"))
-    assert not state.exists()
+
+
+@pytest.mark.parametrize("method", ["prefine", "safedice"])
+def test_a_finished_chunk_is_not_trained_again(method, data, tmp_path):
+    policy, runs, state = policy_of("cvae", method), plan(2, method), tmp_path / "0.safetensors"
+    first, log = fit(method, data, policy, runs, sets(2), state=state)
+    module, count = method_module(method), 0
+
+    def iterated():
+        nonlocal count
+        count += 1
+
+    settings = method_settings(method) | SETTINGS
+    arguments = (module, policy, runs, data[module.SEES], sets(2), settings, reference_of(policy))
+    second, again = train(*arguments, on_iteration=iterated, state=state)
+    assert count == 0
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    pd.testing.assert_frame_equal(log, again)
+
+
+def test_an_unreadable_checkpoint_is_left_and_said(data, tmp_path, caplog):
+    policy, state = policy_of("cvae"), tmp_path / "0.safetensors"
+    expected, _ = fit("prefine", data, policy, plan(2), sets(2), state=state)
+    state.write_bytes(state.read_bytes()[:1000])
+    anew, _ = fit("prefine", data, policy, plan(2), sets(2), state=state)
+    assert "cannot be read" in caplog.text
+    assert all(torch.equal(expected[name], anew[name]) for name in expected)
+
+
+def test_adam_is_torch_s(seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    shapes = [(3, 5, 7), (3, 1, 7), (3, 7, 2)]
+    start = [torch.randn(shape, generator=generator) for shape in shapes]
+    ours, theirs = [p.clone() for p in start], [p.clone().requires_grad_() for p in start]
+    adam, optimizer = Adam(ours, 3e-3), torch.optim.Adam(theirs, lr=3e-3)
+    for _ in range(5):
+        gradients = [torch.randn(shape, generator=generator) for shape in shapes]
+        # A transposed gradient, as a product's may be.
+        gradients[2] = gradients[2].mT.contiguous().mT
+        adam.step(gradients)
+        for parameter, gradient in zip(theirs, gradients, strict=True):
+            parameter.grad = gradient
+        optimizer.step()
+    for own, expected in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(own, expected.detach(), rtol=1e-6, atol=1e-7)
 
 
 def test_noise_is_a_function_of_name_role_and_iteration():
@@ -238,11 +285,15 @@ def test_noise_is_a_function_of_name_role_and_iteration():
     assert torch.equal(last, drawn(["b"], 2 * NOISE_BLOCK - 1)["z"])
 
 
+def steps(trajectory_sets, uniforms):
+    return trajectory_sets.gather(trajectory_sets.steps(uniforms))
+
+
 def test_batches_come_from_the_replica_s_own_trajectories(data):
     own = [np.array([1, 5]), np.array([3])]
     uniforms = torch.rand(2, 4000, 2, generator=torch.Generator().manual_seed(0))
     for sampler in ("trajectory", "transition"):
-        batch = TrajectorySets(data["actions"], own, sampler, CPU).steps(uniforms)
+        batch = steps(TrajectorySets(data["actions"], own, sampler, CPU), uniforms)
         for replica, indices in enumerate(own):
             flat = data["actions"]
             rows = np.concatenate([np.arange(flat.lengths[i]) + flat.starts[i] for i in indices])
@@ -262,9 +313,9 @@ def test_samplers_weigh_unequal_lengths_as_they_say():
     )
     uniforms = torch.rand(1, 50_000, 2, generator=torch.Generator().manual_seed(0))
     shares = {
-        sampler: TrajectorySets(data, [np.array([0, 1])], sampler, CPU)
-        .steps(uniforms)
-        .action.mean()
+        sampler: steps(
+            TrajectorySets(data, [np.array([0, 1])], sampler, CPU), uniforms
+        ).action.mean()
         for sampler in ("trajectory", "transition")
     }
     assert shares["trajectory"].item() == pytest.approx(0.5, abs=0.01)
@@ -274,10 +325,10 @@ def test_samplers_weigh_unequal_lengths_as_they_say():
 def test_uniforms_at_the_upper_end_stay_inside(data):
     sets_ = TrajectorySets(data["actions"], [np.array([1])], "trajectory", CPU)
     one = torch.full((1, 3, 2), 1.0 - 2**-24)
-    assert torch.isfinite(sets_.steps(one).obs).all()
+    assert torch.isfinite(steps(sets_, one).obs).all()
     flat = TrajectorySets(data["actions"], [np.array([1])], "transition", CPU)
     np.testing.assert_array_equal(
-        flat.steps(one).action[0, 0].numpy(),
+        steps(flat, one).action[0, 0].numpy(),
         data["actions"].actions[data["actions"].starts[1] + data["actions"].lengths[1] - 1],
     )
 
@@ -294,6 +345,18 @@ def test_a_loss_that_is_not_finite_stops_the_job_and_names_the_run(data):
     runs.loc[1, "lam"] = np.inf
     with pytest.raises(UserError, match=r"draw1/seed1: not finite at iteration 0: loss"):
         fit("prefine", data, policy_of("gaussian"), runs, sets(2))
+
+
+def test_a_run_that_diverges_between_log_points_is_named_with_its_iteration(data):
+    """A huge step makes the parameters overflow after a few iterations."""
+    changes = {"iterations": 300, "log_points": 1, "learning_rate": 1e15, "gradient_clip": None}
+    with pytest.raises(UserError) as stopped:
+        fit("bc", data, policy_of("gaussian"), plan(2, "bc"), sets(2), **changes)
+    found = re.search(
+        r"seed0: not finite at iteration (\d+): a loss; last good: .*[\d.e+]+ at iteration 0\.",
+        str(stopped.value),
+    )
+    assert 0 < int(found[1]) < 100
 
 
 def test_a_start_that_is_not_the_reference_stops_the_job():

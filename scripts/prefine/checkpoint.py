@@ -5,32 +5,38 @@ function of the iteration, so none of their state is kept.
 """
 
 import json
+import logging
 from pathlib import Path
 
 import pandas as pd
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from prefine.files import atomic
 from prefine.methods import Context
 
+log = logging.getLogger(__name__)
+
 
 class Keeper:
-    """Save, restore and remove the state file of one job; no path, no checkpoints."""
+    """Save and restore the state file of one job; no path, no checkpoints."""
 
     def __init__(self, path: Path | None, every: int):
         self.path, self.every, self.metadata = path, every, None
         if path is not None and path.exists():
-            with safe_open(path, "pt") as file:
-                self.metadata = json.loads(file.metadata()["prefine"])
+            try:
+                with safe_open(path, "pt") as file:
+                    self.metadata = json.loads(file.metadata()["prefine"])
+            except (SafetensorError, TypeError, KeyError, ValueError) as error:
+                log.warning("%s cannot be read (%s); training starts anew", path, error)
 
     def skips(self, phase: int) -> bool:
         """Whether a phase was finished before the checkpoint."""
         return self.metadata is not None and phase < self.metadata["phase"]
 
     def holds(self, phase: int) -> bool:
-        """Whether the checkpoint lies in this phase."""
+        """Whether the checkpoint lies in this phase; the one after the last is the end."""
         return self.metadata is not None and phase == self.metadata["phase"]
 
     def due(self, iteration: int, first: int) -> bool:
@@ -44,8 +50,7 @@ class Keeper:
             tensors |= {f"nets/{group}/{n}": v.detach().contiguous() for n, v in params.items()}
         tensors |= {f"constants/{n}": v.contiguous() for n, v in context.constants.items()}
         for group, optimizer in optimizers.items():
-            for index, state in optimizer.state_dict()["state"].items():
-                tensors |= {f"adam/{group}/{index}/{n}": v.clone() for n, v in state.items()}
+            tensors |= {f"adam/{group}/{n}": v for n, v in optimizer.state.items()}
         metadata = {
             "phase": phase,
             "iteration": iteration,
@@ -57,26 +62,16 @@ class Keeper:
 
     def restore(self, context: Context, optimizers) -> tuple[int, float, list[pd.DataFrame]]:
         """Put the saved state back; return iteration, seconds and log rows."""
-        states: dict[str, dict[int, dict]] = {group: {} for group in optimizers}
         with safe_open(self.path, "pt") as file, torch.no_grad():
             for key in file.keys():  # noqa: SIM118
-                kind, *names = key.split("/")
+                kind, group, *names = key.split("/")
                 tensor = file.get_tensor(key)
                 if kind == "nets":
-                    context.nets[names[0]]["/".join(names[1:])].copy_(tensor)
+                    context.nets[group]["/".join(names)].copy_(tensor)
                 elif kind == "constants":
                     on = next(iter(context.nets["policy"].values())).device
-                    context.constants[names[0]] = tensor.to(on)
+                    context.constants[group] = tensor.to(on)
                 else:
-                    states[names[0]].setdefault(int(names[1]), {})[names[2]] = tensor
-        for group, optimizer in optimizers.items():
-            if states[group]:
-                groups = optimizer.state_dict()["param_groups"]
-                optimizer.load_state_dict({"state": states[group], "param_groups": groups})
+                    optimizers[group].state[names[0]].copy_(tensor)
         saved = self.metadata
         return saved["iteration"], saved["seconds"], [pd.DataFrame(row) for row in saved["rows"]]
-
-    def remove(self) -> None:
-        """The job is done: its state goes."""
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)

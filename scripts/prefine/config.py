@@ -12,6 +12,8 @@ from prefine.errors import UserError
 from prefine.methods import METHODS, REFERENCE, method_constant, method_settings
 from prefine.tasks import SUITES, TASKS
 
+OWN_TRAINING = ("iterations", "batch_size")  # keys of training that a method may have its own of
+
 
 def check(config: Mapping, schema: Mapping) -> dict:
     """Return the config with defaults filled in.
@@ -99,10 +101,10 @@ def _check_methods(config: Mapping) -> None:
                     )
             elif key in settings:
                 _check_setting(place, value, settings[key])
-            elif key == "iterations":
+            elif key in OWN_TRAINING:
                 _check_setting(place, value, 1)
             else:
-                allowed = [*numbers, *extra, *settings, "iterations"]
+                allowed = [*numbers, *extra, *settings, *OWN_TRAINING]
                 raise UserError(f"config: {_unknown(key, f'methods.{name}', allowed)}")
     for study, content in config["studies"].items():
         for number, name in enumerate(content["methods"]):
@@ -231,8 +233,8 @@ def training_settings(config: Mapping, method: str, task: str) -> dict:
         rates = [key for key in settings if key.endswith("_learning_rate")]
         settings |= dict.fromkeys(rates, training["learning_rate"])
     else:
-        training["iterations"] = own.get("iterations", training["iterations"])
         training["batch_size"] = method_constant(method, "BATCH_SIZE", training["batch_size"])
+        training |= {key: own[key] for key in OWN_TRAINING if key in own}
     policy = method_constant(method, "POLICY") or config["policy"]
     fixed = {"policy": policy, "hidden": config["hidden"], "horizon": TASKS[task].horizon}
     return training | settings | fixed

@@ -46,11 +46,10 @@ def init_he_mlp(name: str, sizes: Sequence[int], generator: torch.Generator) -> 
     return params
 
 
-def mlp(params: Params, name: str, x: Tensor) -> Tensor:
-    """Apply an MLP with ReLU between its layers: (R, B, n_in) -> (R, B, n_out)."""
+def mlp(params, name, x):
     layer = 0
     while f"{name}.{layer}.weight" in params:
-        x = x if layer == 0 else torch.relu(x)
+        x = x if layer == 0 else x.relu_()
         weight, bias = params[f"{name}.{layer}.weight"], params.get(f"{name}.{layer}.bias")
         x = x @ weight if bias is None else torch.baddbmm(bias, x, weight)
         layer += 1
@@ -64,13 +63,14 @@ def stack(replicas: Sequence[Params]) -> Params:
 
 def replica_norm(tensors: Sequence[Tensor]) -> Tensor:
     """Return the Euclidean norm over everything but the replica axis: (R,)."""
-    return torch.stack([t.flatten(1).square().sum(1) for t in tensors]).sum(0).sqrt()
+    norms = [torch.linalg.vector_norm(t.flatten(1), dim=1) for t in tensors]
+    return torch.linalg.vector_norm(torch.stack(norms), dim=0)
 
 
-def clip_replica_gradients(tensors: Sequence[Tensor], max_norm: float) -> Tensor:
-    """Scale each replica's gradient to at most ``max_norm``; return the norms before (R,)."""
-    norms = replica_norm([t.grad for t in tensors])
+def clip_replicas(gradients: Sequence[Tensor], max_norm: float) -> Tensor:
+    """Scale each replica's gradient in place to at most ``max_norm``; return the norms (R,)."""
+    norms = replica_norm(gradients)
     scale = (max_norm / (norms + 1e-6)).clamp(max=1.0)
-    for tensor in tensors:
-        tensor.grad.mul_(scale.view(-1, *[1] * (tensor.grad.dim() - 1)))
+    for gradient in gradients:
+        gradient.mul_(scale.view(-1, *[1] * (gradient.dim() - 1)))
     return norms

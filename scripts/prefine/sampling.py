@@ -4,7 +4,7 @@ One set a replica over shared flat arrays; a replica's batches depend on its own
 random streams of its own name.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -60,8 +60,8 @@ class TrajectorySets:
         self.starts, self.lengths, self.ends = map(flat, (starts, lengths, lengths.cumsum(1)))
         self.sampler = sampler
 
-    def steps(self, uniforms: Tensor) -> Batch:
-        """Gather single steps with two uniforms each: (R, B, 2) in [0, 1)."""
+    def steps(self, uniforms: Tensor) -> Tensor:
+        """Choose single steps with two uniforms each, (R, B, 2) in [0, 1): rows (R, B)."""
         if self.sampler == "trajectory":
             place = self._trajectories(uniforms[..., 0])
             length = self.lengths.gather(1, place)
@@ -73,28 +73,42 @@ class TrajectorySets:
             place = torch.searchsorted(self.ends, number, right=True)
             place = place.clamp(max=self.ends.shape[1] - 1)
             step = number - (self.ends - self.lengths).gather(1, place)
-        return self._gather(self.starts.gather(1, place) + step)
+        return self.starts.gather(1, place) + step
 
-    def segments(self, uniforms: Tensor, length: int) -> Batch:
-        """Gather segments of consecutive steps with two uniforms each: (R, S, 2).
+    def segments(self, uniforms: Tensor, length: int) -> Tensor:
+        """Choose segments with two uniforms each, (R, S, 2): first row and valid steps (R, S, 2).
 
-        Trajectories and starts are uniform. Trajectories that are shorter are padded, and
-        ``mask`` (R, S, L) is 0 there; states and actions come flat, (R, S L, dim).
+        Trajectories and starts are uniform; a shorter trajectory is one segment.
         """
         place = self._trajectories(uniforms[..., 0])
         own = self.lengths.gather(1, place)
         free = (own - length).clamp(min=0) + 1
         start = (uniforms[..., 1] * free).long().minimum(free - 1)
-        offset = torch.arange(length, device=start.device)
-        step = start[..., None] + offset
-        mask = step < own[..., None]
-        step = step.minimum((own - 1).clamp(min=0)[..., None])
-        batch = self._gather((self.starts.gather(1, place)[..., None] + step).flatten(1))
-        return batch._replace(mask=mask.float())
+        return torch.stack([self.starts.gather(1, place) + start, own - start], -1)
 
-    def first_steps(self, uniforms: Tensor) -> Batch:
-        """Gather the first steps of uniform trajectories: (R, B, 2), the second is unused."""
-        return self._gather(self.starts.gather(1, self._trajectories(uniforms[..., 0])))
+    def first_steps(self, uniforms: Tensor) -> Tensor:
+        """Choose the first steps of uniform trajectories, (R, B, 2), the second unused: (R, B)."""
+        return self.starts.gather(1, self._trajectories(uniforms[..., 0]))
+
+    def choose(self, kind: str, uniforms: Tensor, length: int) -> Tensor:
+        """Choose what ``gather`` takes: ``steps``, ``segments`` of ``length``, ``first_steps``."""
+        if kind == "segments":
+            return self.segments(uniforms, length)
+        return getattr(self, kind)(uniforms)
+
+    def gather(self, chosen: Tensor, length: int = 1) -> Batch:
+        """Gather rows (R, B), or segments (R, S, 2) of ``length`` consecutive steps.
+
+        Segments that are shorter are padded, and ``mask`` (R, S, L) is 0 there; their states
+        and actions come flat, (R, S L, dim).
+        """
+        if chosen.dim() == 2:
+            return self._gather(chosen)
+        first, valid = chosen.unsqueeze(-1).unbind(2)
+        step = torch.arange(length, device=chosen.device)
+        mask = step < valid
+        rows = first + step.minimum((valid - 1).clamp(min=0))
+        return self._gather(rows.flatten(1))._replace(mask=mask.float())
 
     def all_steps(self) -> tuple[Tensor, Tensor]:
         """Return flat indices (R, n) of every step of each set and a mask (R, n)."""
@@ -112,14 +126,20 @@ class TrajectorySets:
         return place.minimum((self.counts - 1).clamp(min=0)[:, None])
 
     def _gather(self, index: Tensor) -> Batch:
-        return Batch(**{name: values[index] for name, values in self.flat.items()}, index=index)
+        rows = index.flatten()
+        fields = {
+            name: values.index_select(0, rows).unflatten(0, index.shape)
+            for name, values in self.flat.items()
+        }
+        return Batch(**fields, index=index)
 
 
 class Noise:
     """Uniforms and standard normals of every replica, drawn in blocks from named streams.
 
     A block's numbers are a function of the replica's name, the role and the block, so a
-    run can start at any block and its neighbours do not matter.
+    run can start at any block and its neighbours do not matter. ``transforms`` turn a role's
+    numbers (R, n, *rest), of all iterations of a block at once, into what is used.
     """
 
     def __init__(
@@ -128,8 +148,9 @@ class Noise:
         uniforms: dict[str, tuple[int, ...]],
         normals: dict[str, tuple[int, ...]],
         on: torch.device,
+        transforms: dict[str, Callable[[Tensor], Tensor]] | None = None,
     ):
-        self.names, self.on = names, on
+        self.names, self.on, self.transforms = names, on, transforms or {}
         self.draws = {role: (torch.rand, shape) for role, shape in uniforms.items()}
         self.draws |= {role: (torch.randn, shape) for role, shape in normals.items()}
         self.block, self.values = -1, {}
@@ -149,4 +170,7 @@ class Noise:
         for name in self.names:
             generator.manual_seed(stream_seed(name, role, block))
             replicas.append(draw((NOISE_BLOCK, *shape), generator=generator, device=self.on))
-        return torch.stack(replicas)
+        values = torch.stack(replicas)
+        if role in self.transforms:
+            values = self.transforms[role](values.flatten(1, 2)).unflatten(1, values.shape[1:3])
+        return values

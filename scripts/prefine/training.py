@@ -4,8 +4,10 @@ What a run does depends on its row alone. Its streams are named after the run, n
 its place in the stack, and no operation mixes replicas.
 """
 
+import ctypes
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -15,21 +17,43 @@ import torch
 from torch import Tensor
 
 from prefine import checkpoint
+from prefine.adam import Adam
 from prefine.dataset import Transitions
 from prefine.errors import UserError
 from prefine.graphs import GraphedStep
 from prefine.methods import Context, Loss, Phase
-from prefine.networks import Params, clip_replica_gradients, replica_norm, stack
+from prefine.networks import Params, clip_replicas, replica_norm, stack
 from prefine.sampling import Noise, TrajectorySets
 from prefine.streams import stream_seed
 
 HELD_OUT_STATES = 1024
+CHECK_EVERY = 100  # iterations between looks at what the device saw of losses that are not finite
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 FIRST_COLUMNS = ["run", "phase", "iteration", "seconds"]
 
 
 def device() -> torch.device:
     """Return CUDA when it is there."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def set_up_torch(settings: dict) -> None:
+    """Set the number of threads, the precision of matrix products, and the allocator."""
+    torch.set_num_threads(settings["threads"])
+    torch.backends.cuda.matmul.allow_tf32 = settings["tf32"]
+    keep_freed_memory()
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep what a step frees instead of handing it back to the system.
+
+    Every step allocates the same activations anew; fresh pages would be cleared and mapped
+    each time. Other allocators are left as they are.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        for option in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
+            libc.mallopt(option, 2**31 - 1)
 
 
 def log_iterations(iterations: int, log_points: int) -> set[int]:
@@ -65,7 +89,7 @@ def train(
         settings: config.yaml's ``training`` with the method's own settings.
         reference: parameters of pi_ref with a replica axis of 1 or R.
         state: file for checkpoints every ``settings["checkpoint_every"]`` iterations; a
-            file that is there is gone on from, and it is removed at the end.
+            file that is there is gone on from, also when it holds the end.
 
     Returns:
         The policy's parameters (R, ...) and one log row a replica and log point.
@@ -73,20 +97,21 @@ def train(
     Raises:
         UserError: a loss or a parameter is not finite; names run, iteration, last values.
     """
-    torch.set_num_threads(settings["threads"])
-    torch.backends.cuda.matmul.allow_tf32 = settings["tf32"]
+    set_up_torch(settings)
     on = device()
     context = build_context(method, policy, runs, settings, reference, on)
     held_out = HeldOut(policy, list(runs["stream"]), data, sets.get("held_out"), on)
     keeper = checkpoint.Keeper(state, settings["checkpoint_every"])
     rows: list[pd.DataFrame] = []
     seconds = 0.0
-    for number, phase in enumerate(method.phases(policy, settings)):
+    phases = method.phases(policy, settings)
+    for number, phase in enumerate(phases):
         if keeper.skips(number):
             continue
         loop = PhaseLoop(method, phase, context, runs, data, sets, settings, held_out, on)
         if keeper.holds(number):
             first, seconds, rows = keeper.restore(context, loop.optimizers)
+            loop.watch.iteration.fill_(first)
         else:
             first = 0
             if phase.prepare:
@@ -100,9 +125,14 @@ def train(
                 check_finite(rows)
                 if iteration == 0:
                     check_start(row)
+            if iteration % CHECK_EVERY == 0:
+                loop.watch.check(runs["run"])
             seconds += spent
             on_iteration()
-    keeper.remove()
+    if keeper.holds(len(phases)):
+        _, seconds, rows = keeper.restore(context, {})
+    elif state is not None:
+        keeper.save(len(phases), 0, seconds, rows, context, {})
     table = pd.concat(rows, ignore_index=True)
     table = table[FIRST_COLUMNS + [c for c in table.columns if c not in FIRST_COLUMNS]]
     return {name: value.detach() for name, value in context.nets["policy"].items()}, table
@@ -161,15 +191,15 @@ class PhaseLoop:
             {**uniforms, **phase.uniforms},
             phase.normals,
             on,
+            {role: partial(self._choose, role) for role in phase.batches},
         )
         self.trained, self.optimizers = {}, {}
         for group, learning_rate in phase.learning_rates.items():
             params = context.nets[group]
             names = trained_names(method, context.policy, settings, group, params)
             self.trained[group] = [params[name].requires_grad_() for name in names]
-            self.optimizers[group] = torch.optim.Adam(
-                self.trained[group], lr=learning_rate, capturable=on.type == "cuda"
-            )
+            self.optimizers[group] = Adam(self.trained[group], learning_rate)
+        self.watch = Watch(len(runs), on)
         self.logged = log_iterations(phase.iterations, settings["log_points"])
         self.graph = GraphedStep(self._step, on.type == "cuda" and settings["cuda_graphs"])
 
@@ -196,7 +226,10 @@ class PhaseLoop:
     def _step(self) -> None:
         """Draw the batches and do the phase's updates; log where the context says so."""
         context = self.context
-        context.batches = {role: self._draw(role) for role in self.phase.batches}
+        context.batches = {
+            role: self.samplers[role].gather(context.noise[role], draw.length)
+            for role, draw in self.phase.batches.items()
+        }
         for update in self.phase.updates:
             losses = update(context)
             if context.diagnose:
@@ -206,28 +239,28 @@ class PhaseLoop:
                 self.seconds_logging += time.perf_counter() - began
             if context.updating:
                 self._update(losses)
-        if context.updating and self.phase.after:
-            self.phase.after(context)
+        if context.updating:
+            self.watch.end_iteration()
+            if self.phase.after:
+                self.phase.after(context)
 
-    def _draw(self, role: str):
-        draw, sampler = self.phase.batches[role], self.samplers[role]
-        uniforms = self.context.noise[role]
-        if draw.kind == "segments":
-            return sampler.segments(uniforms, draw.length)
-        return getattr(sampler, draw.kind)(uniforms)
+    def _choose(self, role: str, uniforms: Tensor) -> Tensor:
+        draw = self.phase.batches[role]
+        return self.samplers[role].choose(draw.kind, uniforms, draw.length)
 
     def _update(self, losses: dict[str, Loss]) -> None:
         """Take all gradients at the old parameters, then step."""
+        gradients = {}
         for group, loss in losses.items():
-            gradients = torch.autograd.grad(
-                loss.total.sum(), self.trained[group], allow_unused=True, materialize_grads=True
+            total = loss.total
+            self.watch.see(group, total)
+            gradients[group] = torch.autograd.grad(
+                total.sum(), self.trained[group], allow_unused=True, materialize_grads=True
             )
-            for tensor, gradient in zip(self.trained[group], gradients, strict=True):
-                tensor.grad = gradient
             if self.phase.gradient_clip is not None:
-                clip_replica_gradients(self.trained[group], self.phase.gradient_clip)
+                clip_replicas(gradients[group], self.phase.gradient_clip)
         for group in losses:
-            self.optimizers[group].step()
+            self.optimizers[group].step(gradients[group])
 
     def _row(self, logs: dict[str, Tensor]) -> pd.DataFrame:
         """Bring the logs of one iteration to the host: one row a replica."""
@@ -268,7 +301,7 @@ class HeldOut:
         shape = (HELD_OUT_STATES, 2)
         normals = {"latent": (HELD_OUT_STATES, policy.latent_dim)}
         drawn = Noise([f"{name}/held_out" for name in names], {"states": shape}, normals, on).at(0)
-        self.batch, self.latent = sets.steps(drawn["states"]), drawn["latent"]
+        self.batch, self.latent = sets.gather(sets.steps(drawn["states"])), drawn["latent"]
 
     def nll(self, theta: Params) -> dict[str, Tensor]:
         """``held_out_nll`` (R,), NaN for a replica with nothing held out."""
@@ -288,20 +321,58 @@ def check_start(row: pd.DataFrame) -> None:
             raise AssertionError(f"{name} is {row[name].tolist()} at iteration 0, not log 2")
 
 
+class Watch:
+    """Sees every loss on the device, without a word to the host until ``check``.
+
+    A parameter that is not finite makes the next loss so.
+    """
+
+    def __init__(self, n_replicas: int, on: torch.device):
+        self.fine = torch.ones(n_replicas, dtype=torch.bool, device=on)
+        self.iteration = torch.zeros(n_replicas, dtype=torch.long, device=on)
+        self.now: dict[str, Tensor] = {}
+        self.good, self.good_at = {}, None
+
+    def see(self, group: str, loss: Tensor) -> None:
+        """Note which replicas are still fine."""
+        self.fine &= torch.isfinite(loss.detach())
+        self.now[group] = loss.detach()
+
+    def end_iteration(self) -> None:
+        """Count the iterations before the first bad one."""
+        self.iteration += self.fine
+
+    def check(self, names: Sequence[str]) -> None:
+        """Raise UserError if a loss was not finite since the last check; else keep the losses."""
+        for bad in torch.nonzero(~self.fine).flatten().tolist():
+            last = {f"loss of {group}": float(values[bad]) for group, values in self.good.items()}
+            raise not_finite(
+                list(names)[bad], int(self.iteration[bad]), "a loss", last, self.good_at
+            )
+        self.good = {group: values.clone() for group, values in self.now.items()}
+        self.good_at = int(self.iteration[0]) - 1
+
+
 def check_finite(rows: list[pd.DataFrame]) -> None:
-    """Stop when a loss or a parameter is not finite, with the last good values."""
+    """Stop when a logged loss or a parameter is not finite, with the last good values."""
     now = rows[-1]
     watched = [c for c in now.columns if c.startswith("loss") or c == "parameter_norm"]
     bad = ~np.isfinite(now[watched]).all(axis=1)
     if bad.any():
         where = now[bad].iloc[0]
         found = ", ".join(f"{c} {where[c]}" for c in watched if not np.isfinite(where[c]))
-        before = "none"
-        if len(rows) > 1:
-            last = rows[-2].set_index("run").loc[where["run"]]
-            values = ", ".join(f"{c} {last[c]:.4g}" for c in watched if c in last)
-            before = f"{values} at iteration {int(last['iteration'])}"
-        raise UserError(
-            f"{where['run']}: not finite at iteration {int(where['iteration'])}: {found}; "
-            f"last good: {before}. Lower the learning rate or check the data."
+        last = rows[-2].set_index("run").loc[where["run"]] if len(rows) > 1 else {}
+        values = {c: last[c] for c in watched if c in last}
+        raise not_finite(
+            where["run"], int(where["iteration"]), found, values, last.get("iteration")
         )
+
+
+def not_finite(run: str, iteration: int, found: str, last: dict, at: int | None) -> UserError:
+    """The error of a run that diverged."""
+    good = ", ".join(f"{name} {value:.4g}" for name, value in last.items() if np.isfinite(value))
+    before = f"{good} at iteration {int(at)}" if good else "none"
+    return UserError(
+        f"{run}: not finite at iteration {iteration}: {found}; last good: {before}. "
+        "Lower the learning rate or check the data."
+    )

@@ -24,7 +24,9 @@ The constants are literals: the workflow reads them without importing torch.
 """
 
 import ast
+import functools
 import importlib
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,7 +68,7 @@ class Loss(NamedTuple):
     @property
     def total(self) -> "Tensor":
         """The loss of each replica: (R,)."""
-        return sum(self.terms.values())
+        return functools.reduce(operator.add, self.terms.values())
 
 
 class Draw(NamedTuple):

@@ -4,6 +4,9 @@ Out-of-distribution actions are made to look unsafe by raising their cost value,
 actions that satisfy the constraint bootstrap reward. Sees the whole dataset.
 """
 
+import contextlib
+import math
+
 import torch
 from torch import Tensor
 
@@ -175,6 +178,20 @@ def safe_bootstrap(reward_value: Tensor, cost_value: Tensor, threshold: Tensor) 
     return (cost_value <= threshold).float() * reward_value
 
 
+def most_unlikely(kl: Tensor, quantile: float) -> Tensor:
+    """Indices (R, k) of the KLs at or above their quantile, the out-of-distribution mask.
+
+    An interpolated quantile lies at rank q (n - 1), so k = n - ceil(q (n - 1)) are above it.
+    """
+    n = kl.shape[1]
+    return kl.topk(n - math.ceil(quantile * (n - 1)), dim=1, sorted=False).indices
+
+
+def rows(values: Tensor, index: Tensor) -> Tensor:
+    """Gather rows of (R, B, dim) by (R, k): (R, k, dim)."""
+    return values.gather(1, index[..., None].expand(-1, -1, values.shape[-1]))
+
+
 def update_cost_critic(context: Context) -> dict[str, Loss]:
     """MSE to c + gamma Q_c'(s', a'), minus alpha (E[mask Q_c(s, a_sampled)] - 1.5 q_thr)."""
     (batch,), nets, settings = context.batches.values(), context.nets, context.settings
@@ -191,12 +208,12 @@ def update_cost_critic(context: Context) -> dict[str, Loss]:
         sampled = mean.repeat(copies) + noise  # before tanh
         sampled = sampled if osrl else torch.tanh(sampled)
         kl = latent_kl(*encode(nets["vae"], obs, sampled))
-        mask = (kl >= torch.quantile(kl, settings["ood_quantile"], dim=1, keepdim=True)).float()
-    if osrl:
-        with torch.no_grad():
-            ood = (mask * q_value(nets["target_cost_critic"], obs, sampled)).mean(1)
-    else:
-        ood = (mask * q_value(nets["cost_critic"], obs, sampled)).mean(1)
+        far = most_unlikely(kl, settings["ood_quantile"])
+        obs, sampled = rows(obs, far), rows(sampled, far)
+    critic = nets["target_cost_critic" if osrl else "cost_critic"]
+    with torch.no_grad() if osrl else contextlib.nullcontext():
+        # The mean over all samples of the value where the mask is 1.
+        ood = q_value(critic, obs, sampled).sum(1) / kl.shape[1]
     limit = context.hyper["cost_scalar"] * thresholds(context)[:, 0]
     alpha = nets["log_alpha"]["value"].detach().exp()
     errors = (q_values(nets["cost_critic"], batch.obs, batch.action) - target).square()
