@@ -24,6 +24,7 @@ FAMILIES = {
     "train": [*TABLES, "h5py", "torch", "safetensors"],
     "evaluate": [*TABLES, *SIMULATORS, "torch", "safetensors"],
     "plot": [*TABLES, "matplotlib", "seaborn"],
+    "tensorboard": [*TABLES, "torch", "tensorboard"],
 }
 
 

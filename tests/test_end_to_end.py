@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 
 import matplotlib.image
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import counts, snakemake
 from prefine import policy_file
 from prefine.tasks import TASKS
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 TINY = ["--cores", "2", "--configfile", "workflow/presets/tiny.yaml"]
 METHODS = ["bc", "bc_from_reference", "cpq", "dpo", "ppl", "prefine", "safedice"]
@@ -188,6 +190,18 @@ def test_rerunning_a_job_gives_the_same_numbers(done, results):
     assert all((before[0][name] == after[name]).all() for name in after)
     pd.testing.assert_frame_equal(before[1], pd.read_parquet(episodes))
     assert before[2] == data.read_bytes()
+
+
+def test_training_logs_can_be_had_as_tensorboard_events(done, results):
+    snakemake("tensorboard", *TINY, cwd=done[0])
+    log = pd.read_parquet(results / "training/main/BallRun/safedice.parquet")
+    run = log["run"].iloc[-1]
+    own = log[(log["run"] == run) & (log["phase"] == "train")]
+    events = EventAccumulator(str(results / "tensorboard/main/BallRun/safedice" / run)).Reload()
+    points = events.Scalars("train/loss")
+    assert [point.step for point in points] == own["iteration"].tolist()
+    np.testing.assert_allclose([point.value for point in points], own["loss"], rtol=1e-6)
+    assert "discriminator/loss_discriminator" in events.Tags()["scalars"]
 
 
 def test_report_is_one_page_with_captions_and_label(done, results):

@@ -22,6 +22,7 @@ SCRIPTS = {
     "train": ["train", *(f"prefine/methods/{method}" for method in METHODS)],
     "evaluate": ["evaluate"],
     "plot": ["fig1", "fig3"],
+    "tensorboard": ["event_files"],
 }
 
 

@@ -91,3 +91,30 @@ rule train:
         "--plan {input.plan:q} {params.reference:q} --settings {params.settings:q} "
         "--output {output.policies:q} --log {output.log:q} --state {params.state:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
+
+
+# Not part of `all`: training logs for those who like to look at them in TensorBoard.
+rule tensorboard:
+    input:
+        task_paths(f"{RUN}/training/reference/{{task}}.parquet"),
+        [
+            path
+            for study in STUDIES
+            for path in study_paths(f"{RUN}/training/{{study}}/{{task}}/{{method}}.parquet", study)
+        ],
+    output:
+        directory(f"{RUN}/tensorboard"),
+    log:
+        f"{RUN}/logs/tensorboard.log",
+    benchmark:
+        f"{RUN}/benchmarks/tensorboard.jsonl"
+    conda:
+        "../../envs/tensorboard.yaml"
+    params:
+        root=f"{RUN}/training",
+        code=code("event_files"),
+    message:
+        "Training logs as TensorBoard events"
+    shell:
+        "python scripts/event_files.py --root {params.root:q} --logs {input:q} "
+        "--output {output:q} >> {log:q} 2> >(tee -a {log:q} >&2)"

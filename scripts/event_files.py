@@ -1,0 +1,34 @@
+"""Write training logs as TensorBoard events, one run a folder."""
+
+from pathlib import Path
+
+import pandas as pd
+from prefine import cli
+from torch.utils.tensorboard import SummaryWriter
+
+NOT_SCALARS = ("run", "phase", "iteration")
+
+
+def write_run(folder: Path, rows: pd.DataFrame) -> None:
+    """Write every column of a run's log rows that has a value; phases keep names of their own."""
+    with SummaryWriter(str(folder)) as writer:
+        for row in rows.to_dict("records"):
+            for name in row.keys() - set(NOT_SCALARS):
+                if pd.notna(row[name]):
+                    writer.add_scalar(f"{row['phase']}/{name}", row[name], row["iteration"])
+
+
+def main() -> None:
+    parser = cli.parser(__doc__, "root", "output")
+    parser.add_argument("--logs", type=Path, nargs="+", required=True)
+    args = parser.parse_args()
+    progress = cli.Progress("tensorboard", len(args.logs), "logs")
+    for log in args.logs:
+        for run, rows in pd.read_parquet(log).groupby("run"):
+            write_run(args.output / log.relative_to(args.root).with_suffix("") / run, rows)
+        progress.update()
+    progress.close()
+
+
+if __name__ == "__main__":
+    cli.run(main)
