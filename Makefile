@@ -63,7 +63,7 @@ bench-osrl: setup .cache/osrl/.installed
 	rm -rf .cache/osrl
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --target .cache/osrl \
 	  -r benchmarks/requirements-osrl.txt
-	grep -E '^(tensorboard|prettytable|wandb)=' benchmarks/requirements-osrl.txt \
+	grep -E '^(prettytable|wandb)=' benchmarks/requirements-osrl.txt \
 	  | $(BIN)/python -m pip install --disable-pip-version-check --upgrade --target .cache/osrl \
 	    -c envs/lock.txt -r /dev/stdin
 	@touch $@

@@ -20,6 +20,7 @@ SIMULATORS = ["dsrl", "safety-gymnasium", "bullet-safety-gym", "gymnasium", "muj
 SIMULATORS += ["pygame", "xmltodict", "pyyaml", "imageio", "h5py", "matplotlib", "tqdm"]
 FAMILIES = {
     "data": [*TABLES, "h5py"],
+    "download": [*TABLES, "h5py", "requests", "filelock"],
     "collect": [*SIMULATORS, "numpy", "torch", "stable-baselines3"],
     "train": [*TABLES, "h5py", "torch", "safetensors"],
     "evaluate": [*TABLES, *SIMULATORS, "torch", "safetensors"],

@@ -9,8 +9,12 @@ from prefine import cli, files, tables
 def main() -> None:
     parser = cli.parser(__doc__, "csv", "markdown", "html")
     parser.add_argument("--manifests", type=Path, nargs="+", required=True)
+    parser.add_argument("--checks", type=Path, nargs="+", required=True)
     args = parser.parse_args()
-    table = tables.dataset_statistics(json.loads(path.read_text()) for path in args.manifests)
+    manifests, checks = (
+        [json.loads(path.read_text()) for path in paths] for paths in (args.manifests, args.checks)
+    )
+    table = tables.dataset_statistics(manifests, checks)
     files.write_table(args.csv, table)
     files.write_text(args.markdown, tables.dataset_statistics_markdown(table))
     files.write_text(args.html, tables.dataset_statistics_html(table))

@@ -4,13 +4,16 @@ import logging
 
 import numpy as np
 import pandas as pd
-from prefine import cli, dataset, files
+from prefine import cli, files
 from prefine.split import SplitSettings, reference_set, split
 
 
 def main() -> None:
     parser = cli.parser(
-        __doc__, "data", "trajectories", "output", "manifest", task=str, settings=cli.json_argument
+        *(__doc__, "data", "trajectories", "output", "manifest"),
+        task=str,
+        source=str,
+        settings=cli.json_argument,
     )
     args = parser.parse_args()
     thresholds, draws = args.settings["thresholds"], args.settings["draws"]
@@ -58,7 +61,7 @@ def main() -> None:
     columns = pd.DataFrame(rows).astype({"tau": "Int64", "draw": "Int64"})
     manifest = {
         "task": args.task,
-        "source": dataset.read_metadata(args.data).get("source", "file"),
+        "source": args.source,
         "data_sha256": files.sha256(args.data),
         "settings": args.settings,
         "n_trajectories": len(table),

@@ -1,19 +1,36 @@
-"""Write a task's trajectory table: one row a trajectory."""
+"""Write a task's trajectory table, and check that data and task belong together."""
 
 import logging
 
 from prefine import cli, dataset, files
+from prefine.cost_oracle import AGREEMENT, agreement
+from prefine.errors import UserError
 from prefine.tasks import TASKS
+
+RECORD = ("next_observations", "actions", "rewards", "costs")
 
 
 def main() -> None:
-    args = cli.parser(__doc__, "data", "output", task=str).parse_args()
-    table = dataset.trajectory_table(args.data, TASKS[args.task])
+    args = cli.parser(__doc__, "data", "output", "checks", task=str).parse_args()
+    task = TASKS[args.task]
+    table = dataset.trajectory_table(args.data, task)
     dropped = table.attrs["dropped_steps"]
     if dropped:
         logging.warning("%s: dropped an unfinished tail of %d steps", args.data, dropped)
     logging.info("%d trajectories\n%s", len(table), table.describe().to_string())
+
+    record = dataset.read(args.data, task, RECORD)
+    checks = agreement(task, *(record[key] for key in RECORD))
+    logging.info("costs recomputed from the record: %s", checks)
+    if checks["agreement"] < AGREEMENT:
+        raise UserError(
+            f"{args.data}: on {checks['agreement']:.2%} of the steps the recorded cost is the one "
+            f"that {task.name} gives, at least {AGREEMENT:.1%} are needed; the file is of another "
+            "task or simulator version, or it is damaged"
+        )
+    checks |= {"task": task.name, "trajectories": len(table), "dropped_steps": dropped}
     files.write_table(args.output, table)
+    files.write_json(args.checks, checks)
 
 
 if __name__ == "__main__":

@@ -128,7 +128,7 @@ def test_every_key_of_the_schema_is_described():
             ["studies.main.methods.0: 'prefin'", "did you mean 'prefine'?"],
         ),
         ({"policy": "vae"}, ["policy: 'vae'", "Allowed: cvae, gaussian"]),
-        ({"source": "dsrl"}, ["source: 'dsrl'", "Allowed: collect"]),
+        ({"source": "minari"}, ["source: 'minari'", "Allowed: collect, dsrl"]),
         (
             {"methods": {"prefine": {"beta": {"safety_gym": 0.1, "bullet": 0.2}}}},
             ["methods.prefine.beta", "bullet"],

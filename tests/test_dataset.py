@@ -1,9 +1,14 @@
 """Segmentation and checked reading (methods 2.2-2.4, 9)."""
 
+import os
+import subprocess
+import sys
+
 import h5py
 import numpy as np
 import pytest
-from prefine import dataset, simulators
+from conftest import ROOT
+from prefine import dataset, hdf5, simulators
 from prefine.errors import UserError
 from prefine.tasks import TASKS
 
@@ -54,28 +59,171 @@ def test_column_vectors_and_other_dtypes_are_read_alike(tmp_path):
         assert array.dtype == flat[name].dtype
 
 
-@pytest.mark.parametrize(
-    ("change", "finding"),
-    [
-        ({"costs": None}, "lacks costs"),
-        ({"rewards": np.full(7, np.nan, np.float32)}, "rewards has values that are not finite"),
-        ({"observations": np.zeros((7, 5), np.float32)}, r"observations has shape \(7, 5\)"),
-        ({"actions": np.zeros((6, 2), np.float32)}, r"actions has shape \(6, 2\)"),
-        ({"terminals": np.zeros((7, 2))}, "terminals has shape"),
-    ],
-)
-def test_a_broken_file_is_refused_with_its_key(tmp_path, change, finding):
+N = 7
+BAD_ARRAYS = {
+    "missing": ({"costs": None}, "lacks costs"),
+    "nan": ({"rewards": np.full(N, np.nan, np.float32)}, "rewards: is not finite at step 0"),
+    "infinite": ({"costs": np.r_[0, 0, np.inf, np.zeros(4)]}, "costs: is not finite at step 2"),
+    "too large for float32": ({"rewards": np.full(N, 1e300)}, "rewards: is not finite"),
+    "width": ({"observations": np.zeros((N, 5))}, r"observations: has shape \(7, 5\)"),
+    "length": ({"actions": np.zeros((6, 2))}, r"actions: has shape \(6, 2\)"),
+    "two columns": ({"terminals": np.zeros((N, 2))}, "terminals: has shape"),
+    "scalar": ({"rewards": np.float32(1)}, "rewards: 0 steps"),
+    "empty": ({"rewards": np.zeros(0)}, "rewards: 0 steps"),
+    "no flag": ({"terminals": np.full(N, 2)}, "terminals: is neither 0 nor 1 at step 0"),
+    "outside of the box": ({"actions": np.full((N, 2), 1.5)}, r"actions: is outside of the box"),
+    "text": ({"rewards": np.array([b"1.0"] * N)}, r"rewards: holds \|S3, not numbers"),
+    "complex": ({"costs": np.zeros(N, complex)}, "costs: holds complex128, not numbers"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_ARRAYS)
+def test_a_broken_array_is_refused_with_file_and_key(tmp_path, name):
+    change, finding = BAD_ARRAYS[name]
     path = make_file(tmp_path / "a.hdf5", **change)
     with pytest.raises(UserError, match=finding) as error:
+        dataset.read(path, TASK)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def objects(file, _):
+    del file["rewards"]
+    file.create_dataset("rewards", (N,), dtype=h5py.special_dtype(vlen=str))
+
+
+def external_link(file, other):
+    del file["rewards"]
+    file["rewards"] = h5py.ExternalLink(str(other), "/rewards")
+
+
+def soft_link(file, _):
+    del file["rewards"]
+    file["rewards"] = h5py.SoftLink("/costs")
+
+
+def external_storage(file, other):
+    del file["rewards"]
+    file.create_dataset("rewards", (N,), "f4", external=[(str(other), 0, 4 * N)])
+
+
+def virtual(file, other):
+    del file["rewards"]
+    layout = h5py.VirtualLayout((N,), "f4")
+    layout[:] = h5py.VirtualSource(str(other), "rewards", (N,))
+    file.create_virtual_dataset("rewards", layout)
+
+
+def group(file, _):
+    del file["rewards"]
+    file.create_group("rewards/nested")
+
+
+def huge_claim(file, _):
+    """68 GB of zeros that take no room."""
+    n = 10_000_000
+    for key in list(file):
+        shape = (n, *file[key].shape[1:])
+        del file[key]
+        file.create_dataset(key, shape, "f8", chunks=(1000, *shape[1:]), compression="gzip")
+
+
+def too_many_steps(file, _):
+    del file["rewards"]
+    file.create_dataset("rewards", (10**12,), "f4", chunks=(1000,))
+
+
+def huge_chunk(file, _):
+    del file["rewards"]
+    file.create_dataset("rewards", (N,), "f4", maxshape=(None,), chunks=(2**27,))
+
+
+HOSTILE = {
+    objects: "rewards: holds object, not numbers",
+    external_link: "rewards: is a link to elsewhere",
+    soft_link: "rewards: is a link to elsewhere",
+    external_storage: "rewards: its data lie in another file",
+    virtual: "rewards: its data lie in another file",
+    group: "rewards: is a group",
+    huge_claim: "claims .* bytes of data in a file of",
+    too_many_steps: "rewards: 1000000000000 steps",
+    huge_chunk: "rewards: is stored in pieces",
+}
+
+
+@pytest.mark.parametrize("change", HOSTILE, ids=lambda change: change.__name__)
+def test_a_hostile_file_is_refused_before_it_is_read(tmp_path, change):
+    other, path = make_file(tmp_path / "other.hdf5"), make_file(tmp_path / "a.hdf5")
+    with h5py.File(path, "r+") as file:
+        change(file, other)
+    with pytest.raises(UserError, match=HOSTILE[change]) as error:
         dataset.read(path, TASK)
     assert str(path) in str(error.value)
 
 
-def test_a_file_that_is_not_hdf5_is_refused(tmp_path):
+READ_ALL = """
+import resource, sys
+from pathlib import Path
+from prefine import dataset
+from prefine.errors import UserError
+from prefine.tasks import TASKS
+refused = 0
+for path in sorted(Path(sys.argv[1]).iterdir()):
+    try:
+        dataset.read(path, TASKS["BallRun"])
+    except UserError as error:
+        assert "\\n" not in str(error)
+        refused += 1
+print(refused, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_damaged_bytes_never_crash_the_reader(tmp_path):
+    """Bytes flipped all over the headers, and truncation: read or refused, in little memory."""
+    whole = make_file(tmp_path / "a.hdf5").read_bytes()
+    folder = tmp_path / "damaged"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for k in range(300):
+        damaged = bytearray(whole)
+        damaged[int(rng.integers(len(whole)))] ^= 1 << int(rng.integers(8))
+        (folder / f"{k}.hdf5").write_bytes(damaged)
+    for k, length in enumerate(rng.integers(0, len(whole), 20)):
+        (folder / f"short{k}.hdf5").write_bytes(whole[:length])
+    environment = {"PYTHONPATH": str(ROOT / "scripts"), "PATH": os.environ["PATH"]}
+    command = [sys.executable, "-c", READ_ALL, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    refused, peak = map(int, done.stdout.split())
+    assert refused >= 20 and peak < 1024**2  # KiB
+
+
+def test_a_file_that_is_not_there_or_not_hdf5_is_refused(tmp_path):
     path = tmp_path / "a.hdf5"
+    with pytest.raises(UserError, match="is not there"):
+        dataset.read(path, TASK)
     path.write_text("<html>not found</html>")
     with pytest.raises(UserError, match="cannot be read as HDF5"):
         dataset.read(path, TASK)
+
+
+def test_more_than_the_layout_is_left_unread(tmp_path, caplog):
+    path = make_file(tmp_path / "a.hdf5", extra=np.array([b"x"]))
+    assert len(dataset.read(path, TASK)["rewards"]) == N
+    assert "extra: not part of the layout, left unread" in caplog.text
+
+
+def test_an_episode_that_does_not_end_in_time_is_refused(tmp_path):
+    path = make_file(tmp_path / "a.hdf5", n=150, ends=((140, "timeouts"),))
+    with pytest.raises(UserError, match="episode 0 has 141 steps; BallRun ends after 100"):
+        dataset.trajectory_table(path, TASK)
+
+
+def test_reading_in_blocks_is_reading_whole(tmp_path, monkeypatch):
+    path = make_file(tmp_path / "a.hdf5")
+    whole = dataset.read(path, TASK)
+    monkeypatch.setattr(hdf5, "BLOCK_ROWS", 3)
+    for key, values in dataset.read(path, TASK).items():
+        np.testing.assert_array_equal(values, whole[key])
 
 
 def test_a_file_in_which_nothing_ends_is_refused(tmp_path):
@@ -83,8 +231,8 @@ def test_a_file_in_which_nothing_ends_is_refused(tmp_path):
         dataset.trajectory_table(make_file(tmp_path / "a.hdf5", ends=()), TASK)
 
 
-def test_actions_are_clipped(tmp_path):
-    path = make_file(tmp_path / "a.hdf5", actions=np.full((7, 2), 1.5, np.float32))
+def test_actions_are_clipped_by_what_rounding_can_do(tmp_path):
+    path = make_file(tmp_path / "a.hdf5", actions=np.full((7, 2), 1.0005, np.float32))
     assert (dataset.read(path, TASK)["actions"] == 1.0).all()
 
 

@@ -18,6 +18,7 @@ LOCK = environments.read_lock("lock.txt")
 NO_DEPS = environments.read_lock("lock-no-deps.txt")
 SCRIPTS = {
     "data": ["trajectories", "split", "plan", "runs", "table1", "dataset_statistics"],
+    "download": ["download"],
     "collect": ["collect"],
     "train": ["train", *(f"prefine/methods/{method}" for method in METHODS)],
     "evaluate": ["evaluate"],

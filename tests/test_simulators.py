@@ -35,6 +35,7 @@ def test_task_matches_the_registry_and_dsrl(name):
     assert task.min_return == infos.MIN_EPISODE_REWARD[name]
     assert task.max_return == infos.MAX_EPISODE_REWARD[name]
     assert task.max_cost == infos.MAX_EPISODE_COST[name]
+    assert infos.DATASET_URLS[name].endswith("/" + task.file)
     offline = env.unwrapped
     offline.set_target_cost(20)
     expected = offline.get_normalized_score(123.4, 25.0)

@@ -1,4 +1,4 @@
-"""Datasets in DSRL's HDF5 layout: checked reading, segmentation, writing (methods 2.2-2.4)."""
+"""Datasets in DSRL's HDF5 layout: segmentation, loading, writing (methods 2.2-2.4)."""
 
 import json
 from collections.abc import Sequence
@@ -11,12 +11,8 @@ import pandas as pd
 
 from prefine.errors import UserError
 from prefine.files import atomic
+from prefine.hdf5 import FLAGS, KEYS, SCALARS, read
 from prefine.tasks import Task
-
-VECTORS = ("observations", "next_observations", "actions")
-SCALARS = ("rewards", "costs")
-FLAGS = ("terminals", "timeouts")
-KEYS = VECTORS + SCALARS + FLAGS
 
 
 def segment(
@@ -50,6 +46,12 @@ def trajectory_table(path: str | Path, task: Task) -> pd.DataFrame:
     starts, lengths, ended_by = segment(data["terminals"], data["timeouts"])
     if not len(starts):
         raise UserError(f"{path}: no trajectory ends; are terminals and timeouts all false?")
+    if lengths.max() > task.horizon:
+        longest = int(lengths.argmax())
+        raise UserError(
+            f"{path}: timeouts: episode {longest} has {lengths[longest]} steps; "
+            f"{task.name} ends after {task.horizon}"
+        )
     stop = int(starts[-1] + lengths[-1])
 
     def sums(name):
@@ -67,53 +69,6 @@ def trajectory_table(path: str | Path, task: Task) -> pd.DataFrame:
     )
     table.attrs["dropped_steps"] = len(data["rewards"]) - stop
     return table
-
-
-def read(path: str | Path, task: Task, keys: Sequence[str] = KEYS) -> dict[str, np.ndarray]:
-    """Read ``keys`` of a dataset and check them against the task.
-
-    Returns:
-        float32 arrays (N, dim) or (N,) and boolean flags (N,). Actions are clipped to
-        the box [-1, 1].
-
-    Raises:
-        UserError: the file is not HDF5, lacks a key, or an array has the wrong shape or
-            a value that is not finite. The message names the file, the key and the finding.
-    """
-    width = {
-        "observations": task.obs_dim,
-        "next_observations": task.obs_dim,
-        "actions": task.act_dim,
-    }
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read as HDF5 ({error}); delete it and run again"
-        ) from None
-    with file:
-        missing = [key for key in KEYS if not isinstance(file.get(key), h5py.Dataset)]
-        if missing:
-            raise UserError(f"{path}: lacks {', '.join(missing)}; DSRL's layout has {KEYS}")
-        n_steps = file["rewards"].shape[0]
-        arrays = {}
-        for key in keys:
-            shape = file[key].shape
-            allowed = [(n_steps, width[key])] if key in width else [(n_steps,), (n_steps, 1)]
-            if shape not in allowed:
-                raise UserError(f"{path}: {key} has shape {shape}, {task.name} needs {allowed[0]}")
-            array = file[key][...].reshape(allowed[0])
-            array = array.astype(bool if key in FLAGS else np.float32)
-            if key not in FLAGS and not np.isfinite(array).all():
-                raise UserError(f"{path}: {key} has values that are not finite")
-            arrays[key] = np.clip(array, -1.0, 1.0) if key == "actions" else array
-    return arrays
-
-
-def read_metadata(path: str | Path) -> dict:
-    """Return what the file says of its origin (empty for a file that says nothing)."""
-    with h5py.File(path, "r") as file:
-        return json.loads(file.attrs.get("metadata", "{}"))
 
 
 def write(path: str | Path, episodes: Sequence[dict[str, np.ndarray]], metadata: dict) -> None:

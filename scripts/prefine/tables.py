@@ -19,7 +19,10 @@ METHOD_LABELS = {
     "cpq": "CPQ",
     "prefine": "PREFINE",
 }
-SOURCE_LABELS = {"collect": "collected locally in the simulators; these are not DSRL's numbers."}
+SOURCE_LABELS = {
+    "collect": "collected locally in the simulators; these are not DSRL's numbers.",
+    "dsrl": "DSRL (Liu et al., 2024).",
+}
 
 
 def method_label(method: str) -> str:
@@ -232,9 +235,12 @@ def html_page(title: str, lines: list[list[str]], note: str) -> str:
     )
 
 
-def dataset_statistics(manifests: Iterable[dict]) -> pd.DataFrame:
-    """Tables 2 and 3: sizes and means of D_p and D_np over all thresholds and draws."""
-    rows = []
+def dataset_statistics(manifests: Iterable[dict], checks: Iterable[dict]) -> pd.DataFrame:
+    """Tables 2 and 3: sizes and means of D_p and D_np over all thresholds and draws.
+
+    ``cost_agreement`` is the share of recorded costs that the record gives (methods 2.5).
+    """
+    rows, agreement = [], {check["task"]: check["agreement"] for check in checks}
     for manifest in manifests:
         task = TASKS[manifest["task"]]
         cells = [cell for cell in manifest["cells"] if cell["feasible"]]
@@ -244,6 +250,7 @@ def dataset_statistics(manifests: Iterable[dict]) -> pd.DataFrame:
             "source": manifest["source"],
             "trajectories": manifest["n_trajectories"],
             "max_cost": manifest["max_cost"],
+            "cost_agreement": agreement[task.name],
             "mean_return_reference": manifest["reference"].get("mean_return", np.nan),
             "mean_cost_reference": manifest["reference"].get("mean_cost", np.nan),
             "infeasible": len(manifest["cells"]) - len(cells),
@@ -275,7 +282,9 @@ def _statistics_lines(table: pd.DataFrame) -> list[list[str]]:
     }
     rows = table[list(columns)].itertuples(index=False)
     cells = [[f"{v:.1f}" if isinstance(v, float) else str(v) for v in row] for row in rows]
-    return [list(columns.values()), *cells]
+    for row, share in zip(cells, table["cost_agreement"], strict=True):
+        row.append("–" if np.isnan(share) else f"{100 * share:.2f} %")
+    return [[*columns.values(), "costs agree"], *cells]
 
 
 def _markdown(lines: list[list[str]], note: str) -> str:

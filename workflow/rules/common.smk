@@ -2,6 +2,7 @@
 import functools
 import hashlib
 import json
+import os
 import sys
 from pathlib import Path
 

@@ -1,33 +1,64 @@
 # Datasets, trajectory tables, splits, and the statistics of Tables 2 and 3.
 
 
-rule collect:
-    output:
-        f"{RUN}/data/{{task}}.hdf5",
-    log:
-        f"{RUN}/logs/collect/{{task}}.log",
-    benchmark:
-        f"{RUN}/benchmarks/collect/{{task}}.jsonl"
-    conda:
-        "../../envs/collect.yaml"
-    threads: 1
-    resources:
-        mem_mb=4000,
-    params:
-        recipe=lambda w: as_json(configuration.recipe(config, w.task)),
-        code=code("collect"),
-    message:
-        "Collect {wildcards.task} in its simulator"
-    shell:
-        "python scripts/collect.py --task {wildcards.task} --recipe {params.recipe:q} "
-        "--output {output:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
+if config["source"] == "dsrl":
+    # Several at once, limited; also when other limits replace the profile's.
+    if "downloads" not in workflow.global_resources:
+        workflow.register_resource("downloads", config["dsrl"]["at_once"])
+    # Not parameters of the rule: another mirror, or another version of the code that fetches,
+    # makes no other data, and must not train everything again.
+    os.environ["PREFINE_DSRL"] = as_json(config["dsrl"] | {"tasks": TASKS})
+
+    envvars:
+        "PREFINE_DSRL",
+
+    rule download:
+        output:
+            f"{RUN}/data/{{task}}.hdf5",
+        log:
+            f"{RUN}/logs/download/{{task}}.log",
+        benchmark:
+            f"{RUN}/benchmarks/download/{{task}}.jsonl"
+        conda:
+            "../../envs/download.yaml"
+        resources:
+            downloads=1,
+        message:
+            "Get {wildcards.task} of DSRL"
+        shell:
+            "python scripts/download.py --task {wildcards.task} --output {output:q} "
+            ">> {log:q} 2> >(tee -a {log:q} >&2)"
+
+else:
+
+    rule collect:
+        output:
+            f"{RUN}/data/{{task}}.hdf5",
+        log:
+            f"{RUN}/logs/collect/{{task}}.log",
+        benchmark:
+            f"{RUN}/benchmarks/collect/{{task}}.jsonl"
+        conda:
+            "../../envs/collect.yaml"
+        threads: 1
+        resources:
+            mem_mb=4000,
+        params:
+            recipe=lambda w: as_json(configuration.recipe(config, w.task)),
+            code=code("collect"),
+        message:
+            "Collect {wildcards.task} in its simulator"
+        shell:
+            "python scripts/collect.py --task {wildcards.task} --recipe {params.recipe:q} "
+            "--output {output:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
 rule trajectories:
     input:
         f"{RUN}/data/{{task}}.hdf5",
     output:
-        f"{RUN}/trajectories/{{task}}.csv",
+        table=f"{RUN}/trajectories/{{task}}.csv",
+        checks=f"{RUN}/trajectories/{{task}}.json",
     log:
         f"{RUN}/logs/trajectories/{{task}}.log",
     benchmark:
@@ -37,10 +68,11 @@ rule trajectories:
     params:
         code=code("trajectories"),
     message:
-        "Tabulate the trajectories of {wildcards.task}"
+        "Tabulate the trajectories of {wildcards.task} and recompute their costs"
     shell:
         "python scripts/trajectories.py --task {wildcards.task} --data {input:q} "
-        "--output {output:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
+        "--output {output.table:q} --checks {output.checks:q} "
+        ">> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
 rule split:
@@ -57,6 +89,7 @@ rule split:
     conda:
         "../../envs/data.yaml"
     params:
+        source=config["source"],
         settings=lambda w: as_json(
             {
                 "thresholds": configuration.thresholds(config, w.task),
@@ -70,13 +103,14 @@ rule split:
     shell:
         "python scripts/split.py --task {wildcards.task} --data {input.data:q} "
         "--trajectories {input.trajectories:q} --settings {params.settings:q} "
-        "--output {output.splits:q} --manifest {output.manifest:q} "
+        "--source {params.source} --output {output.splits:q} --manifest {output.manifest:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
 rule dataset_statistics:
     input:
-        task_paths(f"{RUN}/splits/{{task}}.json"),
+        manifests=task_paths(f"{RUN}/splits/{{task}}.json"),
+        checks=task_paths(f"{RUN}/trajectories/{{task}}.json"),
     output:
         csv=f"{RUN}/tables/dataset_statistics.csv",
         html=report(
@@ -97,8 +131,9 @@ rule dataset_statistics:
     message:
         "Tables 2 and 3: statistics of D_p and D_np"
     shell:
-        "python scripts/dataset_statistics.py --manifests {input:q} --csv {output.csv:q} "
-        "--markdown {output.markdown:q} --html {output.html:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
+        "python scripts/dataset_statistics.py --manifests {input.manifests:q} "
+        "--checks {input.checks:q} --csv {output.csv:q} --markdown {output.markdown:q} "
+        "--html {output.html:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
 rule table2:

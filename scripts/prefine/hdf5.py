@@ -1,0 +1,135 @@
+"""Reading HDF5 that is not trusted: everything is checked before it is read (methods 2.2).
+
+A file can claim any size, point to other files, or hold objects that run code when they are
+read. Only hard links to plain numeric arrays of believable size are followed.
+"""
+
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from prefine.errors import UserError
+from prefine.tasks import Task
+
+log = logging.getLogger(__name__)
+
+VECTORS = ("observations", "next_observations", "actions")
+SCALARS = ("rewards", "costs")
+FLAGS = ("terminals", "timeouts")
+KEYS = VECTORS + SCALARS + FLAGS
+
+MAX_STEPS = 20_000_000  # DSRL's largest file has 2.7 million
+MAX_COMPRESSION = 1100  # gzip cannot do better than 1032 : 1
+MAX_CHUNK_BYTES = 2**28
+BLOCK_ROWS = 2**16  # rows in memory twice
+ACTION_SLACK = 1e-3  # of rounding; beyond it an action is not of the box [-1, 1]
+
+
+@contextlib.contextmanager
+def opened(path: str | Path) -> Iterator[h5py.File]:
+    """Open a file; what HDF5 itself finds wrong becomes one line."""
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except FileNotFoundError:
+        raise UserError(f"{path}: is not there") from None
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"{path}: cannot be read as HDF5 ({reason}); delete it and run again"
+        ) from None
+
+
+def checked_datasets(file: h5py.File, path: str | Path, task: Task) -> dict[str, h5py.Dataset]:
+    """Return DSRL's seven arrays of a file, none of them read yet.
+
+    Raises:
+        UserError: an array is missing, is a link elsewhere, is not numeric, claims what the
+            file cannot hold, or has another shape than the task's.
+    """
+    found = {key: plain_dataset(file, path, key) for key in KEYS}
+    extra = sorted(set(file) - set(KEYS))
+    if extra:
+        log.warning("%s: %s: not part of the layout, left unread", path, ", ".join(extra))
+    n_steps = found["rewards"].shape[0] if found["rewards"].shape else 0
+    if not 0 < n_steps <= MAX_STEPS:
+        raise UserError(f"{path}: rewards: {n_steps} steps; 1 to {MAX_STEPS} can be read")
+    width = dict.fromkeys(("observations", "next_observations"), task.obs_dim)
+    width["actions"] = task.act_dim
+    for key, values in found.items():
+        allowed = [(n_steps, width[key])] if key in width else [(n_steps,), (n_steps, 1)]
+        if values.shape not in allowed:
+            raise UserError(
+                f"{path}: {key}: has shape {values.shape}, {task.name} needs {allowed[0]}"
+            )
+    claimed = sum(values.nbytes for values in found.values())
+    if claimed > MAX_COMPRESSION * Path(path).stat().st_size:
+        raise UserError(
+            f"{path}: claims {claimed:,} bytes of data in a file of {Path(path).stat().st_size:,}"
+        )
+    return found
+
+
+def plain_dataset(file: h5py.File, path: str | Path, key: str) -> h5py.Dataset:
+    """Return an array that lies in the file itself and holds numbers."""
+    link = file.get(key, getlink=True)
+    if link is None:
+        raise UserError(f"{path}: lacks {key}; DSRL's layout has {', '.join(KEYS)}")
+    if not isinstance(link, h5py.HardLink):
+        raise UserError(f"{path}: {key}: is a link to elsewhere, which is not followed")
+    values = file[key]
+    if not isinstance(values, h5py.Dataset):
+        raise UserError(f"{path}: {key}: is a group, not an array")
+    if values.external or values.is_virtual:
+        raise UserError(f"{path}: {key}: its data lie in another file, which is not followed")
+    if values.dtype.kind not in "fiub":
+        raise UserError(f"{path}: {key}: holds {values.dtype}, not numbers")
+    if values.chunks and np.prod(values.chunks) * values.dtype.itemsize > MAX_CHUNK_BYTES:
+        raise UserError(f"{path}: {key}: is stored in pieces of {values.chunks}, too large to read")
+    return values
+
+
+def read(path: str | Path, task: Task, keys: Sequence[str] = KEYS) -> dict[str, np.ndarray]:
+    """Read ``keys`` of a dataset in DSRL's layout and check them against the task.
+
+    Returns:
+        float32 arrays (N, dim) or (N,) and boolean flags (N,). Actions are clipped to
+        the box [-1, 1]. Memory is that of the result and of one block of rows.
+
+    Raises:
+        UserError: in one line the file, the key and what is wrong with it.
+    """
+    with opened(path) as file:
+        found = checked_datasets(file, path, task)
+        return {key: _read_array(found[key], key, path) for key in keys}
+
+
+def _read_array(values: h5py.Dataset, key: str, path: str | Path) -> np.ndarray:
+    n_steps = values.shape[0]
+    shape = (n_steps,) if key in SCALARS + FLAGS else values.shape
+    array = np.empty(shape, dtype=bool if key in FLAGS else np.float32)
+    for start in range(0, n_steps, BLOCK_ROWS):
+        block = values[start : start + BLOCK_ROWS].reshape(-1, *shape[1:])
+        if key in FLAGS:
+            _require(np.isin(block, (0, 1)), start, f"{path}: {key}: is neither 0 nor 1")
+        else:
+            with np.errstate(over="ignore"):
+                block = block.astype(np.float32)
+            _require(np.isfinite(block), start, f"{path}: {key}: is not finite")
+        if key == "actions":
+            inside = np.abs(block) <= 1 + ACTION_SLACK
+            _require(inside, start, f"{path}: {key}: is outside of the box [-1, 1]")
+            block = np.clip(block, -1.0, 1.0)
+        array[start : start + len(block)] = block
+    return array
+
+
+def _require(good: np.ndarray, start: int, finding: str) -> None:
+    """Raise at the first row that is not good."""
+    if not good.all():
+        row = start + int(np.argwhere(~good)[0, 0])
+        raise UserError(f"{finding} at step {row}")
