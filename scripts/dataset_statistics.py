@@ -3,18 +3,19 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 from prefine import cli, files, tables
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, "csv", "markdown", "html")
+    parser = cli.parser(__doc__, "csv", "markdown", "html", "paper")
     parser.add_argument("--manifests", type=Path, nargs="+", required=True)
     parser.add_argument("--checks", type=Path, nargs="+", required=True)
     args = parser.parse_args()
     manifests, checks = (
         [json.loads(path.read_text()) for path in paths] for paths in (args.manifests, args.checks)
     )
-    table = tables.dataset_statistics(manifests, checks)
+    table = tables.dataset_statistics(manifests, checks, pd.read_csv(args.paper))
     files.write_table(args.csv, table)
     files.write_text(args.markdown, tables.dataset_statistics_markdown(table))
     files.write_text(args.html, tables.dataset_statistics_html(table))

@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.patheffects import withStroke
 from prefine import cli, metrics, plotting, tables
 from prefine.tasks import SUITES, TASKS
 
@@ -27,9 +28,11 @@ def main() -> None:
             own = table[(table["suite"] == suite) & (table["method"] == method)]
             axis.axvline(1.0, color="0.2", lw=0.8, ls=":")
             axis.set_xscale("symlog", linthresh=1.0, linscale=1.2)
-            axis.set_xlim(-0.08, top)
+            axis.set_xlim(-0.2, top)
             axis.set_ylim(min(0.0, low) - 0.05, max(1.0, high) + 0.12)
             ticks = [t for t in (0, 0.5, 1, 3, 10, 30) if t <= top]
+            if len(methods) > 4:  # narrow panels
+                ticks = [t for t in (0, 1, 10) if t <= top]
             axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
             axis.minorticks_off()
             for cell in own.itertuples():
@@ -43,19 +46,22 @@ def main() -> None:
                     lw=0.7,
                     color=plotting.SAFE_COLOR if safe else plotting.UNSAFE_COLOR,
                 )
+                left = cell.cost > 3  # else the label leaves the panel
                 axis.annotate(
                     TASKS[cell.task].label,
                     (cell.cost, cell.reward),
-                    xytext=(4, 4),
+                    xytext=(-4 if left else 4, 4),
                     textcoords="offset points",
+                    ha="right" if left else "left",
                     fontsize=7,
+                    path_effects=[withStroke(linewidth=1.5, foreground="white")],
                 )
             if own.empty:
                 axis.text(0.5, 0.5, "missing", transform=axis.transAxes, ha="center", color="0.5")
     for axis, method in zip(axes[0], methods, strict=True):
-        axis.set_title(tables.method_label(method).replace("π_ref", r"$\pi_\mathrm{ref}$"))
-    for axis in axes[-1]:
-        axis.set_xlabel("normalised cost")
+        label = tables.method_label(method).replace("π_ref", r"$\pi_\mathrm{ref}$")
+        axis.set_title(label.replace(" from ", "\nfrom "))
+    axes[-1][(len(methods) - 1) // 2].set_xlabel("normalised cost (dotted: the limit)")
     for row, suite in zip(axes, suites, strict=True):
         row[0].set_ylabel(f"{SUITES[suite]}\nnormalised reward")
     plotting.save(figure, args.output, table, tables.source_note(table["source"]))

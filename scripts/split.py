@@ -1,41 +1,43 @@
-"""Draw D_ref, D_p and D_np of a task for every threshold and draw, with a manifest."""
+"""Draw D_ref, D_p and D_np of a task for every threshold and draw, with a manifest.
 
+With ``--reuse`` the sets of another run are taken instead, if its trajectories are ours.
+"""
+
+import json
 import logging
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from prefine import cli, files
+from prefine.errors import UserError
 from prefine.split import SplitSettings, reference_set, split
 
+FINGERPRINT = ["length", "return", "cost"]  # what tells one trajectory from another
 
-def main() -> None:
-    parser = cli.parser(
-        *(__doc__, "data", "trajectories", "output", "manifest"),
-        task=str,
-        source=str,
-        settings=cli.json_argument,
-    )
-    args = parser.parse_args()
-    thresholds, draws = args.settings["thresholds"], args.settings["draws"]
-    settings = SplitSettings(**args.settings["split"])
-    table = pd.read_csv(args.trajectories)
+
+def means(table: pd.DataFrame, indices: np.ndarray) -> dict:
+    """Size, mean return and mean cost of a set."""
+    if not len(indices):
+        return {"n": 0}
+    chosen = table.iloc[indices]
+    return {
+        "n": len(indices),
+        "mean_return": float(chosen["return"].mean()),
+        "mean_cost": float(chosen["cost"].mean()),
+    }
+
+
+def draw_sets(table: pd.DataFrame, task: str, wanted: dict) -> tuple[pd.DataFrame, dict]:
+    """Draw all sets; return their rows and the manifest's part on them."""
+    settings = SplitSettings(**wanted["split"])
     returns, costs = table["return"].to_numpy(), table["cost"].to_numpy()
-
-    def means(indices: np.ndarray) -> dict:
-        if not len(indices):
-            return {"n": 0}
-        return {
-            "n": len(indices),
-            "mean_return": float(returns[indices].mean()),
-            "mean_cost": float(costs[indices].mean()),
-        }
-
     reference = reference_set(returns, settings)
     rows = [{"tau": np.nan, "draw": np.nan, "role": "reference", "index": i} for i in reference]
     cells = []
-    for tau in thresholds:
-        for draw in range(draws):
-            drawn = split(returns, costs, args.task, tau, draw, settings)
+    for tau in wanted["thresholds"]:
+        for draw in range(wanted["draws"]):
+            drawn = split(returns, costs, task, tau, draw, settings)
             sets = {"preferred": drawn.preferred, "nonpreferred": drawn.nonpreferred}
             for role, indices in sets.items():
                 rows += [{"tau": tau, "draw": draw, "role": role, "index": i} for i in indices]
@@ -50,28 +52,77 @@ def main() -> None:
                     "checksum": drawn.checksum(),
                     "overlap_with_reference": int(np.isin(drawn.preferred, reference).sum()),
                 }
-                | {role: means(indices) for role, indices in sets.items()}
+                | {role: means(table, indices) for role, indices in sets.items()}
             )
             if drawn.short or not drawn.feasible:
                 logging.warning(
                     "%s tau=%s: %d safe and %d unsafe trajectories; short: %s%s",
-                    *(args.task, tau, drawn.n_safe, drawn.n_unsafe, drawn.short or "none"),
+                    *(task, tau, drawn.n_safe, drawn.n_unsafe, drawn.short or "none"),
                     "" if drawn.feasible else "; infeasible, skipped everywhere",
                 )
     columns = pd.DataFrame(rows).astype({"tau": "Int64", "draw": "Int64"})
+    fingerprints = table[FINGERPRINT].iloc[columns["index"]].reset_index(drop=True)
+    return columns.join(fingerprints), {"reference": means(table, reference), "cells": cells}
+
+
+def reuse_sets(
+    table: pd.DataFrame, splits: Path, manifest: Path, wanted: dict
+) -> tuple[pd.DataFrame, dict]:
+    """Take another run's sets, if the trajectories that they name are the same ones here.
+
+    Raises:
+        UserError: a set is not there, or a trajectory differs; the first one is named.
+    """
+    theirs, there = pd.read_csv(splits), json.loads(manifest.read_text())
+    theirs = theirs.astype({"tau": "Int64", "draw": "Int64"})
+    cells = {(cell["tau"], cell["draw"]): cell for cell in there["cells"]}
+    asked = [(tau, draw) for tau in wanted["thresholds"] for draw in range(wanted["draws"])]
+    missing = [f"tau {tau} draw {draw}" for tau, draw in asked if (tau, draw) not in cells]
+    if missing:
+        raise UserError(f"{splits}: has no sets of {', '.join(missing)}")
+    for row in theirs.to_dict("records"):
+        ours = table.iloc[row["index"]][FINGERPRINT] if row["index"] < len(table) else None
+        own = [row[name] for name in FINGERPRINT]
+        if ours is None or not np.allclose(own, ours.to_numpy(float), rtol=1e-6, atol=1e-6):
+            found = "is not here" if ours is None else f"has {ours.to_dict()} here"
+            expected = {name: row[name] for name in FINGERPRINT}
+            raise UserError(
+                f"{splits}: trajectory {row['index']} ({row['role']}) has {expected} there and "
+                f"{found}; the sets belong to other data"
+            )
+    kept = [
+        row.role == "reference" or (row.tau, row.draw) in asked
+        for row in theirs.itertuples(index=False)
+    ]
+    own = {"reference": there["reference"], "cells": [cells[cell] for cell in asked]}
+    return theirs[kept], own | {"reused": str(splits)}
+
+
+def main() -> None:
+    parser = cli.parser(
+        *(__doc__, "data", "trajectories", "output", "manifest"),
+        task=str,
+        source=str,
+        settings=cli.json_argument,
+    )
+    parser.add_argument("--reuse", type=Path, nargs=2, help="splits and manifest of another run")
+    args = parser.parse_args()
+    table = pd.read_csv(args.trajectories)
+    if args.reuse:
+        rows, sets = reuse_sets(table, *args.reuse, args.settings)
+    else:
+        rows, sets = draw_sets(table, args.task, args.settings)
     manifest = {
         "task": args.task,
         "source": args.source,
         "data_sha256": files.sha256(args.data),
         "settings": args.settings,
         "n_trajectories": len(table),
-        "max_cost": float(costs.max()),
-        "all": means(np.arange(len(table))),
-        "reference": means(reference),
-        "cells": cells,
+        "max_cost": float(table["cost"].max()),
+        "all": means(table, np.arange(len(table))),
     }
-    files.write_table(args.output, columns)
-    files.write_json(args.manifest, manifest)
+    files.write_table(args.output, rows)
+    files.write_json(args.manifest, manifest | sets)
 
 
 if __name__ == "__main__":

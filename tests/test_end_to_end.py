@@ -1,6 +1,7 @@
 """The tiny preset through Snakemake: real simulators, real training, every table and figure."""
 
 import json
+import shutil
 from pathlib import Path
 
 import matplotlib.image
@@ -202,6 +203,25 @@ def test_training_logs_can_be_had_as_tensorboard_events(done, results):
     assert [point.step for point in points] == own["iteration"].tolist()
     np.testing.assert_allclose([point.value for point in points], own["loss"], rtol=1e-6)
     assert "discriminator/loss_discriminator" in events.Tags()["scalars"]
+
+
+def test_the_choice_of_shares_can_be_compared_with_the_paper(done, results):
+    snakemake("calibrate", *TINY, cwd=done[0])
+    text = (results / "tables/calibration.md").read_text()
+    assert text.count("smallest error") == 2 and text.count("in the config") == 2
+    assert "not DSRL's numbers" in text
+
+
+def test_another_run_can_take_the_sets_of_this_one(done, results, tmp_path):
+    overlay = tmp_path / "again.yaml"
+    overlay.write_text("run: again\nsplits_from: tiny\n")
+    again = results.parent / "again"
+    for folder in ("data", "trajectories"):
+        shutil.copytree(results / folder, again / folder)
+    options = [*TINY, overlay, "--rerun-triggers", "mtime"]
+    snakemake("results/again/splits/BallRun.csv", *options, cwd=done[0])
+    splits = [(folder / "splits/BallRun.csv").read_text() for folder in (results, again)]
+    assert splits[0] == splits[1]
 
 
 def test_report_is_one_page_with_captions_and_label(done, results):

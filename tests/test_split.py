@@ -1,9 +1,15 @@
 """The split by a threshold (methods 2.6, 9)."""
 
-from dataclasses import replace
+import json
+import subprocess
+import sys
+from dataclasses import asdict, replace
 
 import numpy as np
+import pandas as pd
 import pytest
+from conftest import ROOT
+from prefine.dataset import trajectory_table
 from prefine.split import (
     SplitSettings,
     nonpreferred_set,
@@ -11,6 +17,7 @@ from prefine.split import (
     split,
     stratified_draw,
 )
+from prefine.tasks import TASKS
 
 PAPER = SplitSettings()
 FROZEN_CHECKSUM = "bd541d1b71ed9f975db4b7ac60ad5faf3240965edc99a02e297ee271ebe77d97"
@@ -107,3 +114,44 @@ def test_a_side_without_trajectories_is_infeasible(costs):
 def test_short_groups_pass_their_deficit_on(size, n, strata):
     drawn = stratified_draw(np.arange(size), n, strata, np.random.default_rng(0))
     assert len(drawn) == n == len(set(drawn))
+
+
+def run_split(file, table, folder, *more, thresholds=(20, 40), draws=2):
+    """Run the script on a table of trajectories; return what it printed."""
+    folder.mkdir(exist_ok=True)
+    table.to_csv(folder / "trajectories.csv", index=False)
+    sizes = {"n_preferred": 4, "n_nonpreferred": 2, "reference_min": 5}
+    settings = {"thresholds": thresholds, "draws": draws, "split": asdict(replace(PAPER, **sizes))}
+    command = [sys.executable, ROOT / "scripts/split.py", "--task", "BallRun", "--data", file]
+    command += ["--source", "collect", "--trajectories", folder / "trajectories.csv"]
+    command += ["--settings", json.dumps(settings), *more]
+    command += ["--output", folder / "splits.csv", "--manifest", folder / "splits.json"]
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True)
+
+
+def test_the_sets_of_another_run_are_taken_or_the_trajectory_that_differs_is_named(
+    ball_run_file, tmp_path
+):
+    table = trajectory_table(ball_run_file, TASKS["BallRun"])
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert run_split(ball_run_file, table, one).returncode == 0
+    reuse = ["--reuse", one / "splits.csv", one / "splits.json"]
+    done = run_split(ball_run_file, table, two, *reuse, thresholds=[40], draws=1)
+    assert done.returncode == 0, done.stderr
+    first, second = (pd.read_csv(folder / "splits.csv") for folder in (one, two))
+    wanted = (first["role"] == "reference") | ((first["tau"] == 40) & (first["draw"] == 0))
+    pd.testing.assert_frame_equal(first[wanted].reset_index(drop=True), second)
+    manifests = [json.loads((folder / "splits.json").read_text()) for folder in (one, two)]
+    kept = [c for c in manifests[0]["cells"] if (c["tau"], c["draw"]) == (40, 0)]
+    assert manifests[1]["cells"] == kept
+    assert manifests[1]["reused"] == str(one / "splits.csv")
+
+    changed, index = table.copy(), int(first["index"].iloc[-1])
+    changed.loc[index, "return"] += 1.0
+    done = run_split(ball_run_file, changed, two, *reuse)
+    assert done.returncode == 1 and f"trajectory {index} (" in done.stderr
+    assert "the sets belong to other data" in done.stderr and "Traceback" not in done.stderr
+    done = run_split(ball_run_file, table.head(3), two, *reuse)
+    assert done.returncode == 1 and "is not here" in done.stderr
+    done = run_split(ball_run_file, table, two, *reuse, thresholds=[30], draws=1)
+    assert done.returncode == 1 and "has no sets of tau 30 draw 0" in done.stderr

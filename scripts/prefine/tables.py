@@ -235,12 +235,17 @@ def html_page(title: str, lines: list[list[str]], note: str) -> str:
     )
 
 
-def dataset_statistics(manifests: Iterable[dict], checks: Iterable[dict]) -> pd.DataFrame:
+def dataset_statistics(
+    manifests: Iterable[dict], checks: Iterable[dict], paper: pd.DataFrame
+) -> pd.DataFrame:
     """Tables 2 and 3: sizes and means of D_p and D_np over all thresholds and draws.
+
+    ``paper_{column}`` are the paper's own numbers, on DSRL's data.
 
     ``cost_agreement`` is the share of recorded costs that the record gives (methods 2.5).
     """
     rows, agreement = [], {check["task"]: check["agreement"] for check in checks}
+    paper = paper.set_index("task")
     for manifest in manifests:
         task = TASKS[manifest["task"]]
         cells = [cell for cell in manifest["cells"] if cell["feasible"]]
@@ -261,12 +266,13 @@ def dataset_statistics(manifests: Iterable[dict], checks: Iterable[dict]) -> pd.
             for score in ("cost", "return"):
                 values = [c[role][f"mean_{score}"] for c in cells]
                 row[f"mean_{score}_{role}"] = np.mean(values) if values else np.nan
+                row[f"paper_mean_{score}_{role}"] = paper.loc[task.name, f"mean_{score}_{role}"]
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def _statistics_lines(table: pd.DataFrame) -> list[list[str]]:
-    """Lay Tables 2 and 3 out: a heading row, then tasks."""
+    """Lay Tables 2 and 3 out: a heading row, then tasks; the paper's numbers in brackets."""
     columns = {
         "task": "Task",
         "trajectories": "trajectories",
@@ -280,11 +286,17 @@ def _statistics_lines(table: pd.DataFrame) -> list[list[str]]:
         "mean_return_reference": "return D_ref",
         "mean_cost_reference": "cost D_ref",
     }
-    rows = table[list(columns)].itertuples(index=False)
-    cells = [[f"{v:.1f}" if isinstance(v, float) else str(v) for v in row] for row in rows]
-    for row, share in zip(cells, table["cost_agreement"], strict=True):
-        row.append("–" if np.isnan(share) else f"{100 * share:.2f} %")
-    return [[*columns.values(), "costs agree"], *cells]
+    lines = [[*columns.values(), "costs agree"]]
+    for row in table.to_dict("records"):
+        line = []
+        for name in columns:
+            value = row[name]
+            text = f"{value:.1f}" if isinstance(value, float) else str(value)
+            own = row.get(f"paper_{name}", np.nan)
+            line.append(text if pd.isna(own) else f"{text} ({own:.1f})")
+        share = row["cost_agreement"]
+        lines.append([*line, "–" if pd.isna(share) else f"{100 * share:.2f} %"])
+    return lines
 
 
 def _markdown(lines: list[list[str]], note: str) -> str:
@@ -295,10 +307,14 @@ def _markdown(lines: list[list[str]], note: str) -> str:
 
 def dataset_statistics_markdown(table: pd.DataFrame) -> str:
     """Render Tables 2 and 3."""
-    return _markdown(_statistics_lines(table), source_note(table["source"]))
+    return _markdown(_statistics_lines(table), _statistics_note(table))
 
 
 def dataset_statistics_html(table: pd.DataFrame) -> str:
     """Render Tables 2 and 3 as a page for the report."""
     title = "Tables 2 and 3: dataset statistics"
-    return html_page(title, _statistics_lines(table), source_note(table["source"]))
+    return html_page(title, _statistics_lines(table), _statistics_note(table))
+
+
+def _statistics_note(table: pd.DataFrame) -> str:
+    return f"In brackets the paper's numbers, on DSRL's data. {source_note(table['source'])}"

@@ -66,6 +66,16 @@ def state_folder(wildcards):
     return f"{RUN}/state/{name}"
 
 
+def splits_of_another_run(wildcards):
+    """Files of the run whose sets are taken, if one is named."""
+    other = config["splits_from"]
+    return (
+        [f"results/{other}/splits/{wildcards.task}.{kind}" for kind in ("csv", "json")]
+        if other
+        else []
+    )
+
+
 def reference_policy(wildcards):
     """Only methods that start from the reference policy wait for it."""
     if method_constant(wildcards.method, "STARTS_FROM") == "reference":

@@ -79,6 +79,7 @@ rule split:
     input:
         data=f"{RUN}/data/{{task}}.hdf5",
         trajectories=f"{RUN}/trajectories/{{task}}.csv",
+        reuse=splits_of_another_run,
     output:
         splits=f"{RUN}/splits/{{task}}.csv",
         manifest=f"{RUN}/splits/{{task}}.json",
@@ -90,6 +91,7 @@ rule split:
         "../../envs/data.yaml"
     params:
         source=config["source"],
+        reuse=lambda w, input: ["--reuse", *input.reuse] if input.reuse else [],
         settings=lambda w: as_json(
             {
                 "thresholds": configuration.thresholds(config, w.task),
@@ -103,7 +105,7 @@ rule split:
     shell:
         "python scripts/split.py --task {wildcards.task} --data {input.data:q} "
         "--trajectories {input.trajectories:q} --settings {params.settings:q} "
-        "--source {params.source} --output {output.splits:q} --manifest {output.manifest:q} "
+        "--source {params.source} {params.reuse:q} --output {output.splits:q} --manifest {output.manifest:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
@@ -111,6 +113,7 @@ rule dataset_statistics:
     input:
         manifests=task_paths(f"{RUN}/splits/{{task}}.json"),
         checks=task_paths(f"{RUN}/trajectories/{{task}}.json"),
+        paper="workflow/paper/tables2_3.csv",
     output:
         csv=f"{RUN}/tables/dataset_statistics.csv",
         html=report(
@@ -132,7 +135,8 @@ rule dataset_statistics:
         "Tables 2 and 3: statistics of D_p and D_np"
     shell:
         "python scripts/dataset_statistics.py --manifests {input.manifests:q} "
-        "--checks {input.checks:q} --csv {output.csv:q} --markdown {output.markdown:q} "
+        "--checks {input.checks:q} --paper {input.paper:q} "
+        "--csv {output.csv:q} --markdown {output.markdown:q} "
         "--html {output.html:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
@@ -146,3 +150,33 @@ rule table3:
     """Table 3 of the paper; one file holds Tables 2 and 3."""
     input:
         f"{RUN}/tables/dataset_statistics.csv",
+
+
+# Not part of `all`: the choice of two shares that the paper does not name (methods 2.6).
+rule calibrate:
+    input:
+        trajectories=task_paths(f"{RUN}/trajectories/{{task}}.csv"),
+        tables1="workflow/paper/table1.csv",
+        tables23="workflow/paper/tables2_3.csv",
+    output:
+        csv=f"{RUN}/tables/calibration.csv",
+        markdown=f"{RUN}/tables/calibration.md",
+    log:
+        f"{RUN}/logs/calibrate.log",
+    benchmark:
+        f"{RUN}/benchmarks/calibrate.jsonl"
+    conda:
+        "../../envs/data.yaml"
+    params:
+        settings=as_json(
+            {name: config[name] for name in ("draws", "split", "source")}
+            | {"thresholds": {task: configuration.thresholds(config, task) for task in TASKS}}
+        ),
+        code=code("calibrate"),
+    message:
+        "Compare the shares that make D_p and D_ref with the paper's tables"
+    shell:
+        "python scripts/calibrate.py --trajectories {input.trajectories:q} "
+        "--tables1 {input.tables1:q} --tables23 {input.tables23:q} "
+        "--settings {params.settings:q} --csv {output.csv:q} --markdown {output.markdown:q} "
+        ">> {log:q} 2> >(tee -a {log:q} >&2)"
