@@ -156,7 +156,7 @@ def test_an_edit_reruns_what_it_can_change(done):
         "fig1": 1,
         "fig3": 1,
     }
-    training = jobs("training.py", "lr=learning_rate", "lr=0.5 * learning_rate")
+    training = jobs("training.py", "[group], learning_rate", "[group], 0.5 * learning_rate")
     assert (training["pretrain"], training["train"]) == (2, 14) and "collect" not in training
     assert jobs("losses.py", "The loss functions", "These are the loss functions") == {}
     assert jobs("rollout.py", "MAX_ENVIRONMENTS = 64", "MAX_ENVIRONMENTS = 32")["evaluate"] == 14
