@@ -1,5 +1,6 @@
 """Write training logs as TensorBoard events, one run a folder."""
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -19,13 +20,14 @@ def write_run(folder: Path, rows: pd.DataFrame) -> None:
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, "root", "output")
+    parser = cli.parser(__doc__, "output")
     parser.add_argument("--logs", type=Path, nargs="+", required=True)
     args = parser.parse_args()
+    root = os.path.commonpath(args.logs)  # results/{run}/training
     progress = cli.Progress("tensorboard", len(args.logs), "logs")
     for log in args.logs:
         for run, rows in pd.read_parquet(log).groupby("run"):
-            write_run(args.output / log.relative_to(args.root).with_suffix("") / run, rows)
+            write_run(args.output / log.relative_to(root).with_suffix("") / run, rows)
         progress.update()
     progress.close()
 

@@ -7,7 +7,7 @@ if config["source"] == "dsrl":
         workflow.register_resource("downloads", config["dsrl"]["at_once"])
     # Not parameters of the rule: another mirror, or another version of the code that fetches,
     # makes no other data, and must not train everything again.
-    os.environ["PREFINE_DSRL"] = as_json(config["dsrl"] | {"tasks": TASKS})
+    os.environ.update(PREFINE_DSRL=as_json(config["dsrl"] | {"tasks": TASKS}))
 
     envvars:
         "PREFINE_DSRL",

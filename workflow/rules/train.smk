@@ -111,10 +111,8 @@ rule tensorboard:
     conda:
         "../../envs/tensorboard.yaml"
     params:
-        root=f"{RUN}/training",
         code=code("event_files"),
     message:
         "Training logs as TensorBoard events"
     shell:
-        "python scripts/event_files.py --root {params.root:q} --logs {input:q} "
-        "--output {output:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
+        "python scripts/event_files.py --logs {input:q} --output {output:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
