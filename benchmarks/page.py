@@ -49,13 +49,9 @@ def cell(value) -> str:
     """A number with three digits; nothing where there is none."""
     if value is None or value != value:
         return ""
-    return (
-        f"{value:,.3g}"
-        if isinstance(value, float) and abs(value) < 1000
-        else f"{value:,.0f}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    if isinstance(value, float):
+        return f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return str(value)
 
 
 def section(name: str, text: str) -> str:

@@ -128,6 +128,11 @@ def test_every_key_of_the_schema_is_described():
             ["studies.main.methods.0: 'prefin'", "did you mean 'prefine'?"],
         ),
         ({"policy": "vae"}, ["policy: 'vae'", "Allowed: cvae, gaussian"]),
+        ({"splits_from": "paper"}, ["splits_from: 'paper'", "this run itself"]),
+        (
+            {"dsrl": {"sources": ["https://host/{task}/{file}"]}},
+            ["dsrl.sources.0: 'https://host/{task}/{file}'"],
+        ),
         ({"source": "minari"}, ["source: 'minari'", "Allowed: collect, dsrl"]),
         (
             {"methods": {"prefine": {"beta": {"safety_gym": 0.1, "bullet": 0.2}}}},

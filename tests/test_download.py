@@ -203,20 +203,40 @@ def locked(host, tmp_path):
     download.add_to_lock(tmp_path / "data.lock.json", NAME, entry)
 
 
-def test_bytes_that_the_lock_does_not_know_are_refused_with_both_hashes(host, tmp_path):
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        ("wrong bytes", "sha256 is [0-9a-f]{64}, the lock says [0-9a-f]{64}"),
+        ("short", r"has \d+ bytes, the lock says \d+"),
+    ],
+)
+def test_another_file_than_the_lock_s_is_refused(host, tmp_path, spoil, reason):
     locked(host, tmp_path)
-    host.script = ["wrong bytes"]
-    with pytest.raises(UserError, match=f"sha256 is [0-9a-f]{{64}}, the lock says {digest(host)}"):
+    host.script = [spoil]
+    with pytest.raises(UserError, match=reason) as error:
         get(host, tmp_path)
+    assert (digest(host) if spoil == "wrong bytes" else str(len(host.content))) in str(error.value)
     assert left(tmp_path) == []
 
 
-def test_a_file_of_another_size_is_refused_before_it_is_fetched(host, tmp_path):
-    locked(host, tmp_path)
-    host.script = ["short"]
-    with pytest.raises(UserError, match=f"bytes, the lock says {len(host.content)}"):
-        get(host, tmp_path)
-    assert left(tmp_path) == []
+def test_a_dead_mirror_does_not_cost_what_the_first_source_gave(host, tmp_path):
+    host.script = ["cut"] + [503] * download.ATTEMPTS
+    urls = [host.url, "http://127.0.0.1:9/" + NAME]
+    with pytest.raises(UserError, match="no connection"):
+        get(host, tmp_path, urls)
+    assert get(host, tmp_path, urls).read_bytes() == host.content
+    assert resumed_at(host.requests[-1]) > len(host.content) // 2 - download.BLOCK
+
+
+def test_a_disk_that_fills_up_stops_at_once_and_keeps_what_came(host, tmp_path, monkeypatch):
+    host.script = ["cut"]
+    free = iter([10**9, 1000])
+    usage = type("Usage", (), {"free": property(lambda self: next(free))})
+    monkeypatch.setattr(download.shutil, "disk_usage", lambda path: usage())
+    with pytest.raises(UserError, match="are free"):
+        get(host, tmp_path, [host.url, host.url.replace(NAME, "mirror/" + NAME)])
+    assert len(host.requests) == 2  # no mirror was asked
+    assert f".{NAME}.part" in left(tmp_path)
 
 
 def test_bytes_that_the_host_itself_states_otherwise_are_refused(host, tmp_path):

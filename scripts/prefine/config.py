@@ -161,6 +161,11 @@ def _check_meaning(config: Mapping) -> None:
             f"config: draws ({config['draws']}) and seeds ({config['seeds']}) must be equal "
             "when pairing is 'paired'; make them equal or set pairing: crossed"
         )
+    if config["splits_from"] == config["run"]:
+        raise UserError(
+            f"config: splits_from: {config['run']!r} is not allowed; it is this run itself, "
+            "name another one or null"
+        )
     without = [task for task in config["tasks"] if task not in config["collect"]["recipes"]]
     if config["source"] == "collect" and without:
         raise UserError(

@@ -87,9 +87,9 @@ def obtain(
         expected = read_lock(lock).get(name)
         for path in (target, *local):
             if path.exists():
-                verify(path, expected, check)
+                digest = verify(path, expected, check)
                 if expected is None:
-                    add_to_lock(lock, name, Locked(sha256(path), path.stat().st_size))
+                    add_to_lock(lock, name, Locked(digest, path.stat().st_size))
                 return path
         if offline:
             raise UserError(f"{name} is not there and offline is set")
@@ -98,10 +98,8 @@ def obtain(
             part = target.with_name(f".{name}.part")
             try:
                 stated = transfer(url, part, expected, progress)
-                digest = sha256(part)
-                verify_stated(part, digest, stated)
-                verify(part, expected, check, digest)
-            except (SourceFailed, UserError) as error:
+                digest = verify_download(part, stated["sha256"], expected, check)
+            except SourceFailed as error:
                 log.warning("%s: %s", url, error)
                 failures.append(f"{url}: {error}")
                 continue
@@ -115,33 +113,34 @@ def obtain(
     raise UserError(f"{name}: no source could give it:\n  " + "\n  ".join(failures))
 
 
-def verify(
-    path: Path, expected: Locked | None, check: Callable[[Path], None], digest: str = ""
-) -> None:
-    """Check hash and content; a download that fails is removed, a user's file is not."""
-    digest = digest or sha256(path)
-    problem = None
+def verify(path: Path, expected: Locked | None, check: Callable[[Path], None]) -> str:
+    """Check hash and content; return the sha256.
+
+    Raises:
+        UserError: with both hashes, or with what ``check`` finds.
+    """
+    digest = sha256(path)
     if expected is not None and digest != expected.sha256:
-        problem = (
+        raise UserError(
             f"{path}: sha256 is {digest}, the lock says {expected.sha256}; if the file was "
             "changed on purpose, take its entry out of the lock, else delete the file"
         )
-    if problem is None:
-        try:
-            check(path)
-        except UserError as error:
-            problem = str(error)
-    if problem is not None:
-        if path.suffix == ".part":
-            discard(path)
-        raise UserError(problem)
+    check(path)
+    return digest
 
 
-def verify_stated(part: Path, digest: str, stated: dict) -> None:
-    """Compare with the hash that the host states (Git LFS: the ETag is the sha256)."""
-    if stated["sha256"] not in (None, digest):
+def verify_download(
+    part: Path, stated: str | None, expected: Locked | None, check: Callable[[Path], None]
+) -> str:
+    """Verify a download, also against the hash that its host states; remove it if it fails."""
+    try:
+        digest = verify(part, expected, check)
+        if stated not in (None, digest):
+            raise UserError(f"the bytes have sha256 {digest}, the host states {stated}")
+    except UserError as error:
         discard(part)
-        raise SourceFailed(f"the bytes have sha256 {digest}, the host states {stated['sha256']}")
+        raise SourceFailed(str(error)) from None
+    return digest
 
 
 def discard(part: Path) -> None:
@@ -158,9 +157,6 @@ def transfer(url: str, part: Path, expected: Locked | None, progress) -> dict:
     Raises:
         SourceFailed: refused, no data, or nothing new after ``ATTEMPTS``.
     """
-    notes = json.loads(_notes(part).read_text()) if _notes(part).exists() else {}
-    if notes.get("url") != url:
-        discard(part)
     failures, wait = 0, FIRST_WAIT
     with requests.Session() as session:
         while True:
@@ -178,8 +174,8 @@ def transfer(url: str, part: Path, expected: Locked | None, progress) -> dict:
                     raise
                 raise UserError(f"{part.parent}: the disk is full; make room, run again") from None
             after = part.stat().st_size if part.exists() else 0
-            failures = 0 if after > before else failures + 1
-            wait = FIRST_WAIT if after > before else wait
+            failures = 0 if after != before else failures + 1
+            wait = FIRST_WAIT if after != before else wait
             if failures >= ATTEMPTS:
                 raise SourceFailed(f"gave up after {ATTEMPTS} attempts: {_said(reason)}") from None
             pause = min(getattr(reason, "wait", None) or wait, LONGEST_WAIT)
@@ -209,7 +205,9 @@ def _said(error: Exception) -> str:
 
 def _request(session, url: str, part: Path, expected: Locked | None, progress) -> dict:
     notes = json.loads(_notes(part).read_text()) if _notes(part).exists() else {}
-    offset = part.stat().st_size if part.exists() and notes.get("etag") else 0
+    # A part of another source stays until this one answers: it may yet be gone on with.
+    goes_on = part.exists() and notes.get("url") == url and notes.get("etag")
+    offset = part.stat().st_size if goes_on else 0
     headers = {"Accept-Encoding": "identity"}
     if offset:
         headers |= {"Range": f"bytes={offset}-", "If-Range": notes["etag"]}

@@ -46,7 +46,8 @@ def init_he_mlp(name: str, sizes: Sequence[int], generator: torch.Generator) -> 
     return params
 
 
-def mlp(params, name, x):
+def mlp(params: Params, name: str, x: Tensor) -> Tensor:
+    """Apply an MLP with ReLU between its layers: (R, B, n_in) -> (R, B, n_out)."""
     layer = 0
     while f"{name}.{layer}.weight" in params:
         x = x if layer == 0 else x.relu_()
