@@ -1,5 +1,6 @@
 """Segmentation and checked reading (methods 2.2-2.4, 9)."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 from conftest import ROOT
-from prefine import dataset, hdf5, simulators
+from prefine import dataset, files, hdf5, simulators
 from prefine.errors import UserError
 from prefine.tasks import TASKS
 
@@ -261,6 +262,25 @@ def test_a_collected_file_loads_with_dsrl_itself(ball_run_file):
     ours = dataset.read(ball_run_file, TASK)
     for name, array in ours.items():
         np.testing.assert_array_equal(array, theirs[name])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError("flush failed (errno = 28, error message = 'No space left on device')"),
+    ],
+)
+def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path, error):
+    path = tmp_path / "a.csv"
+    files.write_text(path, "old")
+    with (
+        pytest.raises(UserError, match=r"a\.csv: the disk is full; make room"),
+        files.atomic(path) as temporary,
+    ):
+        temporary.write_text("half")
+        raise error
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
 def test_a_failed_write_leaves_nothing(tmp_path):

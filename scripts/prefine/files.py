@@ -1,11 +1,14 @@
 """Files that appear whole or not at all, and hashes of their content."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+
+from prefine.errors import UserError
 
 
 @contextlib.contextmanager
@@ -13,6 +16,9 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` and move it there when the block succeeds.
 
     A reader sees the old file, the new file or none, never half of one.
+
+    Raises:
+        UserError: the disk is full.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -22,6 +28,14 @@ def atomic(path: str | Path) -> Iterator[Path]:
         with temporary.open("rb") as handle:
             os.fsync(handle.fileno())
         temporary.replace(path)
+    except Exception as error:
+        # Writers in C and Rust (HDF5, safetensors) keep the number in the text alone.
+        full = os.strerror(errno.ENOSPC)
+        if getattr(error, "errno", None) != errno.ENOSPC and full not in str(error):
+            raise
+        raise UserError(
+            f"{path}: the disk is full; make room and run the same command again"
+        ) from None
     finally:
         temporary.unlink(missing_ok=True)
 
