@@ -11,7 +11,7 @@ import pandas as pd
 
 from prefine.errors import UserError
 from prefine.files import atomic
-from prefine.hdf5 import FLAGS, KEYS, SCALARS, read
+from prefine.hdf5 import BLOCK_ROWS, FLAGS, KEYS, SCALARS, read
 from prefine.tasks import Task
 
 
@@ -137,6 +137,9 @@ def load_transitions(path: str | Path, task: Task, sees: str = "actions") -> Tra
 def observation_constants(observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and std + 1e-6 of (N, obs_dim); columns with std < 1e-4 keep std 1."""
     mean = observations.mean(axis=0, dtype=np.float64)
-    std = observations.std(axis=0, dtype=np.float64)
+    squares = np.zeros_like(mean)
+    for start in range(0, len(observations), BLOCK_ROWS):  # whole, it would double the memory
+        squares += np.square(observations[start : start + BLOCK_ROWS] - mean).sum(axis=0)
+    std = np.sqrt(squares / len(observations))
     std = np.where(std < 1e-4, 1.0, std + 1e-6)
     return mean.astype(np.float32), std.astype(np.float32)

@@ -22,7 +22,7 @@ SCALARS = ("rewards", "costs")
 FLAGS = ("terminals", "timeouts")
 KEYS = VECTORS + SCALARS + FLAGS
 
-MAX_STEPS = 20_000_000  # DSRL's largest file has 2.7 million
+MAX_STEPS = 20_000_000  # DSRL's largest file has 4.4 million
 MAX_COMPRESSION = 1100  # gzip cannot do better than 1032 : 1
 MAX_CHUNK_BYTES = 2**28
 BLOCK_ROWS = 2**16  # rows in memory twice
@@ -103,29 +103,41 @@ def read(path: str | Path, task: Task, keys: Sequence[str] = KEYS) -> dict[str, 
     Raises:
         UserError: in one line the file, the key and what is wrong with it.
     """
+    arrays: dict[str, np.ndarray] = {}
+    for start, n_steps, block in blocks(path, task, keys):
+        for key, rows in block.items():
+            if key not in arrays:
+                arrays[key] = np.empty((n_steps, *rows.shape[1:]), dtype=rows.dtype)
+            arrays[key][start : start + len(rows)] = rows
+    return arrays
+
+
+def blocks(
+    path: str | Path, task: Task, keys: Sequence[str] = KEYS
+) -> Iterator[tuple[int, int, dict[str, np.ndarray]]]:
+    """Yield (first step, number of steps in all, checked rows of ``keys``), block by block."""
     with opened(path) as file:
         found = checked_datasets(file, path, task)
-        return {key: _read_array(found[key], key, path) for key in keys}
+        n_steps = found["rewards"].shape[0]
+        for start in range(0, n_steps, BLOCK_ROWS):
+            yield start, n_steps, {key: _block(found[key], key, start, path) for key in keys}
 
 
-def _read_array(values: h5py.Dataset, key: str, path: str | Path) -> np.ndarray:
-    n_steps = values.shape[0]
-    shape = (n_steps,) if key in SCALARS + FLAGS else values.shape
-    array = np.empty(shape, dtype=bool if key in FLAGS else np.float32)
-    for start in range(0, n_steps, BLOCK_ROWS):
-        block = values[start : start + BLOCK_ROWS].reshape(-1, *shape[1:])
-        if key in FLAGS:
-            _require(np.isin(block, (0, 1)), start, f"{path}: {key}: is neither 0 nor 1")
-        else:
-            with np.errstate(over="ignore"):
-                block = block.astype(np.float32)
-            _require(np.isfinite(block), start, f"{path}: {key}: is not finite")
-        if key == "actions":
-            inside = np.abs(block) <= 1 + ACTION_SLACK
-            _require(inside, start, f"{path}: {key}: is outside of the box [-1, 1]")
-            block = np.clip(block, -1.0, 1.0)
-        array[start : start + len(block)] = block
-    return array
+def _block(values: h5py.Dataset, key: str, start: int, path: str | Path) -> np.ndarray:
+    block = values[start : start + BLOCK_ROWS]
+    if key in SCALARS + FLAGS:
+        block = block.reshape(-1)
+    if key in FLAGS:
+        _require(np.isin(block, (0, 1)), start, f"{path}: {key}: is neither 0 nor 1")
+        return block.astype(bool)
+    with np.errstate(over="ignore"):
+        block = block.astype(np.float32)
+    _require(np.isfinite(block), start, f"{path}: {key}: is not finite")
+    if key == "actions":
+        inside = np.abs(block) <= 1 + ACTION_SLACK
+        _require(inside, start, f"{path}: {key}: is outside of the box [-1, 1]")
+        block = np.clip(block, -1.0, 1.0)
+    return block
 
 
 def _require(good: np.ndarray, start: int, finding: str) -> None:
