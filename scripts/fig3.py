@@ -1,10 +1,11 @@
 """Figure 3: normalised reward against normalised cost, one dot a task, one panel a method."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.patheffects import withStroke
 from prefine import cli, metrics, plotting, tables
-from prefine.tasks import SUITES, TASKS
+from prefine.tasks import SUITES
 
 
 def main() -> None:
@@ -21,7 +22,7 @@ def main() -> None:
         sharey=True,
         squeeze=False,
     )
-    top = max(10.0, table["cost"].max() * 3)  # room for labels behind the marks
+    top = np.nanmax([10.0, table["cost"].max() * 3])  # room for labels behind the marks
     low, high = table["reward"].min(), table["reward"].max()
     for row, suite in zip(axes, suites, strict=True):
         for axis, method in zip(row, methods, strict=True):
@@ -35,7 +36,7 @@ def main() -> None:
                 ticks = [t for t in (0, 1, 10) if t <= top]
             axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
             axis.minorticks_off()
-            for cell in own.itertuples():
+            for cell in own.dropna(subset="cost").itertuples():
                 safe = metrics.is_safe(cell.cost)
                 axis.errorbar(
                     *(cell.cost, cell.reward),
@@ -48,7 +49,7 @@ def main() -> None:
                 )
                 left = cell.cost > 3  # else the label leaves the panel
                 axis.annotate(
-                    TASKS[cell.task].label,
+                    cell.label,
                     (cell.cost, cell.reward),
                     xytext=(-4 if left else 4, 4),
                     textcoords="offset points",
@@ -56,8 +57,9 @@ def main() -> None:
                     fontsize=7,
                     path_effects=[withStroke(linewidth=1.5, foreground="white")],
                 )
-            if own.empty:
-                axis.text(0.5, 0.5, "missing", transform=axis.transAxes, ha="center", color="0.5")
+            if own["cost"].isna().all():
+                reason = "missing" if own.empty else "no cost limit"
+                axis.text(0.5, 0.5, reason, transform=axis.transAxes, ha="center", color="0.5")
     for axis, method in zip(axes[0], methods, strict=True):
         label = tables.method_label(method).replace("π_ref", r"$\pi_\mathrm{ref}$")
         axis.set_title(label.replace(" from ", "\nfrom "))

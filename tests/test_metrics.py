@@ -54,11 +54,13 @@ def runs(scores, method="prefine", task="BallRun"):
             "study": "main",
             "suite": TASKS[task].suite,
             "task": task,
+            "label": TASKS[task].label,
             "method": method,
             "tau": tau,
             "seed": seed,
             "normalized_return": reward,
             "normalized_cost": cost,
+            "cost": 20 * cost,
             "episodes": 20,
             "action_mode": "deterministic",
             "source": "collect",
@@ -113,3 +115,14 @@ def test_a_method_with_no_runs_on_a_task_is_missing_not_averaged():
     )
     line = next(x for x in tables.table1_markdown(table).splitlines() if "CarRun" in x)
     assert line.endswith("| missing |")
+
+
+def test_without_a_limit_the_cost_itself_is_shown_and_nothing_is_safe():
+    own = runs({(np.nan, seed): (0.2 * seed, np.nan) for seed in (0, 1)}).assign(cost=7.25)
+    table = tables.table1(own, {"BallRun": [None]})
+    assert not table["safe"].any() and table["missing"].iloc[0] == ""
+    text = tables.table1_markdown(table)
+    assert "0.10 ± 0.14 / (7.2)" in text and "where there is no limit" in text
+    episodes = pd.DataFrame({"return": [1.0], "cost": [3.0], "length": [5], "terminated": [False]})
+    summary = metrics.summarize(episodes, TASKS["BallRun"], np.nan)
+    assert np.isnan(summary["violation_rate"]) and summary["cost"] == 3

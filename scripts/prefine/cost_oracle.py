@@ -4,11 +4,12 @@ In every task the cost of a step is a function of recorded quantities: the next 
 or, where speed is what costs, the reward, which holds the mean velocity of the step.
 """
 
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from prefine.tasks import Task
+from prefine.tasks import OWN, Task
 
 AGREEMENT = 0.999  # below this, data and task do not belong together
 
@@ -121,20 +122,24 @@ def _position(next_obs: np.ndarray, columns: slice) -> np.ndarray:
     return -np.stack([cosine * forward - sine * left, sine * forward + cosine * left], axis=1)
 
 
-def agreement(
-    task: Task,
-    next_obs: np.ndarray,
-    actions: np.ndarray,
-    rewards: np.ndarray,
-    costs: np.ndarray,
-) -> dict[str, float]:
+def agreement(task: Task, blocks: Iterable[Mapping[str, np.ndarray]]) -> dict[str, float]:
     """Return the share of ``known`` steps and, of those, of recorded costs that agree.
 
-    ``agreement`` is NaN if the record determines no step.
+    ``agreement`` is NaN if the record determines no step, as in every task but DSRL's.
+
+    Args:
+        blocks: parts of a dataset with next_observations, actions, rewards and costs.
     """
-    cost, known = recomputed_cost(task, next_obs, actions, rewards)
-    same = cost[known] == (costs[known] > 0.5)
+    steps = known_steps = same = 0
+    for block in blocks:
+        steps += len(block["rewards"])
+        if task.suite == OWN or not task.has_costs:
+            continue
+        record = (block[key] for key in ("next_observations", "actions", "rewards"))
+        cost, known = recomputed_cost(task, *record)
+        known_steps += int(known.sum())
+        same += int((cost[known] == (block["costs"][known] > 0.5)).sum())
     return {
-        "known": float(known.mean()),
-        "agreement": float(same.mean()) if len(same) else float("nan"),
+        "known": known_steps / steps,
+        "agreement": same / known_steps if known_steps else float("nan"),
     }

@@ -46,6 +46,8 @@ def trajectory_table(path: str | Path, task: Task) -> pd.DataFrame:
     starts, lengths, ended_by = segment(data["terminals"], data["timeouts"])
     if not len(starts):
         raise UserError(f"{path}: no trajectory ends; are terminals and timeouts all false?")
+    if not task.has_costs:
+        data["costs"] = np.full(len(data["rewards"]), np.nan)
     if lengths.max() > task.horizon:
         longest = int(lengths.argmax())
         raise UserError(
