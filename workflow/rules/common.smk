@@ -12,6 +12,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from prefine import config as configuration
+from prefine.dsrl_files import how_to_help
 from prefine.errors import UserError
 from prefine.methods import REFERENCE, method_constant, method_file
 from prefine.provenance import code_hash, has_gpu, own_python_first

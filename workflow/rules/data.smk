@@ -7,7 +7,18 @@ if config["source"] == "dsrl":
         workflow.register_resource("downloads", config["dsrl"]["at_once"])
     # Not parameters of the rule: another mirror, or another version of the code that fetches,
     # makes no other data, and must not train everything again.
-    os.environ.update(PREFINE_DSRL=as_json(config["dsrl"] | {"tasks": TASKS}))
+    os.environ.update(PREFINE_DSRL=as_json(config["dsrl"]))
+    MISSING_DATA = [t for t in TASKS if not Path(f"{RUN}/data/{t}.hdf5").exists()]
+
+    # Once for all tasks; a dry run does not come here.
+    onstart:
+        if config["dsrl"]["offline"]:
+            if message := how_to_help(config["dsrl"], MISSING_DATA):
+                raise WorkflowError(f"offline is set. {message}")
+
+    onerror:
+        if message := how_to_help(config["dsrl"], MISSING_DATA):
+            print(message, file=sys.stderr)
 
     envvars:
         "PREFINE_DSRL",
