@@ -12,14 +12,20 @@ RUN_COLUMNS = ("study", "task", "method", "tau", "draw", "seed")
 
 
 def main() -> None:
-    args = cli.parser(__doc__, "policies", "output", settings=cli.json_argument).parse_args()
+    parser = cli.parser(__doc__, "policies", "output", settings=cli.json_argument)
+    parser.add_argument("--workers", type=int, default=1, help="processes that step simulators")
+    args = parser.parse_args()
     torch.set_num_threads(1)
     policy, params, mean, std, trained = policy_file.load(args.policies)
     task, runs = Task(**trained["task"]), pd.DataFrame(trained["runs"])
     n_episodes, mode = args.settings["episodes"], args.settings["action_mode"]
     title = f"evaluate {trained['method']} {task.name}"
     progress = cli.Progress(title, len(runs) * n_episodes, "episodes")
-    episodes = evaluate(policy, params, mean, std, task, n_episodes, mode, progress.update)
+    episodes = evaluate(
+        *(policy, params, mean, std, task, n_episodes, mode, progress.update),
+        workers=args.workers,
+        names=list(runs["run"]),
+    )
     progress.close()
 
     columns = ["run", *(name for name in RUN_COLUMNS if name in runs)]

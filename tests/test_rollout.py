@@ -1,5 +1,10 @@
 """Seeded rollouts: one row an episode, common random numbers, no influence of neighbours."""
 
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,14 +12,14 @@ import torch
 from prefine import policy_file, rollout, simulators
 from prefine.errors import UserError
 from prefine.policies import make_policy
-from prefine.tasks import TASKS
+from prefine.tasks import OWN, PAPER_TASKS, TASKS, Task
 from prefine.training import initial_parameters
 
 CPU = torch.device("cpu")
 
 
-def some_policies(task, n=2, kind="cvae"):
-    policy = make_policy(kind, task.obs_dim, task.act_dim, (16,))
+def some_policies(task, n=2, kind="cvae", hidden=(16,)):
+    policy = make_policy(kind, task.obs_dim, task.act_dim, hidden)
     params = initial_parameters(policy.init, [f"p{k}" for k in range(n)], CPU)
     return policy, params, np.zeros(task.obs_dim, np.float32), np.ones(task.obs_dim, np.float32)
 
@@ -57,14 +62,132 @@ def test_rollouts_repeat_bitwise_and_equal_policies_have_equal_episodes():
     pd.testing.assert_frame_equal(first, second)
 
 
-def test_more_episodes_than_environments(monkeypatch):
+@pytest.mark.parametrize("mode", ["deterministic", "sampled"])
+@pytest.mark.parametrize(("name", "kind"), [("HopperVelocity", "cvae"), ("DroneRun", "gaussian")])
+def test_workers_order_and_neighbours_change_no_number(name, kind, mode, monkeypatch):
+    """Episodes of both tasks end at different times, so that blocks thin out."""
+    task = TASKS[name]
+    policy, params, mean, std = some_policies(task, 3, kind, hidden=(256, 256))
+    one = rollout.evaluate(policy, params, mean, std, task, 11, mode)
+    for workers in (2, 5):
+        other = rollout.evaluate(policy, params, mean, std, task, 11, mode, workers=workers)
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
+
+    def shuffled(n_replicas, n_episodes, blocks_of=rollout.blocks_of):
+        blocks = blocks_of(n_replicas, n_episodes)
+        return [blocks[place] for place in np.random.default_rng(0).permutation(len(blocks))]
+
+    monkeypatch.setattr(rollout, "blocks_of", shuffled)
+    other = rollout.evaluate(policy, params, mean, std, task, 11, mode, workers=2)
+    pd.testing.assert_frame_equal(one, other, check_exact=True)
+    last = {name: value[2:] for name, value in params.items()}
+    alone = rollout.evaluate(policy, last, mean, std, task, 11, mode).drop(columns="replica")
+    beside = one[one["replica"] == 2].drop(columns="replica").reset_index(drop=True)
+    pd.testing.assert_frame_equal(alone, beside, check_exact=True)
+
+
+def children():
+    """Processes that this one has started and that still run."""
+    listed = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return [int(pid) for pid in listed]
+
+
+def test_a_killed_worker_changes_no_number_and_leaves_no_process():
     task = TASKS["BallRun"]
-    policy, params, mean, std = some_policies(task)
-    wide = rollout.evaluate(policy, params, mean, std, task, 5, "deterministic")
-    monkeypatch.setattr(rollout, "MAX_ENVIRONMENTS", 4)
-    narrow = rollout.evaluate(policy, params, mean, std, task, 5, "deterministic")
-    assert narrow["episode"].tolist() == wide["episode"].tolist()
-    np.testing.assert_allclose(narrow["return"], wide["return"], rtol=1e-3)
+    arguments = (*some_policies(task), task, 10, "sampled")
+    before, killed = set(children()), []
+    whole = rollout.evaluate(*arguments, workers=2)
+
+    def kill_once(n_ended):
+        if n_ended and not killed:
+            killed.append(next(pid for pid in children() if pid not in before))
+            os.kill(killed[0], signal.SIGKILL)
+
+    again = rollout.evaluate(*arguments, kill_once, workers=2)
+    assert killed
+    pd.testing.assert_frame_equal(whole, again, check_exact=True)
+    assert set(children()) == before
+
+
+FRAIL = """
+import os, time
+from pathlib import Path
+import gymnasium
+import numpy as np
+
+class Frail(gymnasium.Env):
+    observation_space = gymnasium.spaces.Box(-1, 1, (2,))
+    action_space = gymnasium.spaces.Box(-1, 1, (1,))
+
+    def reset(self, *, seed=None, options=None):
+        self.number, self.steps = seed - 10_000, 0
+        return np.zeros(2, np.float32), {{}}
+
+    def step(self, action):
+        self.steps += 1
+        marker = Path(__file__).with_name("once")
+        if self.number == 3 and self.steps == 2 and not ({once} and marker.exists()):
+            marker.touch()
+            {trouble}
+        return np.full(2, 0.1, np.float32), 1.0, False, False, {{"cost": 0.0}}
+
+gymnasium.register("{name}-v0", entry_point="{module}:Frail", max_episode_steps=4)
+"""
+
+
+def frail_task(folder, trouble, once):
+    name = f"Frail{abs(hash((str(folder), trouble)))}"
+    module = folder / f"{name.lower()}.py"
+    text = FRAIL.format(trouble=trouble, once=once, name=name, module=module.stem)
+    module.write_text(text)
+    scores = {"max_cost": 0.0, "min_return": 0.0, "max_return": 1.0, "n_trajectories": 1}
+    return Task(name, "f", OWN, f"{name}-v0", 4, 2, 1, **scores, module=str(module))
+
+
+TROUBLES = {
+    "os._exit(3)": "the simulator's process ended with 3",
+    "os.kill(os.getpid(), 11)": "the simulator's process was ended by SIGSEGV",
+    "time.sleep(600)": "the simulator's process did not answer",
+    "raise ValueError('joint 4 is NaN')": "ValueError: joint 4 is NaN",
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_a_failure_that_does_not_come_again_is_overcome(trouble, tmp_path):
+    task = frail_task(tmp_path, trouble, once=True)
+    before = set(children())
+    table = rollout.evaluate(*some_policies(task), task, 5, "deterministic", silence=20)
+    assert len(table) == 10 and (table["length"] == 4).all()
+    assert (table["return"] == 4).all() and set(children()) == before
+
+
+@pytest.mark.parametrize(("trouble", "reason"), TROUBLES.items())
+def test_a_failure_that_comes_again_names_task_policy_and_episode(trouble, reason, tmp_path):
+    task = frail_task(tmp_path, trouble, once=False)
+    before = set(children())
+    with pytest.raises(UserError) as error:
+        names = ["main/bc/seed0", "main/bc/seed1"]
+        rollout.evaluate(
+            *some_policies(task), task, 5, "deterministic", workers=2, names=names, silence=20
+        )
+    message = str(error.value)
+    assert message.startswith(f"{task.name}: policy main/bc/seed") and "episodes" in message
+    assert " 3" in message and reason in message and "second time" in message
+    assert set(children()) == before
+
+
+def test_an_environment_that_cannot_be_made_is_said_at_once(tmp_path):
+    task = replace(frail_task(tmp_path, "pass", once=False), env_id="Nowhere-v0")
+    with pytest.raises(UserError, match="environment Nowhere-v0: cannot be made"):
+        rollout.evaluate(*some_policies(task), task, 2, "deterministic")
+
+
+@pytest.mark.parametrize("name", PAPER_TASKS)
+def test_every_task_of_the_paper_can_be_evaluated(name):
+    task = TASKS[name]
+    table = rollout.evaluate(*some_policies(task, 1), task, 1, "sampled")
+    assert len(table) == 1 and 0 < table["length"][0] <= task.horizon
+    assert np.isfinite(table[["return", "cost"]]).all(axis=None)
 
 
 def test_a_fall_ends_the_episode():

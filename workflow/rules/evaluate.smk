@@ -13,16 +13,17 @@ rule evaluate_reference:
         f"{RUN}/benchmarks/evaluate/reference/{{task}}.jsonl"
     conda:
         "../../envs/evaluate.yaml"
+    threads: config["evaluation"]["workers"]
     resources:
         mem_mb=4000,
     params:
-        settings=as_json(config["evaluation"]),
+        settings=as_json({key: config["evaluation"][key] for key in ("episodes", "action_mode")}),
         code=code("evaluate"),
     message:
         "Roll out the reference policy of {wildcards.task}"
     shell:
         "python scripts/evaluate.py --policies {input.policies:q} --settings {params.settings:q} "
-        "--output {output:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
+        "--workers {threads} --output {output:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
 use rule evaluate_reference as evaluate with:
