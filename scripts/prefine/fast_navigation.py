@@ -50,11 +50,7 @@ def is_marking(geom: dict) -> bool:
 
 
 class World(stock_world.World):
-    """The physical part of a world.
-
-    Marks on the floor (goal, hazards, circle, walls to look at) act on nothing, and what the
-    task needs of them is their places; most bodies of a Goal task are such marks.
-    """
+    """A world less its marks (most bodies of a Goal task): only their places matter."""
 
     _build = build_without_pictures()
 
@@ -336,17 +332,20 @@ class Task(BaseTask):
         circle, bin_size = 2 * np.pi, 2 * np.pi / n_bins
         lidars = [0.0] * (n_bins * len(self._seen))
         for first, distance, angle in zip(self._first_bins, distances, angles, strict=True):
+            if distance >= reach:
+                continue
             angle %= circle
             nearest = int(angle / bin_size)
             alias = (angle - bin_size * nearest) / bin_size
-            reading = max(0, reach - distance) / reach
-            for place, value in (
-                (first + nearest % n_bins, reading),
-                (first + (nearest + 1) % n_bins, alias * reading),
-                (first + (nearest - 1) % n_bins, (1 - alias) * reading),
-            ):
-                if value > lidars[place]:
-                    lidars[place] = value
+            reading = (reach - distance) / reach
+            here = first + nearest % n_bins
+            after, before = first + (nearest + 1) % n_bins, first + (nearest - 1) % n_bins
+            if reading > lidars[here]:
+                lidars[here] = reading
+            if alias * reading > lidars[after]:
+                lidars[after] = alias * reading
+            if (1 - alias) * reading > lidars[before]:
+                lidars[before] = (1 - alias) * reading
         return lidars
 
 
