@@ -26,9 +26,6 @@ import gymnasium
 from prefine.errors import UserError
 from prefine.tasks import BULLET_GYM, OWN, TASKS, Task
 
-# The world of CarGoal1 is built at the first reset and rebuilt at later ones, and the two ways
-# differ in the last digits (1e-13). One reset ahead makes every episode a later one.
-FIRST_RESET_DIFFERS = ("CarGoal1",)
 EVALUATION_SEED = 10_000  # episode j of an evaluation starts from seed 10 000 + j (methods 2.9)
 
 
@@ -111,13 +108,12 @@ class SeededEnv(gymnasium.Wrapper):
     def __init__(self, env: gymnasium.Env, task: Task):
         super().__init__(env)
         self.task = task
+        self._low, self._high = env.action_space.low, env.action_space.high
         self._seeds = np.random.default_rng(0)
         if task.suite == BULLET_GYM:
             # Stock resets go back to the state after the *first* reset, whose random
             # joint angles would then be part of every later episode.
             self.unwrapped.stored_state_id = self.unwrapped.bc.saveState()
-        if task.name in FIRST_RESET_DIFFERS:
-            self.env.reset(seed=0)
 
     def reset(self, *, seed: int | None = None, options: dict | None = None):
         if seed is None:
@@ -131,8 +127,8 @@ class SeededEnv(gymnasium.Wrapper):
 
     def step(self, action: np.ndarray):
         """Clip ``action`` (act_dim,) to the box and step; the cost is ``info["cost"]``."""
-        low, high = self.action_space.low, self.action_space.high
-        observation, reward, terminated, truncated, info = self.env.step(np.clip(action, low, high))
+        action = np.minimum(np.maximum(action, self._low), self._high)
+        observation, reward, terminated, truncated, info = self.env.step(action)
         # A task of the user's own may know no costs, only labels.
         cost = info.get("cost", np.nan) if self.task.suite == OWN else info["cost"]
         info["cost"] = float(cost)
@@ -185,10 +181,13 @@ def unit_box(env: gymnasium.Env) -> gymnasium.Env:
     return gymnasium.wrappers.RescaleAction(env, -1.0, 1.0)
 
 
-def make(task: str | Task) -> SeededEnv:
+def make(task: str | Task, stock: bool = False) -> SeededEnv:
     """Make a task: one of DSRL by its name, such as ``"BallCircle"``, or any that is described.
 
     Observations are (obs_dim,), actions live in the box [-1, 1]^act_dim.
+
+    Args:
+        stock: leave a navigation task as slow as it comes (same episodes).
 
     Raises:
         KeyError: the name is not in the registry.
@@ -200,5 +199,14 @@ def make(task: str | Task) -> SeededEnv:
     with mutable_array_defaults(), process_streams():
         import dsrl  # noqa: F401  (registers the ids)
 
+        from prefine import fast_navigation
+
         env = gymnasium.make(entry.env_id, disable_env_checker=True)
+    if fast_navigation.is_navigation(env):
+        if stock:
+            # The world is built at the first reset and rebuilt at later ones, and the two ways
+            # differ in the last digits (1e-13). One reset ahead makes every episode a later one.
+            env.reset(seed=0)
+        else:
+            fast_navigation.speed_up(env)
     return SeededEnv(env, entry)
