@@ -1,13 +1,18 @@
 """From episodes to the tables: one row a run, then Table 1 (methods 6, "Aggregation")."""
 
+import itertools
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
-from prefine import metrics
+from prefine import metrics, statistics
 from prefine.methods import REFERENCE
+from prefine.scores import complete_seeds, made
+from prefine.streams import generator
 from prefine.tasks import SUITES, TASKS
+
+SPREAD = ("std", "se", "low", "high")
 
 METHOD_LABELS = {
     REFERENCE: "π_ref",
@@ -52,7 +57,9 @@ def runs_table(
 
     The reference policy knows no threshold: it gets one row for each threshold of its task.
     """
-    seconds = pd.concat([log.groupby("run")["seconds"].max() for log in training])
+    logs = pd.concat([log[["run", "phase", "iteration", "seconds"]] for log in training])
+    seconds = logs.groupby("run")["seconds"].max()
+    iterations = logs.groupby(["run", "phase"])["iteration"].max().groupby("run").sum()
     rows = []
     for table in episodes:
         for run, own in table.groupby("run", sort=False):
@@ -68,6 +75,7 @@ def runs_table(
                     | identity
                     | {"action_mode": first["action_mode"], "source": manifest["source"]}
                     | metrics.summarize(own, task, tau)
+                    | {"train_iterations": iterations.get(run, np.nan)}
                     | {"train_seconds": seconds.get(run, np.nan)}
                 )
     columns = ["run", "study", "suite", "task", "method", "tau", "draw", "seed"]
@@ -89,37 +97,32 @@ def table1(runs: pd.DataFrame, expected: Mapping[str, list[int]]) -> pd.DataFram
     """Table 1: one row a (task, method) with reward, cost, their spread and what is missing.
 
     For every seed the scores are averaged over thresholds; the cell is mean and standard
-    deviation (ddof 1) over seeds. The reference policy has no seeds and no spread.
+    deviation (ddof 1) over seeds, with the bootstrap interval of the mean. The reference policy
+    has no seeds and no spread. A cell without runs has a row with the reason.
 
     Args:
         expected: task -> thresholds that the config asks for.
     """
     rows = []
-    for (suite, task, method), own in runs.groupby(["suite", "task", "method"], sort=False):
-        by_seed = own.groupby(own["seed"].fillna(0))[
-            ["normalized_return", "normalized_cost"]
-        ].mean()
-        missing = sorted(set(expected[task]) - set(own["tau"]))
-        n = len(by_seed)
-        std = by_seed.std(ddof=1) if n > 1 else by_seed.iloc[0] * np.nan
+    for task, method in itertools.product(expected, method_order(runs["method"])):
+        own = runs[(runs["task"] == task) & (runs["method"] == method)]
+        there, row, missing = made(own), {}, []
+        for name, score in (("reward", "normalized_return"), ("cost", "normalized_cost")):
+            by_seed, gaps = complete_seeds(own, score, expected[task])
+            row |= _spread(name, by_seed.to_numpy(), generator("table1", task, method, score))
+            missing += [gap for gap in gaps if gap not in missing]
+        n = there["seed"].nunique()  # the reference policy has none
         rows.append(
-            {
-                "suite": suite,
-                "task": task,
-                "method": method,
-                "reward": by_seed["normalized_return"].mean(),
-                "reward_std": std["normalized_return"],
-                "reward_se": std["normalized_return"] / np.sqrt(n),
-                "cost": by_seed["normalized_cost"].mean(),
-                "cost_std": std["normalized_cost"],
-                "cost_se": std["normalized_cost"] / np.sqrt(n),
-                "seeds": n if method != REFERENCE else 0,
-                "runs": len(own) if method != REFERENCE else 1,
-                "episodes": int(own["episodes"].iloc[0]),
-                "thresholds": " ".join(str(tau) for tau in sorted(set(own["tau"]))),
-                "missing": " ".join(f"tau={tau}: infeasible" for tau in missing),
-                "action_mode": own["action_mode"].iloc[0],
-                "source": own["source"].iloc[0],
+            {"suite": TASKS[task].suite, "task": task, "method": method}
+            | row
+            | {
+                "seeds": n,
+                "runs": there["run"].nunique(),
+                "episodes": there["episodes"].min(),
+                "thresholds": " ".join(f"{tau:.0f}" for tau in sorted(set(there["tau"].dropna()))),
+                "missing": "; ".join(missing),
+                "action_mode": made(runs)["action_mode"].iloc[0],
+                "source": (own if len(own) else runs)["source"].iloc[0],
             }
         )
     table = pd.DataFrame(rows)
@@ -129,21 +132,35 @@ def table1(runs: pd.DataFrame, expected: Mapping[str, list[int]]) -> pd.DataFram
     return table
 
 
+def _spread(name: str, by_seed: np.ndarray, stream: np.random.Generator) -> dict[str, float]:
+    """Mean, standard deviation and error over seeds, and the bootstrap interval of the mean."""
+    if not len(by_seed):
+        return dict.fromkeys([name, *(f"{name}_{part}" for part in SPREAD)], np.nan)
+    estimate = statistics.bootstrap(statistics.mean_of_tasks, [by_seed], generator=stream)
+    std = by_seed.std(ddof=1) if len(by_seed) > 1 else np.nan
+    parts = (std, statistics.standard_error(by_seed), estimate.low, estimate.high)
+    return {name: estimate.value} | {
+        f"{name}_{part}": value for part, value in zip(SPREAD, parts, strict=True)
+    }
+
+
 def _cells(table: pd.DataFrame, render) -> list[list[str]]:
-    """Lay Table 1 out: a heading row, then suites and tasks."""
+    """Lay Table 1 out: a heading row, then suites and tasks; a cell without runs is missing."""
     methods = method_order(table["method"])
     lines = [["Task", *(method_label(m) for m in methods)]]
     for suite in (s for s in SUITES if s in set(table["suite"])):
         lines.append([SUITES[suite], *("" for _ in methods)])
         own = table[table["suite"] == suite]
         for task in (t for t in TASKS if t in set(own["task"])):
-            cells = own[own["task"] == task].set_index("method")
+            cells = own[(own["task"] == task) & (own["runs"] > 0)].set_index("method")
             texts = [render(cells.loc[m]) if m in cells.index else "missing" for m in methods]
             lines.append([f"{task} ({TASKS[task].label})", *texts])
     return lines
 
 
 def _number(value: float, std: float, plus_minus: str) -> str:
+    if np.isnan(value):
+        return "–"
     return f"{value:.2f}" if np.isnan(std) else f"{value:.2f}{plus_minus}{std:.2f}"
 
 
@@ -171,13 +188,23 @@ def caption(table: pd.DataFrame) -> str:
     """Say what the numbers of Table 1 are."""
     text = (
         "Normalised reward / normalised cost (kappa = tau), mean ± standard deviation over seeds "
-        f"({table['seeds'].max()} seeds, {table['episodes'].min()} episodes a run, "
+        f"({table['seeds'].max()} seeds, {table['episodes'].min():.0f} episodes a run, "
         f"{table['action_mode'].iloc[0]} actions). Bold: safe (cost ≤ 1). "
         f"★: best safe reward. {source_note(table['source'])}"
     )
-    if (table["missing"] != "").any():
-        text += " †: a threshold is infeasible (no safe or no unsafe trajectory); see table1.csv."
+    gaps = table[table["missing"] != ""].groupby(["task", "missing"], sort=False)["method"]
+    if len(gaps):
+        places = [
+            f"{task} ({_all_or_named(methods, table)}): {gap}" for (task, gap), methods in gaps
+        ]
+        text += f" † or missing: {'; '.join(places)}."
     return text
+
+
+def _all_or_named(methods: pd.Series, table: pd.DataFrame) -> str:
+    if set(methods) == set(table["method"]):
+        return "all methods"
+    return ", ".join(method_label(method) for method in method_order(methods))
 
 
 def table1_latex(table: pd.DataFrame) -> str:
