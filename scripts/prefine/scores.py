@@ -126,14 +126,13 @@ def against_reference(runs: pd.DataFrame) -> pd.DataFrame:
         "violation_reduction": "violation_rate",
         "severe_reduction": "severe_rate",
     }
-    present = {name: column for name, column in columns.items() if column in runs}
-    reference = runs.loc[runs["method"] == REFERENCE, ["task", "tau", *present.values()]]
-    both = runs.merge(reference, on=["task", "tau"], how="left", suffixes=("", "_reference"))
-    for name, column in present.items():
-        base = both[f"{column}_reference"]
-        share = both[column] / base.where(base > 0)
+    base = runs.loc[runs["method"] == REFERENCE, ["task", "tau", *columns.values()]]
+    both = runs.merge(base, on=["task", "tau"], how="left", suffixes=("", "_reference"))
+    for name, column in columns.items():
+        there = both.pop(f"{column}_reference")
+        share = both[column] / there.where(there > 0)
         both[name] = share if name == "reward_kept" else 1 - share
-    return both.drop(columns=[f"{column}_reference" for column in present.values()])
+    return both
 
 
 def seconds_per_run(runs: pd.DataFrame) -> pd.Series:

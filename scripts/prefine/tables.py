@@ -175,7 +175,7 @@ def _score_text(cell: pd.Series, opening: str, closing: str) -> str:
 
 def table1_markdown(table: pd.DataFrame) -> str:
     """Render Table 1: bold is safe, a star marks the best safe reward of the task."""
-    return _markdown(_cells(table, lambda cell: _score_text(cell, "**", "**")), caption(table))
+    return markdown(_cells(table, lambda cell: _score_text(cell, "**", "**")), caption(table))
 
 
 def table1_html(table: pd.DataFrame) -> str:
@@ -326,7 +326,7 @@ def _statistics_lines(table: pd.DataFrame) -> list[list[str]]:
     return lines
 
 
-def _markdown(lines: list[list[str]], note: str) -> str:
+def markdown(lines: list[list[str]], note: str) -> str:
     body = ["| " + " | ".join(line) + " |" for line in lines]
     body.insert(1, "|" + "---|" * len(lines[0]))
     return "\n".join([*body, "", note, ""])
@@ -334,7 +334,7 @@ def _markdown(lines: list[list[str]], note: str) -> str:
 
 def dataset_statistics_markdown(table: pd.DataFrame) -> str:
     """Render Tables 2 and 3."""
-    return _markdown(_statistics_lines(table), _statistics_note(table))
+    return markdown(_statistics_lines(table), _statistics_note(table))
 
 
 def dataset_statistics_html(table: pd.DataFrame) -> str:

@@ -97,6 +97,7 @@ def final_targets():
     """Everything that `all` makes."""
     fig1 = ["fig01_overview"] if "prefine" in config["studies"]["main"]["methods"] else []
     return [
+        f"{RUN}/tables/claims.csv",
         f"{RUN}/tables/table1.csv",
         f"{RUN}/tables/dataset_statistics.csv",
         *(f"{RUN}/figures/{name}.png" for name in [*fig1, "fig03_reward_cost"]),
