@@ -1,59 +1,12 @@
 """Verdicts on small hand-made tables: every rule, both ways, and what is missing."""
 
 import numpy as np
-import pandas as pd
 import pytest
-from conftest import ROOT
+from hand_made import PAPER, SUITES, TAUS, table
 from prefine import claims, results, scores, verdicts
 from prefine.statistics import Estimate
 from prefine.verdicts import FAILS, HOLDS, OPEN, Rule
 from scipy.stats import trim_mean
-
-PAPER = pd.read_csv(ROOT / "workflow/paper/table1.csv")
-SUITES = dict(zip(PAPER["task"], PAPER["suite"], strict=True))
-TAUS = (10, 20)
-# Normalised reward and cost of every run, for which every claim of the paper holds.
-AS_CLAIMED = {
-    "reference": (1.0, 4.0),
-    "bc": (0.6, 1.5),
-    "bc_from_reference": (0.9, 0.5),
-    "ppl": (0.5, 1.2),
-    "safedice": (0.6, 0.8),
-    "cpq": (0.2, 0.5),
-    "dpo": (0.5, 0.1),
-    "prefine": (0.95, 0.4),
-}
-
-
-def rows(method, reward, cost, tasks=tuple(SUITES), taus=TAUS, seeds=3):
-    """Runs of a method that all score the same; the largest threshold costs 0.02 more."""
-    return [
-        {
-            "run": f"{method}/{task}/{tau}/{seed}",
-            "study": "main",
-            "suite": SUITES[task],
-            "task": task,
-            "method": method,
-            "tau": tau,
-            "seed": np.nan if method == "reference" else seed,
-            "normalized_return": reward,
-            "normalized_cost": cost + 0.02 * (tau == max(taus)),
-            "cost": cost * 20,
-            "violation_rate": min(cost / 4, 1),
-            "severe_rate": min(cost / 8, 1),
-            "train_seconds": 10.0,
-            "episodes": 5,
-            "source": "collect",
-        }
-        for task in tasks
-        for tau in taus
-        for seed in range(1 if method == "reference" else seeds)
-    ]
-
-
-def table(**changed):
-    numbers = AS_CLAIMED | changed
-    return pd.DataFrame([row for method in numbers for row in rows(method, *numbers[method])])
 
 
 def check(runs, *names, tasks=tuple(SUITES)):
@@ -215,10 +168,7 @@ def test_what_is_missing_is_named_and_not_averaged_away():
     runs = runs[(runs["task"] != "CarRun") | (runs["method"] != "prefine")]
     runs = scores.with_infeasible_cells(runs, [manifest])
     row = check(runs, "safe_bullet_gym")["safe_bullet_gym"]
-    assert row["missing"] == (
-        "BallRun: tau=20: infeasible: no safe trajectory; "
-        "CarRun: tau=10: no run; CarRun: tau=20: no run"
-    )
+    assert row["missing"] == ("BallRun: tau=20: infeasible: no safe trajectory; CarRun: no run")
     assert row["verdict"] == OPEN and row["tasks"] == "BallCircle BallRun CarCircle DroneRun"
     # Without its costlier threshold BallRun alone has no spread over thresholds.
     row = check(runs, "safety_robust_to_tau")["safety_robust_to_tau"]

@@ -31,7 +31,7 @@ SCRIPTS = {
     "collect": ["collect"],
     "train": ["train", *(f"prefine/methods/{method}" for method in METHODS)],
     "evaluate": ["evaluate"],
-    "plot": ["fig1", "fig3"],
+    "plot": ["fig1", "fig3", "fig4", "fig8", "paper_comparison"],
     "tensorboard": ["event_files"],
 }
 

@@ -71,14 +71,15 @@ def complete_seeds(
     Returns:
         Seed -> score, and what is missing.
     """
-    own = made(runs)
+    own, thresholds = made(runs), {tau for tau in thresholds if tau is not None}
     if own.empty:
-        return pd.Series(dtype=float), _absent(runs, thresholds) or ["no run"]
+        several = runs.empty and len(thresholds) != 1
+        return pd.Series(dtype=float), ["no run"] if several else _absent(runs, thresholds)
     known = own["tau"].fillna(-1).astype(int)  # sets made from labels have no threshold
     groups = own.groupby([own["seed"].fillna(0).astype(int), known])[score]
     means, sizes = groups.agg(lambda values: values.mean(skipna=False)), groups.size()
     table = means.where(sizes == sizes.max()).unstack()
-    missing = _absent(runs, set(thresholds) - set(table))
+    missing = _absent(runs, thresholds - set(table))
     for tau in table.columns[table.isna().all()]:
         place = f"tau={tau}: " if tau >= 0 else ""
         missing.append(f"{place}{UNDEFINED.get(score, f'no {score}')}")
@@ -90,7 +91,7 @@ def complete_seeds(
 
 
 def _absent(runs: pd.DataFrame, thresholds: Iterable[int]) -> list[str]:
-    """Say why each of ``thresholds`` has no run; a task with labelled sets has none."""
+    """Say why each of ``thresholds`` has no run."""
     known = {}
     if "missing" in runs:
         known = runs.dropna(subset="missing").set_index("tau")["missing"].to_dict()

@@ -192,19 +192,25 @@ def caption(table: pd.DataFrame) -> str:
         f"{table['action_mode'].iloc[0]} actions). Bold: safe (cost ≤ 1). "
         f"★: best safe reward. {source_note(table['source'])}"
     )
-    gaps = table[table["missing"] != ""].groupby(["task", "missing"], sort=False)["method"]
+    gaps = table.loc[table["missing"] != "", ["task", "missing", "method"]]
     if len(gaps):
-        places = [
-            f"{task} ({_all_or_named(methods, table)}): {gap}" for (task, gap), methods in gaps
-        ]
-        text += f" † or missing: {'; '.join(places)}."
+        text += f" † or missing: {gaps_text(gaps, table['method'])}."
     return text
 
 
-def _all_or_named(methods: pd.Series, table: pd.DataFrame) -> str:
-    if set(methods) == set(table["method"]):
-        return "all methods"
-    return ", ".join(method_label(method) for method in method_order(methods))
+def gaps_text(gaps: pd.DataFrame, everyone: Iterable[str]) -> str:
+    """Say what is missing: a line a (task, reason), with the methods that lack it.
+
+    Args:
+        gaps: columns task, missing (the reason), method.
+        everyone: all methods of the table or figure.
+    """
+    places = []
+    for (task, reason), own in gaps.groupby(["task", "missing"], sort=False)["method"]:
+        named = ", ".join(method_label(method) for method in method_order(own))
+        names = "all methods" if set(own) == set(everyone) else named
+        places.append(f"{task} ({names}): {reason}")
+    return "; ".join(places)
 
 
 def table1_latex(table: pd.DataFrame) -> str:
