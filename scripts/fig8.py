@@ -14,7 +14,7 @@ def solved(runs: pd.DataFrame, expected: dict, suite: str, method: str) -> dict:
     own = {task: taus for task, taus in expected.items() if TASKS[task].suite == suite}
     found = scores.task_scores(runs, method, "normalized_cost", own)
     row = {"suite": suite, "method": method, "tasks": len(found.values), "asked": len(own)}
-    row |= {"runs": found.runs, "missing": "; ".join(found.missing)}
+    row |= {"runs": sum(map(len, found.runs.values())), "missing": "; ".join(found.missing)}
     if not found.values:
         return row | dict.fromkeys(("fraction", "low", "high", "cells"), np.nan)
     stream = generator("fig8", suite, method)

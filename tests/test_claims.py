@@ -78,6 +78,15 @@ def test_what_needs_other_runs_is_not_measured_with_a_reason():
     assert "CPQ 1.0 times PREFINE's seconds" in check(table(), "faster")["faster"]["reason"]
 
 
+def test_runs_are_counted_once_and_only_on_the_tasks_compared():
+    runs = table()
+    row = check(runs, "best_trade_off")["best_trade_off"]
+    assert row["runs"] == 5 * 12 * 2 * 3  # methods, tasks, thresholds, seeds
+    runs = runs[(runs["task"] != "CarRun") | (runs["method"] != "ppl")]
+    row = check(runs, "best_trade_off")["best_trade_off"]
+    assert row["runs"] == 5 * 11 * 2 * 3 and "CarRun" not in row["tasks"]
+
+
 def test_every_claim_says_where_and_has_its_own_name():
     names = [claim.name for claim in claims.CLAIMS]
     assert len(set(names)) == len(names)

@@ -78,7 +78,7 @@ class Results:
             bootstrap(statistic, *groups, generator=generator("claims", self.stream)),
             common,
             tuple(task for task in self.tasks if task not in common),
-            sum(own.runs for own in scores),
+            len(frozenset().union(*(own.runs[task] for own in scores for task in common))),
             missing,
         )
 

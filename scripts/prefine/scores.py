@@ -26,10 +26,10 @@ UNDEFINED = {
 
 @dataclass(frozen=True)
 class TaskScores:
-    """One score of one method: task -> (seeds,), how many runs are in it, what is missing."""
+    """One score of one method: task -> (seeds,), task -> names of its runs, what is missing."""
 
     values: Mapping[str, np.ndarray]
-    runs: int
+    runs: Mapping[str, frozenset[str]]
     missing: tuple[str, ...]
 
 
@@ -102,7 +102,7 @@ def task_scores(
     runs: pd.DataFrame, method: str, score: str, expected: Mapping[str, list[int]]
 ) -> TaskScores:
     """Collect ``score`` of ``method`` on the tasks of ``expected`` (task -> thresholds)."""
-    values, missing, used = {}, [], 0
+    values, names, missing = {}, {}, []
     of_method = runs[runs["method"] == method]
     for task, thresholds in expected.items():
         own = of_method[of_method["task"] == task]
@@ -110,8 +110,9 @@ def task_scores(
         missing += [f"{task}: {gap}" for gap in gaps]
         if len(by_seed):
             values[task] = by_seed.to_numpy()
-            used += int(made(own)["seed"].fillna(0).isin(by_seed.index).sum())
-    return TaskScores(values, used, tuple(missing))
+            own = made(own)
+            names[task] = frozenset(own.loc[own["seed"].fillna(0).isin(by_seed.index), "run"])
+    return TaskScores(values, names, tuple(missing))
 
 
 def against_reference(runs: pd.DataFrame) -> pd.DataFrame:
