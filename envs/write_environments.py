@@ -21,6 +21,7 @@ SIMULATORS += ["pygame", "xmltodict", "pyyaml", "imageio", "h5py", "matplotlib",
 FAMILIES = {
     "data": [*TABLES, "h5py"],
     "download": [*TABLES, "h5py", "requests", "filelock"],
+    "import": [*TABLES, *SIMULATORS],
     "collect": [*SIMULATORS, "numpy", "torch", "stable-baselines3"],
     "train": [*TABLES, "h5py", "torch", "safetensors"],
     "evaluate": [*TABLES, *SIMULATORS, "torch", "safetensors"],

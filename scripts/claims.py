@@ -7,6 +7,11 @@ from prefine import claims, cli, files, results, tables, verdicts
 from prefine.scores import made
 
 MARKS = {verdicts.HOLDS: "✓", verdicts.FAILS: "✗", verdicts.OPEN: "–"}
+DATA = {
+    "collect": "collected data (not DSRL's)",
+    "dsrl": "DSRL's data",
+    "file": "the user's data (not DSRL's)",
+}
 HEADING = ["Claim", "Where", "Paper", "Ours [95 %]", "Holds if", "Verdict", "Measured on"]
 
 
@@ -71,7 +76,7 @@ def main() -> None:
     table = pd.DataFrame(verdicts.check(claims.CLAIMS, ours, paper))
     table = table.assign(source=source, episodes=episodes, study=args.study)
     text = table.fillna({"tasks": "", "missing": "", "reason": ""})
-    data = "collected data (not DSRL's)" if source == "collect" else f"{source.upper()}'s data"
+    data = DATA.get(source, source)
     body, remark = lines(text, data), note(table, own, source)
     files.write_table(args.csv, table)
     files.write_text(args.markdown, tables.markdown(body, remark))

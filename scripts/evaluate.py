@@ -6,7 +6,7 @@ import pandas as pd
 import torch
 from prefine import cli, files, policy_file, provenance
 from prefine.rollout import evaluate
-from prefine.tasks import TASKS
+from prefine.tasks import Task
 
 RUN_COLUMNS = ("study", "task", "method", "tau", "draw", "seed")
 
@@ -15,7 +15,7 @@ def main() -> None:
     args = cli.parser(__doc__, "policies", "output", settings=cli.json_argument).parse_args()
     torch.set_num_threads(1)
     policy, params, mean, std, trained = policy_file.load(args.policies)
-    task, runs = TASKS[trained["task"]], pd.DataFrame(trained["runs"])
+    task, runs = Task(**trained["task"]), pd.DataFrame(trained["runs"])
     n_episodes, mode = args.settings["episodes"], args.settings["action_mode"]
     title = f"evaluate {trained['method']} {task.name}"
     progress = cli.Progress(title, len(runs) * n_episodes, "episodes")

@@ -1,10 +1,11 @@
 """Figure 3: normalised reward against normalised cost, one dot a task, one panel a method."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.patheffects import withStroke
 from prefine import cli, metrics, plotting, tables
-from prefine.tasks import SUITES, TASKS
+from prefine.tasks import SUITES
 
 
 def main() -> None:
@@ -21,9 +22,9 @@ def main() -> None:
         sharey=True,
         squeeze=False,
     )
-    top = max(10.0, table["cost"].max() * 3)  # room for labels behind the marks
+    top = np.nanmax([10.0, table["cost"].max() * 3])  # room for labels behind the marks
     low, high = table["reward"].min(), table["reward"].max()
-    floor = 0.2 if table["reward"].isna().any() else 0.05  # room to say what is missing
+    floor = 0.25 if table["cost"].isna().any() else 0.05  # room to say what is missing
     for row, suite in zip(axes, suites, strict=True):
         for axis, method in zip(row, methods, strict=True):
             cells = table[(table["suite"] == suite) & (table["method"] == method)]
@@ -37,7 +38,7 @@ def main() -> None:
                 ticks = [t for t in (0, 1, 10) if t <= top]
             axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
             axis.minorticks_off()
-            for cell in own.itertuples():
+            for cell in own.dropna(subset="cost").itertuples():
                 safe = metrics.is_safe(cell.cost)
                 axis.errorbar(
                     *(cell.cost, cell.reward),
@@ -50,7 +51,7 @@ def main() -> None:
                 )
                 left = cell.cost > 3  # else the label leaves the panel
                 axis.annotate(
-                    TASKS[cell.task].label,
+                    cell.label,
                     (cell.cost, cell.reward),
                     xytext=(-4 if left else 4, 4),
                     textcoords="offset points",
@@ -58,15 +59,18 @@ def main() -> None:
                     fontsize=7,
                     path_effects=[withStroke(linewidth=1.5, foreground="white")],
                 )
-            gone = [TASKS[task].label for task in cells["task"] if task not in set(own["task"])]
-            if gone:
-                axis.text(
-                    *(0.5, 0.02, f"missing: {', '.join(gone)}"),
-                    transform=axis.transAxes,
-                    ha="center",
-                    fontsize=6,
-                    color="0.4",
-                )
+            for y, what, gone in (
+                (0.02, "missing", cells[cells["reward"].isna()]),
+                (0.09, "no cost limit", cells[cells["cost"].isna() & cells["reward"].notna()]),
+            ):
+                if len(gone):
+                    axis.text(
+                        *(0.5, y, f"{what}: {', '.join(gone['label'])}"),
+                        transform=axis.transAxes,
+                        ha="center",
+                        fontsize=6,
+                        color="0.4",
+                    )
     for axis, method in zip(axes[0], methods, strict=True):
         label = plotting.in_math(tables.method_label(method))
         axis.set_title(label.replace(" from ", "\nfrom "))

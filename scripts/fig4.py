@@ -42,6 +42,8 @@ def scatter(axis: plt.Axes, own: pd.DataFrame, task: str) -> None:
     axis.margins(y=0.25)
     axis.set_xlabel("normalised cost (dotted: the limit)")
     axis.set_ylabel("normalised reward")
+    if own.empty:
+        axis.text(0.5, 0.5, "no normalised cost", transform=axis.transAxes, ha="center")
     axis.set_title(f"{task}: area ∝ time of a run")
 
 

@@ -6,12 +6,11 @@ import pandas as pd
 from prefine import cli, metrics, plotting, scores, tables
 from prefine.statistics import bootstrap, fraction_solved
 from prefine.streams import generator
-from prefine.tasks import SUITES, TASKS
+from prefine.tasks import SUITES
 
 
-def solved(runs: pd.DataFrame, expected: dict, suite: str, method: str) -> dict:
+def solved(runs: pd.DataFrame, own: dict, suite: str, method: str) -> dict:
     """The fraction of the suite's tasks that are safe, and of its (task, threshold) cells."""
-    own = {task: taus for task, taus in expected.items() if TASKS[task].suite == suite}
     found = scores.task_scores(runs, method, "normalized_cost", own)
     row = {"suite": suite, "method": method, "tasks": len(found.values), "asked": len(own)}
     row |= {"runs": sum(map(len, found.runs.values())), "missing": "; ".join(found.missing)}
@@ -58,11 +57,15 @@ def main() -> None:
     args = parser.parse_args()
     runs = pd.read_csv(args.runs)
     runs = runs[runs["study"].isna() | (runs["study"] == args.study)]
-    present = {TASKS[task].suite for task in args.thresholds}
-    suites = [suite for suite in SUITES if suite in present]
+    suite_of = scores.described(runs, args.thresholds)["suite"]
+    expected = {
+        suite: {task: taus for task, taus in args.thresholds.items() if suite_of[task] == suite}
+        for suite in SUITES
+    }
+    suites = [suite for suite in SUITES if expected[suite]]
     methods = tables.method_order(runs["method"])
     table = pd.DataFrame(
-        [solved(runs, args.thresholds, suite, method) for suite in suites for method in methods]
+        [solved(runs, expected[suite], suite, method) for suite in suites for method in methods]
     )
 
     plotting.use_style()

@@ -55,7 +55,8 @@ def main() -> None:
     comparable = set(ours["source"].dropna()) == {"dsrl"}
     table = both(ours, pd.read_csv(args.paper), comparable)
     methods = tables.method_order(table["method"])
-    tasks = [task for task in TASKS if task in set(table["task"])]
+    names = dict.fromkeys([*TASKS, *table["task"]])
+    tasks = [task for task in names if task in set(table["task"])]
     places = {task: place for place, task in enumerate(tasks)}
 
     plotting.use_style()

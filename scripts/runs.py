@@ -18,7 +18,7 @@ def main() -> None:
     runs = tables.runs_table(
         map(pd.read_parquet, args.episodes),
         map(pd.read_parquet, args.training),
-        {manifest["task"]: manifest for manifest in manifests},
+        {manifest["task"]["name"]: manifest for manifest in manifests},
     )
     runs = tables.add_hyperparameters(runs, map(pd.read_csv, args.plans))
     table = with_infeasible_cells(runs, manifests)

@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 from prefine import cli, files
 from prefine.errors import UserError
-from prefine.split import SplitSettings, reference_set, split
+from prefine.own_data import read_labels
+from prefine.split import SplitSettings, labelled_split, reference_set, split
+from prefine.tasks import find
 
 FINGERPRINT = ["length", "return", "cost"]  # what tells one trajectory from another
 
@@ -28,16 +30,21 @@ def means(table: pd.DataFrame, indices: np.ndarray) -> dict:
     }
 
 
-def draw_sets(table: pd.DataFrame, task: str, wanted: dict) -> tuple[pd.DataFrame, dict]:
-    """Draw all sets; return their rows and the manifest's part on them."""
+def draw_sets(
+    table: pd.DataFrame, task: str, wanted: dict, labels: dict[str, np.ndarray] | None = None
+) -> tuple[pd.DataFrame, dict]:
+    """Draw all sets, by costs or by labels; return their rows and the manifest's part on them."""
     settings = SplitSettings(**wanted["split"])
     returns, costs = table["return"].to_numpy(), table["cost"].to_numpy()
     reference = reference_set(returns, settings)
-    rows = [{"tau": np.nan, "draw": np.nan, "role": "reference", "index": i} for i in reference]
+    rows = [{"tau": None, "draw": None, "role": "reference", "index": i} for i in reference]
     cells = []
     for tau in wanted["thresholds"]:
         for draw in range(wanted["draws"]):
-            drawn = split(returns, costs, task, tau, draw, settings)
+            if labels is None:
+                drawn = split(returns, costs, task, tau, draw, settings)
+            else:
+                drawn = labelled_split(labels, task, draw, settings)
             sets = {"preferred": drawn.preferred, "nonpreferred": drawn.nonpreferred}
             for role, indices in sets.items():
                 rows += [{"tau": tau, "draw": draw, "role": role, "index": i} for i in indices]
@@ -83,7 +90,7 @@ def reuse_sets(
     for row in theirs.to_dict("records"):
         ours = table.iloc[row["index"]][FINGERPRINT] if row["index"] < len(table) else None
         own = [row[name] for name in FINGERPRINT]
-        if ours is None or not np.allclose(own, ours.to_numpy(float), rtol=1e-6, atol=1e-6):
+        if ours is None or not _same(own, ours.to_numpy(float)):
             found = "is not here" if ours is None else f"has {ours.to_dict()} here"
             expected = {name: row[name] for name in FINGERPRINT}
             raise UserError(
@@ -98,22 +105,29 @@ def reuse_sets(
     return theirs[kept], own | {"reused": str(splits)}
 
 
+def _same(one, other) -> bool:
+    return np.allclose(one, other, rtol=1e-6, atol=1e-6, equal_nan=True)
+
+
 def main() -> None:
     parser = cli.parser(
         *(__doc__, "data", "trajectories", "output", "manifest"),
-        task=str,
+        task=find,
         source=str,
         settings=cli.json_argument,
     )
     parser.add_argument("--reuse", type=Path, nargs=2, help="splits and manifest of another run")
+    parser.add_argument("--labels", type=Path, help="table of trajectory and label")
     args = parser.parse_args()
     table = pd.read_csv(args.trajectories)
     if args.reuse:
         rows, sets = reuse_sets(table, *args.reuse, args.settings)
     else:
-        rows, sets = draw_sets(table, args.task, args.settings)
+        labels = read_labels(args.labels, len(table)) if args.labels else None
+        rows, sets = draw_sets(table, args.task.name, args.settings, labels)
     manifest = {
-        "task": args.task,
+        "task": args.task.to_dict(),
+        "labelled": args.labels is not None,
         "source": args.source,
         "data_sha256": files.sha256(args.data),
         "settings": args.settings,

@@ -12,7 +12,7 @@ from prefine.errors import UserError
 from prefine.methods import REFERENCE, method_module
 from prefine.policies import make_policy
 from prefine.streams import generator
-from prefine.tasks import TASKS
+from prefine.tasks import find
 from prefine.training import device, train
 
 
@@ -31,13 +31,15 @@ def run_sets(splits, trajectories, runs) -> dict[str, list[np.ndarray]]:
     """The trajectory sets of each run; held out is what is safe and not in D_p (methods 4.1)."""
     sets = {role: [] for role in ("preferred", "nonpreferred", "unlabelled", "all", "held_out")}
     for tau, draw in zip(runs["tau"], runs["draw"], strict=True):
-        cell = splits[(splits["tau"] == tau) & (splits["draw"] == draw)]
+        same_tau = splits["tau"].isna() if np.isnan(tau) else splits["tau"] == tau
+        cell = splits[same_tau & (splits["draw"] == draw)]
         for role in ("preferred", "nonpreferred"):
             sets[role].append(cell.loc[cell["role"] == role, "index"].to_numpy())
         sets["unlabelled"].append(cell["index"].sort_values().to_numpy())
         sets["all"].append(trajectories["index"].to_numpy())
         safe = trajectories.loc[trajectories["cost"] < tau, "index"].to_numpy()
-        sets["held_out"].append(np.setdiff1d(safe, sets["preferred"][-1]))
+        drawn = np.concatenate([sets["preferred"][-1], sets["nonpreferred"][-1]])
+        sets["held_out"].append(np.setdiff1d(safe, drawn))  # none where labels are all there is
     sets["initial"] = sets["unlabelled"]
     return sets
 
@@ -86,28 +88,29 @@ def train_in_chunks(method, policy, runs, data, sets, settings, reference, progr
 def main() -> None:
     parser = cli.parser(
         *(__doc__, "data", "trajectories", "splits", "output", "log", "state"),
-        task=str,
+        task=find,
         method=str,
         settings=cli.json_argument,
     )
     parser.add_argument("--plan", help="table of runs; not for the reference policy")
     parser.add_argument("--reference", help="pi_ref, for methods that start from it")
     args = parser.parse_args()
-    task, method, settings = TASKS[args.task], method_module(args.method), args.settings
+    task, method, settings = args.task, method_module(args.method), args.settings
     splits, trajectories = pd.read_csv(args.splits), pd.read_csv(args.trajectories)
     data = load_transitions(args.data, task, method.SEES)
     if args.method == REFERENCE:
-        name = f"{args.task}/reference/seed{settings['seed']}"
-        runs = pd.DataFrame([{"run": name, "task": args.task, "method": REFERENCE, "stream": name}])
-        sets = reference_sets(splits, settings["seed"], settings["held_out"], args.task)
+        name = f"{task.name}/reference/seed{settings['seed']}"
+        runs = pd.DataFrame([{"run": name, "task": task.name, "method": REFERENCE, "stream": name}])
+        sets = reference_sets(splits, settings["seed"], settings["held_out"], task.name)
     else:
         runs = pd.read_csv(args.plan)
         if runs.empty:
             raise UserError(
                 f"{args.plan}: no feasible run; every threshold lacks safe or unsafe "
-                f"trajectories of {args.task}. Take the task or the threshold out of the config."
+                f"trajectories of {task.name}. Take the task or the threshold out of the config."
             )
         sets = run_sets(splits, trajectories, runs)
+    settings["horizon"] = task.horizon
     settings["longest"] = int(trajectories["length"].max())
     policy = make_policy(settings["policy"], task.obs_dim, task.act_dim, settings["hidden"])
     reference = None
@@ -116,14 +119,14 @@ def main() -> None:
 
     n_chunks = -(-len(runs) // stack_size(policy, settings))
     total = n_chunks * sum(phase.iterations + 1 for phase in method.phases(policy, settings))
-    progress = cli.Progress(f"train {args.method} {args.task}", total, "it")
+    progress = cli.Progress(f"train {args.method} {task.name}", total, "it")
     params, log = train_in_chunks(
         method, policy, runs, data, sets, settings, reference, progress, args.state
     )
     progress.close()
     logging.info("last log point\n%s", log.groupby("run").tail(1).T.to_string())
     metadata = {
-        "task": args.task,
+        "task": task.to_dict(),
         "method": args.method,
         "policy": policy.name,
         "obs_dim": task.obs_dim,

@@ -5,22 +5,20 @@ import logging
 from prefine import cli, dataset, files
 from prefine.cost_oracle import AGREEMENT, agreement
 from prefine.errors import UserError
-from prefine.tasks import TASKS
-
-RECORD = ("next_observations", "actions", "rewards", "costs")
+from prefine.hdf5 import blocks
+from prefine.tasks import find
 
 
 def main() -> None:
-    args = cli.parser(__doc__, "data", "output", "checks", task=str).parse_args()
-    task = TASKS[args.task]
+    args = cli.parser(__doc__, "data", "output", "checks", task=find).parse_args()
+    task = args.task
     table = dataset.trajectory_table(args.data, task)
     dropped = table.attrs["dropped_steps"]
     if dropped:
         logging.warning("%s: dropped an unfinished tail of %d steps", args.data, dropped)
     logging.info("%d trajectories\n%s", len(table), table.describe().to_string())
 
-    record = dataset.read(args.data, task, RECORD)
-    checks = agreement(task, *(record[key] for key in RECORD))
+    checks = agreement(task, (block for _, _, block in blocks(args.data, task)))
     logging.info("costs recomputed from the record: %s", checks)
     if checks["agreement"] < AGREEMENT:
         raise UserError(

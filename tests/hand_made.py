@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from conftest import ROOT
+from prefine.tasks import TASKS
 
 PAPER = pd.read_csv(ROOT / "workflow/paper/table1.csv")
 SUITES = dict(zip(PAPER["task"], PAPER["suite"], strict=True))
@@ -28,6 +29,7 @@ def rows(method, reward, cost, tasks=tuple(SUITES), taus=TAUS, seeds=3):
             "study": "main",
             "suite": SUITES[task],
             "task": task,
+            "label": TASKS[task].label,
             "method": method,
             "tau": tau,
             "seed": np.nan if method == "reference" else seed,

@@ -74,7 +74,7 @@ def test_what_needs_other_runs_is_not_measured_with_a_reason():
     assert {"faster", "hours", "robust_to_sizes", "jaccard", "robust_to_lambda_and_beta"} <= others
     for row in check(table(), *others).values():
         assert row["verdict"] == OPEN and row["reason"].startswith("needs ")
-        assert "ours" not in row
+        assert np.isnan(row["ours"]) and row["tasks"] == ""
     assert "CPQ 1.0 times PREFINE's seconds" in check(table(), "faster")["faster"]["reason"]
 
 
@@ -158,6 +158,16 @@ def test_tasks_that_were_not_run_are_counted():
     assert row["safe_safety_gym"]["reason"] == "none of its tasks was run"
 
 
+def test_on_tasks_of_one_s_own_only_our_question_is_measured():
+    runs = table()
+    runs = runs[runs["task"] == "BallRun"].assign(task="Mine", suite="own", label="m")
+    names = ["cost_reduction", "safe_bullet_gym", "preference_term_adds_reward"]
+    found = check(runs, *names, tasks=["Mine"])
+    assert [found[name]["verdict"] for name in names] == [OPEN, OPEN, HOLDS]
+    assert found["preference_term_adds_reward"]["tasks"] == "Mine"
+    assert found["cost_reduction"]["reason"] == "none of its tasks was run"
+
+
 def test_too_few_runs_or_none_are_not_measured():
     runs = table()
     row = check(runs[runs["seed"].isna() | (runs["seed"] == 0)], "reward_kept")["reward_kept"]
@@ -171,7 +181,7 @@ def test_too_few_runs_or_none_are_not_measured():
 
 def test_what_is_missing_is_named_and_not_averaged_away():
     cell = {"tau": 20, "feasible": False, "n_safe": 0, "n_unsafe": 9}
-    manifest = {"task": "BallRun", "source": "collect", "cells": [cell]}
+    manifest = {"task": {"name": "BallRun"}, "source": "collect", "cells": [cell]}
     runs = table()
     runs = runs[(runs["task"] != "BallRun") | (runs["tau"] != 20)]
     runs = runs[(runs["task"] != "CarRun") | (runs["method"] != "prefine")]

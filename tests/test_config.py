@@ -9,7 +9,7 @@ from conftest import ROOT
 from prefine import config as configuration
 from prefine.errors import UserError
 from prefine.methods import METHODS
-from prefine.tasks import TASKS
+from prefine.tasks import PAPER_TASKS, TASKS
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
 PAPER = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -33,16 +33,20 @@ def recipe_of_ball_run(behaviour):
     return {"collect": {"recipes": {"BallRun": {"behaviours": [behaviour]}}}}
 
 
+def own_task(entry, **more):
+    return {"source": "file", "tasks": ["Mine"], "file": {"Mine": entry}} | more
+
+
 def test_the_paper_s_protocol():
     config = configuration.check(PAPER, SCHEMA)
-    assert config["tasks"] == list(TASKS)
+    assert config["tasks"] == list(PAPER_TASKS)
     assert configuration.thresholds(config, "AntVelocity") == [30, 40, 50]
     assert configuration.thresholds(config, "BallRun") == [10, 20, 40]
     assert (config["draws"], config["seeds"], config["pairing"]) == (5, 5, "paired")
     assert (config["split"]["n_preferred"], config["split"]["n_nonpreferred"]) == (100, 20)
     assert config["training"]["iterations"] == 500_000
     assert config["evaluation"]["episodes"] == 100
-    prefine = {task: configuration.hyperparameters(config, "prefine", task) for task in TASKS}
+    prefine = {task: configuration.hyperparameters(config, "prefine", task) for task in PAPER_TASKS}
     assert prefine["HalfCheetahVelocity"] == {"beta": 0.05, "lam": 1.6}
     assert prefine["BallCircle"] == {"beta": 0.2, "lam": 1.0}
     dpo = configuration.hyperparameters(config, "dpo", "BallCircle")
@@ -58,7 +62,7 @@ def test_a_job_s_settings_are_the_method_s_over_the_config_s():
         checked = configuration.check(changed(**overlay), SCHEMA) if overlay else config
         return configuration.training_settings(checked, method, "BallCircle")
 
-    assert settings("prefine")["batch_size"] == 256 and settings("prefine")["horizon"] == 200
+    assert settings("prefine")["batch_size"] == 256
     assert settings("prefine")["delta_level"] == "step" and settings("prefine")["segments"] == 32
     assert settings("cpq")["batch_size"] == 512 and settings("cpq")["iterations"] == 100_000
     assert settings("cpq")["policy"] == "tanh_gaussian_wide"
@@ -91,11 +95,21 @@ def test_presets_are_valid_overlays(preset):
     assert config["run"] == Path(preset).stem
 
 
-def test_the_schema_names_the_registry_s_tasks():
-    assert SCHEMA["$defs"]["task"]["enum"] == list(TASKS)
-    assert list(SCHEMA["properties"]["collect"]["properties"]["recipes"]["properties"]) == list(
-        TASKS
+def test_every_task_of_dsrl_can_be_named():
+    config = configuration.check(
+        changed(source="dsrl", tasks=list(TASKS), figures={"fig1": {"task": "CarPush2"}}), SCHEMA
     )
+    assert configuration.thresholds(config, "CarPush2") == [30, 40, 50]
+    assert configuration.thresholds(config, "AntRun") == [10, 20, 40]
+
+
+def test_a_task_of_the_user_s_own_has_its_thresholds_and_safety_gym_s_numbers():
+    entry = {"data": "x.hdf5", "env_id": "Mine-v0", "thresholds": [7]}
+    config = changed(**own_task(entry), figures={"fig1": {"task": "Mine", "tau": 7}})
+    config = configuration.check(config, SCHEMA)
+    assert configuration.thresholds(config, "Mine") == [7]
+    numbers = configuration.hyperparameters(config, "prefine", "Mine")
+    assert numbers == {"beta": 0.05, "lam": 1.6}
 
 
 def test_every_key_of_the_schema_is_described():
@@ -117,7 +131,7 @@ def test_every_key_of_the_schema_is_described():
         ({"tasks": ["BallRum"]}, ["tasks.0: 'BallRum'", "did you mean 'BallRun'?"]),
         ({"tasks": []}, ["tasks", "at least 1"]),
         ({"tasks": ["BallRun", "BallRun"]}, ["tasks", "differ"]),
-        ({"tasks": ["../../x"]}, ["tasks.0: '../../x'", "Allowed: AntVelocity"]),
+        ({"tasks": ["../../x"]}, ["tasks.0: '../../x'", "letters, digits"]),
         ({"tasks": ["a; touch pwned #"]}, ["tasks.0: 'a; touch pwned #'"]),
         ({"run": "../x"}, ["run: '../x'", "letters, digits"]),
         ({"run": "a b"}, ["run: 'a b'", "letters, digits"]),
@@ -133,7 +147,7 @@ def test_every_key_of_the_schema_is_described():
             {"dsrl": {"sources": ["https://host/{task}/{file}"]}},
             ["dsrl.sources.0: 'https://host/{task}/{file}'"],
         ),
-        ({"source": "minari"}, ["source: 'minari'", "Allowed: collect, dsrl"]),
+        ({"source": "minari"}, ["source: 'minari'", "Allowed: collect, dsrl, file"]),
         (
             {"methods": {"prefine": {"beta": {"safety_gym": 0.1, "bullet": 0.2}}}},
             ["methods.prefine.beta", "bullet"],
@@ -164,6 +178,46 @@ def test_every_key_of_the_schema_is_described():
             ["methods.cpq.polyak: 'slow'", "a number of at least 0"],
         ),
         ({"methods": {"ppl": {"beta": True}}}, ["methods.ppl.beta: True", "a number"]),
+        ({"source": "file"}, ["file: lacks AntVelocity", "its `data`"]),
+        ({"source": "file", "file": {"BallRun": {}}}, ["file.BallRun: lacks data"]),
+        (
+            own_task({"data": "x.hdf5", "thresholds": [3]}),
+            ["file.Mine: lacks env_id"],
+        ),
+        (own_task({"data": "x.hdf5", "env_id": "Mine-v0"}), ["file.Mine: lacks thresholds"]),
+        (
+            own_task({"data": "x", "env_id": "a b", "thresholds": [3]}),
+            ["file.Mine.env_id: 'a b'"],
+        ),
+        (
+            own_task({"data": "x", "env_id": "a", "thresholds": [3], "label": "<b>"}),
+            ["file.Mine.label: '<b>'"],
+        ),
+        (
+            own_task({"data": "x", "env_id": "a", "thresholds": [3], "horizont": 3}),
+            ["unknown key 'horizont' in file.Mine", "did you mean 'horizon'?"],
+        ),
+        (
+            own_task({"data": "x", "env_id": "a", "thresholds": [3, 4]}, labels={"Mine": "l.csv"}),
+            ["file.Mine.thresholds: [3, 4]", "at most one"],
+        ),
+        (
+            own_task({"data": "x", "env_id": "a"}, labels={"Mine": "l.csv"}),
+            ["studies.main.methods: cpq needs costs and a threshold"],
+        ),
+        (
+            {
+                "source": "file",
+                "tasks": ["BallRun"],
+                "file": {"BallRun": {"data": "x", "horizon": 9}},
+            },
+            ["file.BallRun.horizon: 9", "DSRL's task"],
+        ),
+        ({"labels": {"BallRum": "l.csv"}}, ["unknown key 'BallRum' in labels"]),
+        (
+            {"labels": {"BallRun": "l.csv"}, "splits_from": "other"},
+            ["splits_from: 'other' is not allowed with labels"],
+        ),
         ({"draws": 3}, ["draws (3)", "seeds (5)", "crossed"]),
         ({"thresholds": {"bullet_gym": [20.5]}}, ["thresholds.bullet_gym.0: 20.5", "integer"]),
         ({"figures": {"fig1": {"tau": 7}}}, ["figures.fig1.tau: 7", "[30, 40, 50]"]),

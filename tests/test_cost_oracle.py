@@ -34,7 +34,13 @@ def test_recomputed_costs_are_the_simulator_s(name):
         assert VELOCITY[name].limit == pytest.approx(env.unwrapped._velocity_threshold)
     obs, actions, rewards, costs = record(env, 400, seed=3)
     env.close()
-    found = agreement(TASKS[name], obs, actions, rewards, costs)
+    names = ("next_observations", "actions", "rewards", "costs")
+    columns = (obs, actions, rewards, costs)
+    halves = [
+        dict(zip(names, [c[p] for c in columns], strict=True))
+        for p in (slice(200), slice(200, None))
+    ]
+    found = agreement(TASKS[name], halves)
     assert found["known"] == 1 or name == "AntVelocity"
     assert found["agreement"] == 1 or (name == "AntVelocity" and found["known"] == 0)
     if name in ("BallRun", "CarRun", "DroneRun", "HopperVelocity", "SwimmerVelocity"):

@@ -287,3 +287,26 @@ def test_a_failed_write_leaves_nothing(tmp_path):
     with pytest.raises(KeyError):
         dataset.write(tmp_path / "a.hdf5", [{"observations": np.zeros((1, 7))}], {})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_dsrl_loads_loads_here(ball_run_file, tmp_path):
+    theirs = simulators.make("BallRun").unwrapped.get_dataset(str(ball_run_file))
+    with h5py.File(tmp_path / "theirs.hdf5", "w") as file:  # as its own scripts write
+        for name, array in theirs.items():
+            file.create_dataset(name, data=array, compression="gzip")
+    for name, array in dataset.read(tmp_path / "theirs.hdf5", TASK).items():
+        np.testing.assert_array_equal(array, theirs[name])
+
+
+@pytest.mark.parametrize("block_rows", [3, 2**16])
+def test_next_states_are_the_file_s_and_kept_apart_only_where_they_do_not_follow(
+    block_rows, ball_run_file, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(dataset, "BLOCK_ROWS", block_rows)
+    monkeypatch.setattr(hdf5, "BLOCK_ROWS", block_rows)
+    for path, n_apart in ((ball_run_file, 16), (make_file(tmp_path / "random.hdf5"), 7)):
+        data = dataset.load_transitions(path, TASK, "everything")
+        rows = np.random.default_rng(0).permutation(len(data.observations))
+        expected = dataset.read(path, TASK)["next_observations"][rows]
+        np.testing.assert_array_equal(data.next_observations(rows), expected)
+        assert len(data.last_observations) == n_apart

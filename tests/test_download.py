@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from conftest import ROOT, counts, snakemake
 from prefine import download
-from prefine.download import Locked, obtain, read_lock
+from prefine.download import Locked, add_to_lock, obtain, read_lock
+from prefine.dsrl_files import urls
 from prefine.errors import UserError
 
 NAME = "SafetyBallRun-v0-80-940.hdf5"
@@ -301,29 +302,40 @@ def test_two_processes_fetch_once(host, tmp_path):
     assert (tmp_path / "dsrl" / NAME).read_bytes() == host.content
 
 
-def test_without_a_network_one_message_names_every_missing_file(host, tmp_path):
+@pytest.mark.parametrize("offline", [True, False])
+def test_without_a_network_one_message_names_every_missing_file(
+    host, project, tmp_path, offline, monkeypatch
+):
     present = tmp_path / "theirs"
     present.mkdir()
     (present / "SafetyCarRun-v0-40-651.hdf5").write_bytes(host.content)
-    settings = {
-        "folder": str(tmp_path / "dsrl"),
-        "lock": str(tmp_path / "data.lock.json"),
-        "sources": ["http://127.0.0.1:9/{revision}/{file}"],
-        "revision": "main",
-        "offline": True,
-        "tasks": ["BallRun", "CarRun", "AntVelocity"],
-    }
-    environment = os.environ | {
-        "PREFINE_DSRL": json.dumps(settings),
-        "DSRL_DATASET_DIR": str(present),
-    }
-    command = [sys.executable, str(ROOT / "scripts/download.py"), "--task", "BallRun"]
-    command += ["--output", str(tmp_path / "BallRun.hdf5")]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode == 1 and "Traceback" not in done.stderr
+    monkeypatch.setenv("DSRL_DATASET_DIR", str(present))
+    overlay = tmp_path / "overlay.yaml"
+    dsrl = {"sources": ["http://127.0.0.1:9/{revision}/{file}"], "offline": offline}
+    dsrl |= {"folder": str(tmp_path / "dsrl"), "lock": str(tmp_path / "data.lock.json")}
+    config = {"run": f"without{offline}", "source": "dsrl", "dsrl": dsrl}
+    config |= {"tasks": ["BallRun", "CarRun", "AntVelocity"]}
+    config |= {"figures": {"fig1": {"task": "BallRun", "tau": 20}}}
+    overlay.write_text(json.dumps(config))
+    targets = [f"results/without{offline}/data/{task}.hdf5" for task in ("BallRun", "AntVelocity")]
+    options = [*targets, "--cores", 2, "--configfile", overlay]
+    assert counts(snakemake("-n", *options, cwd=project))["download"] == 2
+    text = snakemake(*options, cwd=project, check=False)
     for name in (NAME, "SafetyAntVelocityGymnasium-v1-250-2249.hdf5"):
-        assert f"http://127.0.0.1:9/main/{name}\n    -> {tmp_path}/dsrl/{name}" in done.stderr
-    assert "SafetyCarRun" not in done.stderr
+        assert text.count(f"http://127.0.0.1:9/main/{name}\n    -> {tmp_path}/dsrl/{name}") == 1
+    assert "SafetyCarRun" not in text and "Traceback" not in text
+    assert "2 of DSRL's files are not here" in text
+
+
+def test_a_dataset_that_changes_does_not_mix_with_what_was_locked(tmp_path):
+    sources = ["https://host/{revision}/{file}"]
+    settings = {"sources": sources, "revision": None, "lock": str(tmp_path / "lock.json")}
+    assert urls(settings, "x.hdf5") == ["https://host/main/x.hdf5"]
+    add_to_lock(tmp_path / "lock.json", "y.hdf5", Locked("0" * 64, 1, revision="abc"))
+    assert urls(settings, "x.hdf5") == ["https://host/abc/x.hdf5"]
+    assert urls(settings | {"revision": "v2"}, "x.hdf5") == ["https://host/v2/x.hdf5"]
+    add_to_lock(tmp_path / "lock.json", "z.hdf5", Locked("1" * 64, 1, revision="def"))
+    assert urls(settings, "x.hdf5") == ["https://host/main/x.hdf5"]
 
 
 def test_a_run_takes_its_data_from_the_host(host, project, ball_run_file):

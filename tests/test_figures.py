@@ -21,7 +21,7 @@ def runs():
     gone = (runs["task"] == "CarRun") & (runs["method"] == "ppl")
     gone |= (runs["task"] == "DroneRun") | ((runs["task"] == "BallRun") & (runs["tau"] == 20))
     cell = {"tau": 20, "feasible": False, "n_safe": 9, "n_unsafe": 0}
-    manifest = {"task": "BallRun", "source": "collect", "cells": [cell]}
+    manifest = {"task": {"name": "BallRun"}, "source": "collect", "cells": [cell]}
     return scores.with_infeasible_cells(runs[~gone], [manifest])
 
 

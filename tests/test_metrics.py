@@ -54,11 +54,13 @@ def runs(cells, method="prefine", task="BallRun"):
             "study": "main",
             "suite": TASKS[task].suite,
             "task": task,
+            "label": TASKS[task].label,
             "method": method,
             "tau": tau,
             "seed": seed,
             "normalized_return": reward,
             "normalized_cost": cost,
+            "cost": 20 * cost,
             "episodes": 20,
             "action_mode": "deterministic",
             "source": "collect",
@@ -94,7 +96,7 @@ def test_an_infeasible_threshold_is_a_row_with_its_reason_and_marks_its_cells():
         {"tau": 40, "draw": 1, "feasible": False, "n_safe": 18, "n_unsafe": 0},
     ]
     own = pd.concat([runs({(20, 0): (0.5, 0.5)}, method) for method in ("bc", "prefine")])
-    manifest = {"task": "BallRun", "source": "collect", "cells": cells}
+    manifest = {"task": {"name": "BallRun"}, "source": "collect", "cells": cells}
     full = scores.with_infeasible_cells(own, [manifest])
     gone = full[full["missing"].notna()]
     assert gone[["method", "tau", "missing"]].to_dict("records") == [
@@ -178,3 +180,15 @@ def test_seconds_of_a_run_are_its_share_of_each_stack():
     own = runs({(20, seed): (0.5, 0.5) for seed in range(5)})
     own = own.assign(train_seconds=[30.0, 30.0, 30.0, 14.0, 14.0])
     assert scores.seconds_per_run(own).to_dict() == {("BallRun", "prefine"): 44 / 5}
+
+
+def test_without_a_limit_the_cost_itself_is_shown_and_nothing_is_safe():
+    own = runs({(np.nan, seed): (0.2 * seed, np.nan) for seed in (0, 1)}).assign(cost=7.25)
+    table = tables.table1(own, {"BallRun": [None]})
+    assert not table["safe"].any()
+    assert table["missing"].iloc[0] == "no normalised cost without a threshold"
+    text = tables.table1_markdown(table)
+    assert "0.10 ± 0.14 / (7.2)" in text and "where there is no limit" in text
+    episodes = pd.DataFrame({"return": [1.0], "cost": [3.0], "length": [5], "terminated": [False]})
+    summary = metrics.summarize(episodes, TASKS["BallRun"], np.nan)
+    assert np.isnan(summary["violation_rate"]) and summary["cost"] == 3

@@ -383,9 +383,9 @@ def gap_widens_on_nonpreferred(results: Results) -> Evidence:
 
 @claim("The preference term lowers the cost, against BC from π_ref", "ours", HALF, "not measured")
 def preference_term_lowers_cost(results: Results) -> Evidence:
-    return _improves(results, COST, "prefine", "bc_from_reference")
+    return _improves(results.everywhere(), COST, "prefine", "bc_from_reference")
 
 
 @claim("The preference term adds reward, against BC from π_ref", "ours", HALF, "not measured")
 def preference_term_adds_reward(results: Results) -> Evidence:
-    return _improves(results, REWARD, "prefine", "bc_from_reference")
+    return _improves(results.everywhere(), REWARD, "prefine", "bc_from_reference")

@@ -10,7 +10,7 @@ from jsonschema.exceptions import ValidationError
 
 from prefine.errors import UserError
 from prefine.methods import METHODS, REFERENCE, method_constant, method_settings
-from prefine.tasks import SUITES, TASKS
+from prefine.tasks import BULLET_GYM, OWN, SAFETY_GYM, SUITES, TASKS
 
 OWN_TRAINING = ("iterations", "batch_size")  # keys of training that a method may have its own of
 
@@ -90,10 +90,10 @@ def _check_methods(config: Mapping) -> None:
             place = f"methods.{name}.{key}"
             if key in numbers or key in extra:
                 given = value.values() if isinstance(value, Mapping) else [value]
-                if isinstance(value, Mapping) and set(value) != set(SUITES):
+                if isinstance(value, Mapping) and set(value) | {OWN} != set(SUITES):
                     raise UserError(
-                        f"config: {place}: {value!r} is not allowed; "
-                        f"give one number, or one for each of {', '.join(SUITES)}"
+                        f"config: {place}: {value!r} is not allowed; give one number, or one for "
+                        f"each of {SAFETY_GYM}, {BULLET_GYM} (and {OWN})"
                     )
                 if not all(_is_number(v) and v >= 0 for v in given):
                     raise UserError(
@@ -166,6 +166,7 @@ def _check_meaning(config: Mapping) -> None:
             f"config: splits_from: {config['run']!r} is not allowed; it is this run itself, "
             "name another one or null"
         )
+    _check_tasks(config)
     without = [task for task in config["tasks"] if task not in config["collect"]["recipes"]]
     if config["source"] == "collect" and without:
         raise UserError(
@@ -173,6 +174,8 @@ def _check_meaning(config: Mapping) -> None:
             f"task out of tasks. Recipes: {', '.join(config['collect']['recipes'])}"
         )
     for task in config["collect"]["recipes"]:
+        if task not in TASKS:
+            raise UserError(f"config: {_unknown(task, 'collect.recipes', TASKS)}")
         for number, behaviour in enumerate(config["collect"]["recipes"][task]["behaviours"]):
             if behaviour.get("continues") and number == 0:
                 raise UserError(
@@ -198,9 +201,75 @@ def _check_meaning(config: Mapping) -> None:
         )
 
 
-def thresholds(config: Mapping, task: str) -> list[int]:
-    """Return the cost thresholds of a task."""
-    return config["thresholds"][TASKS[task].suite]
+def _check_tasks(config: Mapping) -> None:
+    """Every task is known, and has what its source needs."""
+    own, labels = config["file"], config["labels"]
+    if labels and config["splits_from"]:
+        raise UserError(
+            f"config: splits_from: {config['splits_from']!r} is not allowed with labels; the sets "
+            "come from one or the other"
+        )
+    for task, entry in own.items():
+        if task not in TASKS and not entry.get("env_id"):
+            raise UserError(
+                f"config: file.{task}: lacks env_id, the id of its environment in Gymnasium"
+            )
+        if task not in TASKS and task not in labels and not entry.get("thresholds"):
+            raise UserError(
+                f"config: file.{task}: lacks thresholds; give cost thresholds, or labels.{task}"
+            )
+        wrong = [key for key in ("env_id", "module", "horizon") if key in entry and task in TASKS]
+        if wrong:
+            raise UserError(
+                f"config: file.{task}.{wrong[0]}: {entry[wrong[0]]!r} is not allowed; {task} is "
+                "DSRL's task and has its own"
+            )
+    for number, task in enumerate(config["tasks"]):
+        if config["source"] == "file" and task not in own:
+            raise UserError(
+                f"config: file: lacks {task}; with `source: file` each task needs an entry there "
+                "with its `data`"
+            )
+        if config["source"] != "file" and task not in TASKS:
+            raise UserError(
+                f"config: tasks.{number}: {task!r} is not allowed; {_near(task, TASKS)}"
+                f"Allowed: {', '.join(TASKS)}; a task of your own needs `source: file`"
+            )
+        limits = thresholds(config, task)
+        if task in labels and len(limits) > 1:
+            raise UserError(
+                f"config: file.{task}.thresholds: {limits} is not allowed; labels replace the "
+                "thresholds, so at most one can be given, for normalised costs"
+            )
+        needs = [m for m in config["studies"]["main"]["methods"] if _needs_costs(m)]
+        if limits == [None] and needs:
+            raise UserError(
+                f"config: studies.main.methods: {', '.join(needs)} needs costs and a threshold; "
+                f"{task} has labels only. Take it out, or give file.{task}.thresholds"
+            )
+    for place, names in (("file", own), ("labels", labels)):
+        unused = [name for name in names if name not in config["tasks"]]
+        if unused and (place == "labels" or config["source"] == "file"):
+            raise UserError(
+                f"config: {_unknown(unused[0], place, config['tasks'])}; it is none of tasks"
+            )
+
+
+def _needs_costs(method: str) -> bool:
+    return method_constant(method, "SEES") == "everything"
+
+
+def suite(task: str) -> str:
+    """Return a task's suite; what is none of DSRL's is the user's own."""
+    return TASKS[task].suite if task in TASKS else OWN
+
+
+def thresholds(config: Mapping, task: str) -> list[int | None]:
+    """Return the cost thresholds of a task; ``[None]`` if labels alone say what is preferred."""
+    own = config["file"].get(task, {}).get("thresholds") if config["source"] == "file" else None
+    if own is None and task in config["labels"]:
+        return [None]
+    return own if own is not None else config["thresholds"][suite(task)]
 
 
 def hyperparameters(config: Mapping, method: str, task: str) -> dict[str, float]:
@@ -213,7 +282,9 @@ def hyperparameters(config: Mapping, method: str, task: str) -> dict[str, float]
     for name in (*values, "eta"):
         if own.get(name) is not None:
             value = own[name]
-            values[name] = value[TASKS[task].suite] if isinstance(value, Mapping) else value
+            if isinstance(value, Mapping):  # a task of the user's own takes Safety Gym's
+                value = value.get(suite(task), value[SAFETY_GYM])
+            values[name] = value
     if "eta" in values:
         values["lam"] = values.pop("eta") * values["beta"]
     return values
@@ -241,8 +312,7 @@ def training_settings(config: Mapping, method: str, task: str) -> dict:
         training["batch_size"] = method_constant(method, "BATCH_SIZE", training["batch_size"])
         training |= {key: own[key] for key in OWN_TRAINING if key in own}
     policy = method_constant(method, "POLICY") or config["policy"]
-    fixed = {"policy": policy, "hidden": config["hidden"], "horizon": TASKS[task].horizon}
-    return training | settings | fixed
+    return training | settings | {"policy": policy, "hidden": config["hidden"]}
 
 
 def recipe(config: Mapping, task: str) -> dict:

@@ -4,11 +4,12 @@ In every task the cost of a step is a function of recorded quantities: the next 
 or, where speed is what costs, the reward, which holds the mean velocity of the step.
 """
 
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from prefine.tasks import Task
+from prefine.tasks import OWN, Task
 
 AGREEMENT = 0.999  # below this, data and task do not belong together
 
@@ -28,15 +29,47 @@ VELOCITY = {
     "SwimmerVelocity": Velocity(0.0001, 0.0, 0.2282),
     "Walker2dVelocity": Velocity(0.001, 1.0, 2.3415),
 }
-# Observations of Bullet tasks hold positions / 10, and the ball's and drone's velocities / 5.
+# Observations of Bullet tasks hold positions / 10; columns of the velocity, its scale, the limit.
 RUN = {
     "BallRun": (slice(2, 4), 5.0, 2.5),
     "CarRun": (slice(2, 4), 1.0, 1.5),
     "DroneRun": (slice(3, 5), 5.0, 1.5),
+    "AntRun": (slice(3, 5), 1 / 0.3, 1.5),
 }
+CIRCLE = ("BallCircle", "CarCircle", "DroneCircle", "AntCircle")
 POSITION_SCALE, CIRCLE_LIMIT, CORRIDOR = 10.0, 6.0, 2.0
-HAZARD_LIDAR = {"PointGoal1": slice(28, 44), "CarGoal1": slice(40, 56)}
-HAZARD_SIZE, LIDAR_RANGE = 0.2, 3.0
+
+
+class Navigation(NamedTuple):
+    """Columns of a lidar in the observation, and what its object must keep to."""
+
+    lidar: slice
+    size: float  # m: radius of a hazard, or distance of the walls from the centre
+    complete: bool = True  # false: contacts cost too, and they are not recorded
+    both_axes: bool = False
+
+
+def _navigation() -> dict[str, Navigation]:
+    tasks = {}
+    # A robot's own sensors come first; objects' lidars of 16 bins follow.
+    for robot, own in {"Point": 12, "Car": 24}.items():
+        first, second, third = (slice(own + 16 * i, own + 16 * (i + 1)) for i in range(3))
+        tasks |= {
+            f"{robot}Goal1": Navigation(second, 0.2),
+            f"{robot}Goal2": Navigation(second, 0.2, complete=False),  # vases
+            f"{robot}Button1": Navigation(third, 0.2, complete=False),  # gremlins, wrong buttons
+            f"{robot}Button2": Navigation(third, 0.2, complete=False),
+            f"{robot}Push1": Navigation(second, 0.3),
+            f"{robot}Push2": Navigation(second, 0.3, complete=False),  # pillars
+            f"{robot}Circle1": Navigation(first, 1.125),
+            f"{robot}Circle2": Navigation(first, 1.125, both_axes=True),
+        }
+    return tasks
+
+
+NAVIGATION = _navigation()
+HAZARD_RANGE, CIRCLE_RANGE = 3.0, 6.0  # m, where a lidar reads 0
+MAGNETOMETER = slice(9, 11)  # the field (0, -0.5) as the robot sees it: its heading
 
 
 def recomputed_cost(
@@ -46,6 +79,9 @@ def recomputed_cost(
 
     Args:
         next_obs: (N, obs_dim) raw; actions (N, act_dim); rewards (N,).
+
+    Raises:
+        KeyError: the task is none of DSRL's.
     """
     known = np.ones(len(rewards), dtype=bool)
     if task.name in VELOCITY:
@@ -59,26 +95,51 @@ def recomputed_cost(
         speed = np.linalg.norm(scale * next_obs[:, columns].astype(np.float64), axis=1)
         outside = np.abs(POSITION_SCALE * next_obs[:, 1]) > CORRIDOR
         return outside | (speed > limit), known
-    if task.name in HAZARD_LIDAR:
-        nearest = next_obs[:, HAZARD_LIDAR[task.name]].max(axis=1)
-        return nearest >= 1 - HAZARD_SIZE / LIDAR_RANGE, known
-    return np.abs(POSITION_SCALE * next_obs[:, 0]) > CIRCLE_LIMIT, known
+    if task.name in CIRCLE:
+        return np.abs(POSITION_SCALE * next_obs[:, 0]) > CIRCLE_LIMIT, known
+    place = NAVIGATION[task.name]
+    if "Circle" in task.name:
+        position = np.abs(_position(next_obs, place.lidar))
+        outside = position > place.size
+        return outside.any(axis=1) if place.both_axes else outside[:, 0], known
+    cost = next_obs[:, place.lidar].max(axis=1) >= 1 - place.size / HAZARD_RANGE
+    return cost, known if place.complete else cost
 
 
-def agreement(
-    task: Task,
-    next_obs: np.ndarray,
-    actions: np.ndarray,
-    rewards: np.ndarray,
-    costs: np.ndarray,
-) -> dict[str, float]:
+def _position(next_obs: np.ndarray, columns: slice) -> np.ndarray:
+    """Where the robot is (N, 2), from its heading and the lidar of the circle's centre.
+
+    The lidar's largest bin holds the distance, the bin after it how far the angle is from
+    that bin's begin.
+    """
+    lidar, rows = next_obs[:, columns].astype(np.float64), np.arange(len(next_obs))
+    n_bins, nearest = lidar.shape[1], lidar.argmax(axis=1)
+    closeness = np.maximum(lidar[rows, nearest], 1e-6)
+    past = lidar[rows, (nearest + 1) % n_bins] / closeness
+    angle = (nearest + past) * 2 * np.pi / n_bins
+    forward, left = CIRCLE_RANGE * (1 - closeness) * np.stack([np.cos(angle), np.sin(angle)])
+    sine, cosine = -2 * next_obs[:, MAGNETOMETER].astype(np.float64).T
+    return -np.stack([cosine * forward - sine * left, sine * forward + cosine * left], axis=1)
+
+
+def agreement(task: Task, blocks: Iterable[Mapping[str, np.ndarray]]) -> dict[str, float]:
     """Return the share of ``known`` steps and, of those, of recorded costs that agree.
 
-    ``agreement`` is NaN if the record determines no step.
+    ``agreement`` is NaN if the record determines no step, as in every task but DSRL's.
+
+    Args:
+        blocks: parts of a dataset with next_observations, actions, rewards and costs.
     """
-    cost, known = recomputed_cost(task, next_obs, actions, rewards)
-    same = cost[known] == (costs[known] > 0.5)
+    steps = known_steps = same = 0
+    for block in blocks:
+        steps += len(block["rewards"])
+        if task.suite == OWN or not task.has_costs:
+            continue
+        record = (block[key] for key in ("next_observations", "actions", "rewards"))
+        cost, known = recomputed_cost(task, *record)
+        known_steps += int(known.sum())
+        same += int((cost[known] == (block["costs"][known] > 0.5)).sum())
     return {
-        "known": float(known.mean()),
-        "agreement": float(same.mean()) if len(same) else float("nan"),
+        "known": known_steps / steps,
+        "agreement": same / known_steps if known_steps else float("nan"),
     }

@@ -11,7 +11,7 @@ import pandas as pd
 
 from prefine.errors import UserError
 from prefine.files import atomic
-from prefine.hdf5 import FLAGS, KEYS, SCALARS, read
+from prefine.hdf5 import BLOCK_ROWS, FLAGS, KEYS, SCALARS, blocks, read
 from prefine.tasks import Task
 
 
@@ -46,6 +46,8 @@ def trajectory_table(path: str | Path, task: Task) -> pd.DataFrame:
     starts, lengths, ended_by = segment(data["terminals"], data["timeouts"])
     if not len(starts):
         raise UserError(f"{path}: no trajectory ends; are terminals and timeouts all false?")
+    if not task.has_costs:
+        data["costs"] = np.full(len(data["rewards"]), np.nan)
     if lengths.max() > task.horizon:
         longest = int(lengths.argmax())
         raise UserError(
@@ -104,10 +106,27 @@ class Transitions:
 
 @dataclass(frozen=True)
 class LinkedTransitions(Transitions):
-    """With next states (N, obs_dim) and true terminations (N,): what SafeDICE needs."""
+    """With next states and true terminations (N,): what SafeDICE needs.
 
-    next_observations: np.ndarray
+    A next state is nearly always the next row of ``observations``; the others are kept apart,
+    which halves the memory.
+
+    Attributes:
+        next_rows: (N,) rows of ``observations``, then of ``last_observations``.
+        last_observations: (n, obs_dim) float32, raw.
+    """
+
+    next_rows: np.ndarray
+    last_observations: np.ndarray
     terminals: np.ndarray
+
+    def next_observations(self, rows: np.ndarray) -> np.ndarray:
+        """Return the next states (len(rows), obs_dim) of some steps."""
+        n_steps, places = len(self.observations), self.next_rows[rows]
+        found = self.observations[np.minimum(places, n_steps - 1)]
+        apart = places >= n_steps
+        found[apart] = self.last_observations[places[apart] - n_steps]
+        return found
 
 
 @dataclass(frozen=True)
@@ -131,12 +150,33 @@ def load_transitions(path: str | Path, task: Task, sees: str = "actions") -> Tra
     starts, lengths, _ = segment(data["terminals"], data["timeouts"])
     mean, std = observation_constants(data["observations"])
     arrays = {key: array for key, array in data.items() if key in names}
+    if issubclass(kind, LinkedTransitions):
+        arrays |= link(path, task, data["observations"])
     return kind(**arrays, starts=starts, lengths=lengths, mean=mean, std=std)
+
+
+def link(path: str | Path, task: Task, observations: np.ndarray) -> dict[str, np.ndarray]:
+    """Find each step's next state among ``observations`` (N, obs_dim), or keep it apart."""
+    n_steps, apart, n_apart = len(observations), [], 0
+    next_rows = np.arange(1, n_steps + 1)
+    for start, _, block in blocks(path, task, ["next_observations"]):
+        after = block["next_observations"]
+        follows = np.zeros(len(after), dtype=bool)
+        following = observations[start + 1 : start + 1 + len(after)]
+        follows[: len(following)] = (after[: len(following)] == following).all(axis=1)
+        others = np.flatnonzero(~follows)
+        next_rows[start + others] = n_steps + n_apart + np.arange(len(others))
+        apart.append(after[others])
+        n_apart += len(others)
+    return {"next_rows": next_rows, "last_observations": np.concatenate(apart)}
 
 
 def observation_constants(observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and std + 1e-6 of (N, obs_dim); columns with std < 1e-4 keep std 1."""
     mean = observations.mean(axis=0, dtype=np.float64)
-    std = observations.std(axis=0, dtype=np.float64)
+    squares = np.zeros_like(mean)
+    for start in range(0, len(observations), BLOCK_ROWS):  # whole, it would double the memory
+        squares += np.square(observations[start : start + BLOCK_ROWS] - mean).sum(axis=0)
+    std = np.sqrt(squares / len(observations))
     std = np.where(std < 1e-4, 1.0, std + 1e-6)
     return mean.astype(np.float32), std.astype(np.float32)

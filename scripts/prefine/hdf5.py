@@ -8,6 +8,7 @@ import contextlib
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -22,7 +23,7 @@ SCALARS = ("rewards", "costs")
 FLAGS = ("terminals", "timeouts")
 KEYS = VECTORS + SCALARS + FLAGS
 
-MAX_STEPS = 20_000_000  # DSRL's largest file has 2.7 million
+MAX_STEPS = 20_000_000  # DSRL's largest file has 4.4 million
 MAX_COMPRESSION = 1100  # gzip cannot do better than 1032 : 1
 MAX_CHUNK_BYTES = 2**28
 BLOCK_ROWS = 2**16  # rows in memory twice
@@ -40,19 +41,26 @@ def opened(path: str | Path) -> Iterator[h5py.File]:
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
-            f"{path}: cannot be read as HDF5 ({reason}); delete it and run again"
+            f"{path}: cannot be read as HDF5 ({reason}); replace or delete it, and run again"
         ) from None
 
 
 def checked_datasets(file: h5py.File, path: str | Path, task: Task) -> dict[str, h5py.Dataset]:
-    """Return DSRL's seven arrays of a file, none of them read yet.
+    """Return the arrays of a file in DSRL's layout, none of them read yet.
+
+    Costs may be missing where ``task.has_costs`` is false.
 
     Raises:
         UserError: an array is missing, is a link elsewhere, is not numeric, claims what the
             file cannot hold, or has another shape than the task's.
     """
-    found = {key: plain_dataset(file, path, key) for key in KEYS}
-    extra = sorted(set(file) - set(KEYS))
+    names = {key: key for key in KEYS}
+    if "costs" not in file and "cost" in file:
+        names["costs"] = "cost"  # as in some logs of users
+    elif "costs" not in file and not task.has_costs:
+        del names["costs"]
+    found = {key: plain_dataset(file, path, name) for key, name in names.items()}
+    extra = sorted(set(file) - set(names.values()))
     if extra:
         log.warning("%s: %s: not part of the layout, left unread", path, ", ".join(extra))
     n_steps = found["rewards"].shape[0] if found["rewards"].shape else 0
@@ -66,22 +74,31 @@ def checked_datasets(file: h5py.File, path: str | Path, task: Task) -> dict[str,
             raise UserError(
                 f"{path}: {key}: has shape {values.shape}, {task.name} needs {allowed[0]}"
             )
-    claimed = sum(values.nbytes for values in found.values())
-    if claimed > MAX_COMPRESSION * Path(path).stat().st_size:
-        raise UserError(
-            f"{path}: claims {claimed:,} bytes of data in a file of {Path(path).stat().st_size:,}"
-        )
+    check_claim(path, sum(values.nbytes for values in found.values()))
     return found
 
 
-def plain_dataset(file: h5py.File, path: str | Path, key: str) -> h5py.Dataset:
-    """Return an array that lies in the file itself and holds numbers."""
-    link = file.get(key, getlink=True)
+def check_claim(path: str | Path, n_bytes: int) -> None:
+    """Refuse arrays that a file of this size cannot hold."""
+    size = Path(path).stat().st_size
+    if n_bytes > MAX_COMPRESSION * size:
+        raise UserError(f"{path}: claims {n_bytes:,} bytes of data in a file of {size:,}")
+
+
+def member(group: h5py.Group, path: str | Path, key: str):
+    """Return a group or array that lies in the file itself."""
+    link = group.get(key, getlink=True)
     if link is None:
-        raise UserError(f"{path}: lacks {key}; DSRL's layout has {', '.join(KEYS)}")
+        layout = f"; DSRL's layout has {', '.join(KEYS)}" if key in KEYS else ""
+        raise UserError(f"{path}: lacks {key}{layout}")
     if not isinstance(link, h5py.HardLink):
         raise UserError(f"{path}: {key}: is a link to elsewhere, which is not followed")
-    values = file[key]
+    return group[key]
+
+
+def plain_dataset(group: h5py.Group, path: str | Path, key: str) -> h5py.Dataset:
+    """Return an array that lies in the file itself and holds numbers."""
+    values = member(group, path, key)
     if not isinstance(values, h5py.Dataset):
         raise UserError(f"{path}: {key}: is a group, not an array")
     if values.external or values.is_virtual:
@@ -93,39 +110,80 @@ def plain_dataset(file: h5py.File, path: str | Path, key: str) -> h5py.Dataset:
     return values
 
 
-def read(path: str | Path, task: Task, keys: Sequence[str] = KEYS) -> dict[str, np.ndarray]:
+class ActionBox(NamedTuple):
+    """Bounds of the actions in a file, numbers or (act_dim,)."""
+
+    low: float | np.ndarray = -1.0
+    high: float | np.ndarray = 1.0
+
+
+UNIT_BOX = ActionBox()
+
+
+def read(
+    path: str | Path, task: Task, keys: Sequence[str] = KEYS, box: ActionBox = UNIT_BOX
+) -> dict[str, np.ndarray]:
     """Read ``keys`` of a dataset in DSRL's layout and check them against the task.
 
     Returns:
-        float32 arrays (N, dim) or (N,) and boolean flags (N,). Actions are clipped to
-        the box [-1, 1]. Memory is that of the result and of one block of rows.
+        float32 arrays (N, dim) or (N,) and boolean flags (N,). Actions are clipped to their
+        box and scaled to [-1, 1]. Memory is that of the result and of one block of rows.
 
     Raises:
         UserError: in one line the file, the key and what is wrong with it.
     """
+    arrays: dict[str, np.ndarray] = {}
+    for start, n_steps, block in blocks(path, task, keys, box):
+        for key, rows in block.items():
+            if key not in arrays:
+                arrays[key] = np.empty((n_steps, *rows.shape[1:]), dtype=rows.dtype)
+            arrays[key][start : start + len(rows)] = rows
+    return arrays
+
+
+def blocks(
+    path: str | Path, task: Task, keys: Sequence[str] = KEYS, box: ActionBox = UNIT_BOX
+) -> Iterator[tuple[int, int, dict[str, np.ndarray]]]:
+    """Yield (first step, number of steps in all, checked rows of ``keys``), block by block."""
     with opened(path) as file:
         found = checked_datasets(file, path, task)
-        return {key: _read_array(found[key], key, path) for key in keys}
+        n_steps = found["rewards"].shape[0]
+        for start in range(0, n_steps, BLOCK_ROWS):
+            rows = {key: found[key][start : start + BLOCK_ROWS] for key in keys if key in found}
+            yield (
+                start,
+                n_steps,
+                {key: checked_rows(rows[key], key, start, path, box) for key in rows},
+            )
 
 
-def _read_array(values: h5py.Dataset, key: str, path: str | Path) -> np.ndarray:
-    n_steps = values.shape[0]
-    shape = (n_steps,) if key in SCALARS + FLAGS else values.shape
-    array = np.empty(shape, dtype=bool if key in FLAGS else np.float32)
-    for start in range(0, n_steps, BLOCK_ROWS):
-        block = values[start : start + BLOCK_ROWS].reshape(-1, *shape[1:])
-        if key in FLAGS:
-            _require(np.isin(block, (0, 1)), start, f"{path}: {key}: is neither 0 nor 1")
-        else:
-            with np.errstate(over="ignore"):
-                block = block.astype(np.float32)
-            _require(np.isfinite(block), start, f"{path}: {key}: is not finite")
-        if key == "actions":
-            inside = np.abs(block) <= 1 + ACTION_SLACK
-            _require(inside, start, f"{path}: {key}: is outside of the box [-1, 1]")
-            block = np.clip(block, -1.0, 1.0)
-        array[start : start + len(block)] = block
-    return array
+def checked_rows(
+    rows: np.ndarray, key: str, start: int, path: str | Path, box: ActionBox = UNIT_BOX
+) -> np.ndarray:
+    """Return rows of an array as float32 or bool; ``start`` is the number of the first one."""
+    if key in SCALARS + FLAGS:
+        rows = rows.reshape(-1)
+    if key in FLAGS:
+        _require(np.isin(rows, (0, 1)), start, f"{path}: {key}: is neither 0 nor 1")
+        return rows.astype(bool)
+    with np.errstate(over="ignore"):
+        rows = rows.astype(np.float32)
+    _require(np.isfinite(rows), start, f"{path}: {key}: is not finite")
+    if key != "actions":
+        return rows
+    slack = ACTION_SLACK * (box.high - box.low) / 2
+    inside = (rows >= box.low - slack) & (rows <= box.high + slack)
+    _require(
+        inside, start, f"{path}: {key}: is outside of the box [{_text(box.low)}, {_text(box.high)}]"
+    )
+    if np.any(box.low != -1) or np.any(box.high != 1):
+        rows = 2 * (rows - box.low) / (box.high - box.low) - 1
+    return np.clip(rows, -1.0, 1.0).astype(np.float32, copy=False)
+
+
+def _text(bound: float | np.ndarray) -> str:
+    values = np.unique(bound)
+    return f"{values[0]:g}" if len(values) == 1 else str(values.tolist())
 
 
 def _require(good: np.ndarray, start: int, finding: str) -> None:

@@ -35,8 +35,16 @@ def cvar(costs: np.ndarray, level: float) -> float:
     return float(tail / share)
 
 
+def _share_above(costs: np.ndarray, limit: float) -> float:
+    """NaN without a limit or without costs."""
+    return float("nan") if np.isnan(limit + costs.sum()) else float((costs > limit).mean())
+
+
 def summarize(episodes: pd.DataFrame, task: Task, kappa: float) -> dict[str, float]:
-    """Reduce the episodes of one run (columns return, cost, length, terminated)."""
+    """Reduce the episodes of one run (columns return, cost, length, terminated).
+
+    Without costs, or with NaN for ``kappa``, what depends on them is NaN.
+    """
     returns, costs = episodes["return"].to_numpy(), episodes["cost"].to_numpy()
     scores = {
         "episodes": len(episodes),
@@ -46,8 +54,8 @@ def summarize(episodes: pd.DataFrame, task: Task, kappa: float) -> dict[str, flo
         "cost_std": costs.std(),
         "normalized_return": normalized_return(returns.mean(), task),
         "normalized_cost": normalized_cost(costs.mean(), kappa),
-        "violation_rate": (costs > kappa).mean(),
-        "severe_rate": (costs > 2 * kappa).mean(),
+        "violation_rate": _share_above(costs, kappa),
+        "severe_rate": _share_above(costs, 2 * kappa),
         "length": episodes["length"].mean(),
         "terminated_rate": episodes["terminated"].mean(),
     }

@@ -19,13 +19,14 @@ def draw_seed_pairs(
     return [(draw, seed) for draw in range(draws) for seed in range(seeds)]
 
 
-def stream_name(task: str, tau: int, draw: int, seed: int) -> str:
+def stream_name(task: str, tau: int | None, draw: int, seed: int) -> str:
     """Name a run's random streams.
 
     Method, study and hyper-parameters are left out on purpose: runs that differ only in
     them see the same batches and noise.
     """
-    return f"{task}/tau{tau}/draw{draw}/seed{seed}"
+    sets = "labels" if tau is None else f"tau{tau}"
+    return f"{task}/{sets}/draw{draw}/seed{seed}"
 
 
 def plan(study: str, task: str, method: str, cells: Iterable[dict], settings: dict) -> pd.DataFrame:
@@ -54,7 +55,7 @@ def plan(study: str, task: str, method: str, cells: Iterable[dict], settings: di
             "stream": stream_name(task, tau, draw, seed),
         }
         | settings["hyperparameters"]
-        for tau in sorted({cell["tau"] for cell in cells})
+        for tau in dict.fromkeys(sorted((c["tau"] for c in cells), key=lambda tau: tau or 0))
         for draw, seed in pairs
         if (tau, draw) in feasible
     ]

@@ -50,6 +50,10 @@ class Results:
         own = (task for task, name in self.suites.items() if name == suite)
         return replace(self, tasks=tuple(task for task in own if task not in without))
 
+    def everywhere(self) -> "Results":
+        """Look at every task of the config, those that are not the paper's too."""
+        return replace(self, tasks=tuple(self.expected))
+
     def scores(self, method: str, score: str) -> TaskScores:
         """Scores of ``method`` on the claim's tasks, averaged over thresholds within a seed."""
         return self._scores(self.runs, method, score, self._thresholds())

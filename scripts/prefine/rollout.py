@@ -24,7 +24,7 @@ class Slot:
 
     def __init__(self, task: Task, noise_dim: int):
         self.task, self.noise_dim = task, noise_dim
-        self.env = simulators.make(task.name)
+        self.env = simulators.make(task)
         self.obs = np.zeros(task.obs_dim, dtype=np.float32)
         self.noise = np.zeros((task.horizon, noise_dim), dtype=np.float32)
         self.length, self.active = 0, False

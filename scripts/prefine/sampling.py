@@ -36,11 +36,14 @@ class TrajectorySets:
             return torch.as_tensor(np.ascontiguousarray(values), device=on)
 
         def standardized(obs):
-            return flat((obs[rows] - data.mean) / data.std)
+            return flat((obs - data.mean) / data.std)
 
-        self.flat = {"obs": standardized(data.observations), "action": flat(data.actions[rows])}
+        self.flat = {
+            "obs": standardized(data.observations[rows]),
+            "action": flat(data.actions[rows]),
+        }
         if isinstance(data, LinkedTransitions):
-            self.flat["next_obs"] = standardized(data.next_observations)
+            self.flat["next_obs"] = standardized(data.next_observations(rows))
             self.flat["terminal"] = flat(data.terminals[rows].astype(np.float32))
         if isinstance(data, FullTransitions):
             self.flat["reward"] = flat(data.rewards[rows])

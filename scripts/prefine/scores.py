@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from prefine.methods import REFERENCE
+from prefine.tasks import OWN, TASKS
 
 # What a score says when there is no number in a run that was made.
 UNDEFINED = {
@@ -40,16 +41,26 @@ def with_infeasible_cells(runs: pd.DataFrame, manifests: Iterable[dict]) -> pd.D
     """
     rows = []
     for manifest in manifests:
-        own = runs[runs["task"] == manifest["task"]]
-        methods = own[["study", "suite", "method"]].drop_duplicates().to_dict("records")
+        own = runs[runs["task"] == manifest["task"]["name"]]
+        same = ["study", "suite", "task", "label", "method", "source"]
+        methods = own[same].drop_duplicates().to_dict("records")
         cells = {cell["tau"]: cell for cell in manifest["cells"] if not cell["feasible"]}
-        for tau, cell in sorted(cells.items()):
+        for tau, cell in cells.items():
             side = "safe" if cell["n_safe"] == 0 else "unsafe"
-            identity = {"task": manifest["task"], "tau": tau, "source": manifest["source"]}
-            reason = {"missing": f"infeasible: no {side} trajectory"}
-            rows += [method | identity | reason for method in methods]
+            reason = {"tau": tau, "missing": f"infeasible: no {side} trajectory"}
+            rows += [method | reason for method in methods]
     runs = runs.assign(missing=pd.Series(dtype=object))
     return pd.concat([runs, pd.DataFrame(rows)], ignore_index=True) if rows else runs
+
+
+def described(runs: pd.DataFrame, tasks: Iterable[str]) -> pd.DataFrame:
+    """Suite and label of ``tasks``: of those that were run as the runs say, of others DSRL's."""
+    known = runs.drop_duplicates("task").set_index("task")[["suite", "label"]]
+    rest = [TASKS[task] for task in tasks if task in TASKS and task not in known.index]
+    others = {task.name: [task.suite, task.label] for task in rest}
+    others |= {t: [OWN, t] for t in tasks if t not in TASKS and t not in known.index}
+    extra = pd.DataFrame.from_dict(others, orient="index", columns=["suite", "label"])
+    return pd.concat([known, extra]) if others else known
 
 
 def made(runs: pd.DataFrame) -> pd.DataFrame:

@@ -6,10 +6,13 @@ Every workaround for a third-party package lives here, each with its reason.
 import contextlib
 import copy
 import dataclasses
+import functools
+import importlib
 import inspect
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -20,7 +23,8 @@ os.environ.setdefault("DSRL_SUPPRESS_IMPORT_ERROR", "1")
 
 import gymnasium
 
-from prefine.tasks import BULLET_GYM, TASKS, Task
+from prefine.errors import UserError
+from prefine.tasks import BULLET_GYM, OWN, TASKS, Task
 
 # The world of CarGoal1 is built at the first reset and rebuilt at later ones, and the two ways
 # differ in the last digits (1e-13). One reset ahead makes every episode a later one.
@@ -129,19 +133,70 @@ class SeededEnv(gymnasium.Wrapper):
         """Clip ``action`` (act_dim,) to the box and step; the cost is ``info["cost"]``."""
         low, high = self.action_space.low, self.action_space.high
         observation, reward, terminated, truncated, info = self.env.step(np.clip(action, low, high))
-        info["cost"] = float(info["cost"])
+        # A task of the user's own may know no costs, only labels.
+        cost = info.get("cost", np.nan) if self.task.suite == OWN else info["cost"]
+        info["cost"] = float(cost)
         return observation, float(reward), bool(terminated), bool(truncated), info
 
 
-def make(task: str) -> SeededEnv:
-    """Make a task of DSRL by its name, such as ``"BallCircle"``.
+def make_own(env_id: str, module: str | None, horizon: int | None) -> gymnasium.Env:
+    """Make a registered environment, importing the file that registers it first.
 
-    Observations are float64 (obs_dim,), actions live in the box [-1, 1]^act_dim.
+    Args:
+        horizon: steps after which an episode is cut; None leaves the environment's own.
 
     Raises:
-        KeyError: the task is not in the registry.
+        UserError: there is no such environment, or it is not one of vectors of numbers.
     """
-    entry = TASKS[task]
+    try:
+        if module:
+            _import_file(module)
+        limit = {} if horizon is None else {"max_episode_steps": horizon}
+        env = gymnasium.make(env_id, disable_env_checker=True, **limit)
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"environment {env_id}: cannot be made ({reason})") from error
+    for name, space in (("observations", env.observation_space), ("actions", env.action_space)):
+        if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
+            raise UserError(f"environment {env_id}: {name} are {space}; a vector (Box) is needed")
+    box = env.action_space
+    if not (np.isfinite(box.low).all() and np.isfinite(box.high).all()):
+        raise UserError(f"environment {env_id}: actions have no bounds: {box}")
+    return env
+
+
+@functools.cache
+def _import_file(path: str) -> None:
+    """Run a Python file once; what it registers with Gymnasium stays."""
+    file = Path(path).resolve()
+    if not file.is_file():
+        raise UserError(f"{path}: is not there")
+    sys.path.append(str(file.parent))  # for modules beside it, and entry points by its name
+    module = importlib.import_module(file.stem)
+    if Path(module.__file__ or "").resolve() != file:
+        raise UserError(f"{path}: another module is called {file.stem}; give the file another name")
+
+
+def unit_box(env: gymnasium.Env) -> gymnasium.Env:
+    """Let actions live in [-1, 1], whatever the environment's own box."""
+    box = env.action_space
+    if (box.low == -1).all() and (box.high == 1).all():
+        return env
+    return gymnasium.wrappers.RescaleAction(env, -1.0, 1.0)
+
+
+def make(task: str | Task) -> SeededEnv:
+    """Make a task: one of DSRL by its name, such as ``"BallCircle"``, or any that is described.
+
+    Observations are (obs_dim,), actions live in the box [-1, 1]^act_dim.
+
+    Raises:
+        KeyError: the name is not in the registry.
+        UserError: a task of the user's own cannot be made.
+    """
+    entry = TASKS[task] if isinstance(task, str) else task
+    if entry.suite == OWN:
+        return SeededEnv(unit_box(make_own(entry.env_id, entry.module, entry.horizon)), entry)
     with mutable_array_defaults(), process_streams():
         import dsrl  # noqa: F401  (registers the ids)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -46,7 +47,10 @@ class Split:
 
 
 def split_generator(task: str, tau: int, draw: int, role: int) -> np.random.Generator:
-    """Return the stream of one set; the same numbers on every machine."""
+    """Return the stream of one set; the same numbers on every machine.
+
+    ``tau`` is 0 where labels take its place.
+    """
     entropy = [SALT, zlib.crc32(task.encode()), tau, draw, role]
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy)))
 
@@ -142,4 +146,27 @@ def split(
         n_safe=n_safe,
         n_unsafe=len(costs) - n_safe,
         short=[name for name, (drawn, asked) in wanted.items() if len(drawn) < asked],
+    )
+
+
+def labelled_split(
+    labels: Mapping[str, np.ndarray], task: str, draw: int, settings: SplitSettings
+) -> Split:
+    """Take D_p and D_np from labels instead of costs: all, or a draw if there are more than asked.
+
+    Args:
+        labels: ``preferred`` and ``nonpreferred`` -> dataset indices.
+    """
+    asked = {"preferred": settings.n_preferred, "nonpreferred": settings.n_nonpreferred}
+    sets = {}
+    for role, name in enumerate(asked):
+        indices, rng = labels[name], split_generator(task, 0, draw, role)
+        if len(indices) > asked[name]:
+            indices = rng.choice(indices, asked[name], replace=False)
+        sets[name] = np.sort(indices)
+    return Split(
+        **sets,
+        n_safe=len(labels["preferred"]),
+        n_unsafe=len(labels["nonpreferred"]),
+        short=[name for name, n in asked.items() if len(sets[name]) < n],
     )

@@ -8,9 +8,9 @@ import pandas as pd
 
 from prefine import metrics, statistics
 from prefine.methods import REFERENCE
-from prefine.scores import complete_seeds, made
+from prefine.scores import complete_seeds, described, made
 from prefine.streams import generator
-from prefine.tasks import SUITES, TASKS
+from prefine.tasks import SUITES, TASKS, Task
 
 SPREAD = ("std", "se", "low", "high")
 
@@ -27,6 +27,7 @@ METHOD_LABELS = {
 SOURCE_LABELS = {
     "collect": "collected locally in the simulators; these are not DSRL's numbers.",
     "dsrl": "DSRL (Liu et al., 2024).",
+    "file": "the user's own.",
 }
 
 
@@ -64,22 +65,24 @@ def runs_table(
     for table in episodes:
         for run, own in table.groupby("run", sort=False):
             first = own.iloc[0]
-            task, manifest = TASKS[first["task"]], manifests[first["task"]]
+            manifest = manifests[first["task"]]
+            task = Task(**manifest["task"])
             identity = {
                 name: first.get(name) for name in ("study", "task", "method", "draw", "seed")
             }
             cells = [cell["tau"] for cell in manifest["cells"] if cell["feasible"]]
-            for tau in sorted(set(cells)) if first["method"] == REFERENCE else [first["tau"]]:
+            for tau in dict.fromkeys(cells) if first["method"] == REFERENCE else [first["tau"]]:
+                tau = np.nan if tau is None else tau  # sets that come from labels have none
                 rows.append(
-                    {"run": run, "suite": task.suite, "tau": int(tau)}
+                    {"run": run, "suite": task.suite, "label": task.label, "tau": tau}
                     | identity
                     | {"action_mode": first["action_mode"], "source": manifest["source"]}
                     | metrics.summarize(own, task, tau)
                     | {"train_iterations": iterations.get(run, np.nan)}
                     | {"train_seconds": seconds.get(run, np.nan)}
                 )
-    columns = ["run", "study", "suite", "task", "method", "tau", "draw", "seed"]
-    table = pd.DataFrame(rows)
+    columns = ["run", "study", "suite", "task", "label", "method", "tau", "draw", "seed"]
+    table = pd.DataFrame(rows).astype({"tau": "Int64"})
     return table[columns + [c for c in table.columns if c not in columns]]
 
 
@@ -104,6 +107,7 @@ def table1(runs: pd.DataFrame, expected: Mapping[str, list[int]]) -> pd.DataFram
         expected: task -> thresholds that the config asks for.
     """
     rows = []
+    names = described(runs, expected)
     for task, method in itertools.product(expected, method_order(runs["method"])):
         own = runs[(runs["task"] == task) & (runs["method"] == method)]
         there, row, missing = made(own), {}, []
@@ -113,9 +117,11 @@ def table1(runs: pd.DataFrame, expected: Mapping[str, list[int]]) -> pd.DataFram
             missing += [gap for gap in gaps if gap not in missing]
         n = there["seed"].nunique()  # the reference policy has none
         rows.append(
-            {"suite": TASKS[task].suite, "task": task, "method": method}
+            {"suite": names["suite"][task], "task": task, "label": names["label"][task]}
+            | {"method": method}
             | row
             | {
+                "raw_cost": there["cost"].mean(),
                 "seeds": n,
                 "runs": there["run"].nunique(),
                 "episodes": there["episodes"].min(),
@@ -151,10 +157,12 @@ def _cells(table: pd.DataFrame, render) -> list[list[str]]:
     for suite in (s for s in SUITES if s in set(table["suite"])):
         lines.append([SUITES[suite], *("" for _ in methods)])
         own = table[table["suite"] == suite]
-        for task in (t for t in TASKS if t in set(own["task"])):
+        names = [*TASKS, *own["task"]]
+        for task in (t for t in dict.fromkeys(names) if t in set(own["task"])):
+            label = own.loc[own["task"] == task, "label"].iloc[0]
             cells = own[(own["task"] == task) & (own["runs"] > 0)].set_index("method")
             texts = [render(cells.loc[m]) if m in cells.index else "missing" for m in methods]
-            lines.append([f"{task} ({TASKS[task].label})", *texts])
+            lines.append([f"{task} ({label})", *texts])
     return lines
 
 
@@ -164,11 +172,20 @@ def _number(value: float, std: float, plus_minus: str) -> str:
     return f"{value:.2f}" if np.isnan(std) else f"{value:.2f}{plus_minus}{std:.2f}"
 
 
+def _scores(cell: pd.Series, plus_minus: str) -> list[str]:
+    """Reward and cost; without a cost limit the cost as it is, in brackets."""
+    if np.isnan(cell["cost"]) and not np.isnan(cell["raw_cost"]):
+        return [
+            _number(cell["reward"], cell["reward_std"], plus_minus),
+            f"({cell['raw_cost']:.1f})",
+        ]
+    names = ("reward", "cost")
+    return [_number(cell[name], cell[f"{name}_std"], plus_minus) for name in names]
+
+
 def _score_text(cell: pd.Series, opening: str, closing: str) -> str:
     """Reward and cost of a cell: marked if safe, a star if the best safe one."""
-    text = " / ".join(
-        _number(cell[score], cell[f"{score}_std"], " ± ") for score in ("reward", "cost")
-    )
+    text = " / ".join(_scores(cell, " ± "))
     text = f"{opening}{text}{closing}" if cell["safe"] else text
     return text + (" ★" if cell["best_safe"] else "") + ("†" if cell["missing"] else "")
 
@@ -192,6 +209,8 @@ def caption(table: pd.DataFrame) -> str:
         f"{table['action_mode'].iloc[0]} actions). Bold: safe (cost ≤ 1). "
         f"★: best safe reward. {source_note(table['source'])}"
     )
+    if (table["cost"].isna() & (table["runs"] > 0)).any():
+        text += " In brackets: the cost itself where there is no limit; –: no costs."
     gaps = table.loc[table["missing"] != "", ["task", "missing", "method"]]
     if len(gaps):
         text += f" † or missing: {gaps_text(gaps, table['method'])}."
@@ -217,10 +236,7 @@ def table1_latex(table: pd.DataFrame) -> str:
     """Render Table 1 for LaTeX: bold is safe, blue the best safe reward (paper's Table 1)."""
 
     def render(cell: pd.Series) -> str:
-        text = " / ".join(
-            _number(cell[score], cell[f"{score}_std"], r"{\scriptsize$\pm$}")
-            for score in ("reward", "cost")
-        )
+        text = " / ".join(_scores(cell, r"{\scriptsize$\pm$}"))
         text = rf"\textbf{{{text}}}" if cell["safe"] else text
         text = rf"\textcolor{{blue}}{{{text}}}" if cell["best_safe"] else text
         return text + (r"$^\dagger$" if cell["missing"] else "")
@@ -280,7 +296,7 @@ def dataset_statistics(
     rows, agreement = [], {check["task"]: check["agreement"] for check in checks}
     paper = paper.set_index("task")
     for manifest in manifests:
-        task = TASKS[manifest["task"]]
+        task = Task(**manifest["task"])
         cells = [cell for cell in manifest["cells"] if cell["feasible"]]
         row = {
             "suite": task.suite,
@@ -299,7 +315,7 @@ def dataset_statistics(
             for score in ("cost", "return"):
                 values = [c[role][f"mean_{score}"] for c in cells]
                 row[f"mean_{score}_{role}"] = np.mean(values) if values else np.nan
-                row[f"paper_mean_{score}_{role}"] = paper.loc[task.name, f"mean_{score}_{role}"]
+                row[f"paper_mean_{score}_{role}"] = paper[f"mean_{score}_{role}"].get(task.name)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -325,6 +341,7 @@ def _statistics_lines(table: pd.DataFrame) -> list[list[str]]:
         for name in columns:
             value = row[name]
             text = f"{value:.1f}" if isinstance(value, float) else str(value)
+            text = "–" if pd.isna(value) else text
             own = row.get(f"paper_{name}", np.nan)
             line.append(text if pd.isna(own) else f"{text} ({own:.1f})")
         share = row["cost_agreement"]

@@ -98,6 +98,9 @@ def check(claims: Iterable[Claim], results: Results, paper: Results) -> Iterator
             "paper_table1": np.nan,
             "rule": str(own.rule),
             "percent": own.rule.percent,
+            **dict.fromkeys(["ours", "low", "high", "tasks_of_claim", "runs"], np.nan),
+            "tasks": "",
+            "missing": "",
         }
         with contextlib.suppress(NotMeasured):
             row["paper_table1"] = float(own.measure(paper).estimate.value)

@@ -12,6 +12,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from prefine import config as configuration
+from prefine.dsrl_files import how_to_help
 from prefine.errors import UserError
 from prefine.methods import REFERENCE, method_constant, method_file
 from prefine.provenance import code_hash, has_gpu, own_python_first
@@ -64,6 +65,28 @@ def state_folder(wildcards):
     key = training_settings(wildcards) + code("train", method_file(method))
     name = "-".join([*wildcards, hashlib.sha256(key.encode()).hexdigest()[:16]])
     return f"{RUN}/state/{name}"
+
+
+def task_file(wildcards):
+    """A task of the user's own is described in a file, DSRL's by their names."""
+    return f"{RUN}/tasks/{wildcards.task}.json" if config["source"] == "file" else []
+
+
+def task_argument(wildcards, input):
+    """What a script's --task is given."""
+    return input.get("task") or wildcards.task
+
+
+def own_module(wildcards):
+    """The file that registers a task's environment, if the user named one."""
+    entry = config["file"].get(wildcards.task, {}) if config["source"] == "file" else {}
+    return entry.get("module", [])
+
+
+def own_file(task):
+    """The user's data; of a folder of Minari, the file that holds it."""
+    path = Path(config["file"][task]["data"])
+    return str(path / "data/main_data.hdf5" if path.is_dir() else path)
 
 
 def splits_of_another_run(wildcards):

@@ -7,7 +7,18 @@ if config["source"] == "dsrl":
         workflow.register_resource("downloads", config["dsrl"]["at_once"])
     # Not parameters of the rule: another mirror, or another version of the code that fetches,
     # makes no other data, and must not train everything again.
-    os.environ.update(PREFINE_DSRL=as_json(config["dsrl"] | {"tasks": TASKS}))
+    os.environ.update(PREFINE_DSRL=as_json(config["dsrl"]))
+    MISSING_DATA = [t for t in TASKS if not Path(f"{RUN}/data/{t}.hdf5").exists()]
+
+    # Once for all tasks; a dry run does not come here.
+    onstart:
+        if config["dsrl"]["offline"]:
+            if message := how_to_help(config["dsrl"], MISSING_DATA):
+                raise WorkflowError(f"offline is set. {message}")
+
+    onerror:
+        if message := how_to_help(config["dsrl"], MISSING_DATA):
+            print(message, file=sys.stderr)
 
     envvars:
         "PREFINE_DSRL",
@@ -27,6 +38,34 @@ if config["source"] == "dsrl":
             "Get {wildcards.task} of DSRL"
         shell:
             "python scripts/download.py --task {wildcards.task} --output {output:q} "
+            ">> {log:q} 2> >(tee -a {log:q} >&2)"
+
+elif config["source"] == "file":
+
+    rule import_data:
+        input:
+            data=lambda w: own_file(w.task),
+            module=own_module,
+        output:
+            data=f"{RUN}/data/{{task}}.hdf5",
+            task=f"{RUN}/tasks/{{task}}.json",
+        log:
+            f"{RUN}/logs/import_data/{{task}}.log",
+        benchmark:
+            f"{RUN}/benchmarks/import_data/{{task}}.jsonl"
+        conda:
+            "../../envs/import.yaml"
+        params:
+            data=lambda w: config["file"][w.task]["data"],
+            settings=lambda w: as_json(config["file"][w.task]),
+            labelled=lambda w: "--labelled" if w.task in config["labels"] else "",
+            code=code("import_data"),
+        message:
+            "Bring the data of {wildcards.task} into DSRL's layout"
+        shell:
+            "python scripts/import_data.py --name {wildcards.task} --data {params.data:q} "
+            "--settings {params.settings:q} {params.labelled} "
+            "--output {output.data:q} --task {output.task:q} "
             ">> {log:q} 2> >(tee -a {log:q} >&2)"
 
 else:
@@ -55,7 +94,8 @@ else:
 
 rule trajectories:
     input:
-        f"{RUN}/data/{{task}}.hdf5",
+        data=f"{RUN}/data/{{task}}.hdf5",
+        task=task_file,
     output:
         table=f"{RUN}/trajectories/{{task}}.csv",
         checks=f"{RUN}/trajectories/{{task}}.json",
@@ -66,11 +106,12 @@ rule trajectories:
     conda:
         "../../envs/data.yaml"
     params:
+        task=task_argument,
         code=code("trajectories"),
     message:
         "Tabulate the trajectories of {wildcards.task} and recompute their costs"
     shell:
-        "python scripts/trajectories.py --task {wildcards.task} --data {input:q} "
+        "python scripts/trajectories.py --task {params.task:q} --data {input.data:q} "
         "--output {output.table:q} --checks {output.checks:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
 
@@ -80,6 +121,8 @@ rule split:
         data=f"{RUN}/data/{{task}}.hdf5",
         trajectories=f"{RUN}/trajectories/{{task}}.csv",
         reuse=splits_of_another_run,
+        labels=lambda w: config["labels"].get(w.task, []),
+        task=task_file,
     output:
         splits=f"{RUN}/splits/{{task}}.csv",
         manifest=f"{RUN}/splits/{{task}}.json",
@@ -90,8 +133,10 @@ rule split:
     conda:
         "../../envs/data.yaml"
     params:
+        task=task_argument,
         source=config["source"],
         reuse=lambda w, input: ["--reuse", *input.reuse] if input.reuse else [],
+        labels=lambda w, input: ["--labels", input.labels] if input.labels else [],
         settings=lambda w: as_json(
             {
                 "thresholds": configuration.thresholds(config, w.task),
@@ -103,9 +148,10 @@ rule split:
     message:
         "Split {wildcards.task} by its thresholds"
     shell:
-        "python scripts/split.py --task {wildcards.task} --data {input.data:q} "
+        "python scripts/split.py --task {params.task:q} --data {input.data:q} "
         "--trajectories {input.trajectories:q} --settings {params.settings:q} "
-        "--source {params.source} {params.reuse:q} --output {output.splits:q} --manifest {output.manifest:q} "
+        "--source {params.source} {params.reuse:q} {params.labels:q} "
+        "--output {output.splits:q} --manifest {output.manifest:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
 
 

@@ -3,7 +3,8 @@
 
 rule evaluate_reference:
     input:
-        f"{RUN}/reference/{{task}}.safetensors",
+        policies=f"{RUN}/reference/{{task}}.safetensors",
+        module=own_module,
     output:
         f"{RUN}/episodes/reference/{{task}}.parquet",
     log:
@@ -20,13 +21,14 @@ rule evaluate_reference:
     message:
         "Roll out the reference policy of {wildcards.task}"
     shell:
-        "python scripts/evaluate.py --policies {input:q} --settings {params.settings:q} "
+        "python scripts/evaluate.py --policies {input.policies:q} --settings {params.settings:q} "
         "--output {output:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
 use rule evaluate_reference as evaluate with:
     input:
-        f"{RUN}/policies/{{study}}/{{task}}/{{method}}.safetensors",
+        policies=f"{RUN}/policies/{{study}}/{{task}}/{{method}}.safetensors",
+        module=own_module,
     output:
         f"{RUN}/episodes/{{study}}/{{task}}/{{method}}.parquet",
     log:

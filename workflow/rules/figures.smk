@@ -26,7 +26,7 @@ rule fig1:
         "../../envs/plot.yaml"
     params:
         task=FIG1["task"],
-        tau=FIG1["tau"],
+        tau=[] if FIG1["tau"] is None else ["--tau", FIG1["tau"]],
         draw=FIG1["draw"],
         code=code("fig1"),
     message:
@@ -34,7 +34,7 @@ rule fig1:
     shell:
         "python scripts/fig1.py --trajectories {input.trajectories:q} --splits {input.splits:q} "
         "--manifest {input.manifest:q} --reference {input.reference:q} "
-        "--prefine {input.prefine:q} --task {params.task:q} --tau {params.tau} "
+        "--prefine {input.prefine:q} --task {params.task:q} {params.tau} "
         "--draw {params.draw} --output {output.png:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
 
 

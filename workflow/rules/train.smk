@@ -6,6 +6,7 @@ rule pretrain:
         data=f"{RUN}/data/{{task}}.hdf5",
         trajectories=f"{RUN}/trajectories/{{task}}.csv",
         splits=f"{RUN}/splits/{{task}}.csv",
+        task=task_file,
     output:
         policy=f"{RUN}/reference/{{task}}.safetensors",
         log=f"{RUN}/training/reference/{{task}}.parquet",
@@ -20,13 +21,14 @@ rule pretrain:
         gpu=GPU,
         mem_mb=4000,
     params:
+        task=task_argument,
         settings=training_settings,
         state=state_folder,
         code=code("train", method_file(REFERENCE)),
     message:
         "Pretrain the reference policy of {wildcards.task}"
     shell:
-        "python scripts/train.py --task {wildcards.task} --method reference "
+        "python scripts/train.py --task {params.task:q} --method reference "
         "--data {input.data:q} --trajectories {input.trajectories:q} --splits {input.splits:q} "
         "--settings {params.settings:q} --output {output.policy:q} --log {output.log:q} "
         "--state {params.state:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
@@ -65,6 +67,7 @@ rule train:
         splits=f"{RUN}/splits/{{task}}.csv",
         plan=f"{RUN}/plans/{{study}}/{{task}}/{{method}}.csv",
         reference=reference_policy,
+        task=task_file,
     output:
         policies=f"{RUN}/policies/{{study}}/{{task}}/{{method}}.safetensors",
         log=f"{RUN}/training/{{study}}/{{task}}/{{method}}.parquet",
@@ -79,6 +82,7 @@ rule train:
         gpu=GPU,
         mem_mb=8000,
     params:
+        task=task_argument,
         settings=training_settings,
         state=state_folder,
         reference=lambda w, input: ["--reference", input.reference] if input.reference else [],
@@ -86,7 +90,7 @@ rule train:
     message:
         "Train {wildcards.study}: {wildcards.method} on {wildcards.task}, all runs at once"
     shell:
-        "python scripts/train.py --task {wildcards.task} --method {wildcards.method} "
+        "python scripts/train.py --task {params.task:q} --method {wildcards.method} "
         "--data {input.data:q} --trajectories {input.trajectories:q} --splits {input.splits:q} "
         "--plan {input.plan:q} {params.reference:q} --settings {params.settings:q} "
         "--output {output.policies:q} --log {output.log:q} --state {params.state:q} "

@@ -1,0 +1,272 @@
+"""A user's own environment, data and labels, from a script of theirs to the tables."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import gymnasium
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT, snakemake
+from prefine import simulators
+from prefine.errors import UserError
+from prefine.hdf5 import UNIT_BOX, ActionBox
+from prefine.own_data import load, read_labels
+from prefine.split import SplitSettings, labelled_split
+from prefine.tasks import OWN, TASKS, Task
+
+EXAMPLE = ROOT / "examples/own_task"
+MINARI = ROOT / "tests/data/minari_safe_reach"  # written by Minari 0.5.4 itself
+SCORES = {"max_cost": 0.0, "min_return": 0.0, "max_return": 1.0, "n_trajectories": 0}
+TASK = Task("Reach", "r", OWN, "SafeReach-v0", 60, 4, 2, **SCORES)
+TASK = Task(**TASK.to_dict() | {"module": str(EXAMPLE / "safe_reach.py")})
+BOX = ActionBox(np.full(2, -2.0, np.float32), np.full(2, 2.0, np.float32))
+SMALL = """
+reference: {iterations: 40}
+training: {iterations: 40, log_points: 2}
+evaluation: {episodes: 3}
+"""
+
+
+@pytest.fixture(scope="module")
+def example(project):
+    """The project's copy with the example and the data that its script makes."""
+    shutil.copytree(EXAMPLE, project / "examples/own_task")
+    command = [sys.executable, "examples/own_task/make_data.py", "data/safe_reach"]
+    subprocess.run(command, cwd=project, check=True)
+    (project / "small.yaml").write_text(SMALL)
+    return project
+
+
+def run(example, *files, check=True):
+    configs = ["examples/own_task/config.yaml", *files, "small.yaml"]
+    return snakemake("all", "--cores", 2, "--configfile", *configs, cwd=example, check=check)
+
+
+def test_the_example_goes_from_the_user_s_script_to_the_tables(example):
+    run(example)
+    results = example / "results/own_task"
+    task = Task(**json.loads((results / "tasks/SafeReach.json").read_text()))
+    assert (task.suite, task.horizon, task.obs_dim, task.act_dim) == (OWN, 60, 4, 2)
+    table = pd.read_csv(results / "trajectories/SafeReach.csv")
+    assert task.min_return == pytest.approx(table["return"].min())
+    assert task.max_return == pytest.approx(table["return"].max()) and len(table) == 160
+    with (
+        h5py.File(example / "data/safe_reach.hdf5") as theirs,
+        h5py.File(results / "data/SafeReach.hdf5") as ours,
+    ):
+        np.testing.assert_allclose(ours["actions"][:], theirs["actions"][:] / 2, atol=1e-6)
+    runs = pd.read_csv(results / "tables/runs.csv")
+    own = runs[runs["study"] == "main"]
+    np.testing.assert_allclose(own["normalized_cost"], own["cost"] / 3)
+    assert set(own["tau"]) == {3} and len(own) == 6
+    text = (results / "tables/table1.md").read_text()
+    assert "| SafeReach (sr) |" in text and "the user's own" in text
+
+
+def test_labels_alone_are_enough(example):
+    run(example, "examples/own_task/labels.yaml")
+    results = example / "results/own_labels"
+    labels = pd.read_csv(example / "data/safe_reach_labels.csv").set_index("trajectory")["label"]
+    splits = pd.read_csv(results / "splits/SafeReach.csv")
+    for role in ("preferred", "nonpreferred"):
+        own = splits[splits["role"] == role]
+        assert (labels[own["index"]] == role).all()
+        assert (own.groupby("draw").size() == {"preferred": 30, "nonpreferred": 20}[role]).all()
+    assert not json.loads((results / "tasks/SafeReach.json").read_text())["has_costs"]
+    runs = pd.read_csv(results / "tables/runs.csv")
+    assert runs[["tau", "normalized_cost", "violation_rate"]].isna().all(axis=None)
+    assert runs["cost"].notna().all()  # the environment still says what it costs
+    assert "/ (" in (results / "tables/table1.md").read_text()
+    trajectories = pd.read_csv(results / "trajectories/SafeReach.csv")
+    assert trajectories["cost"].isna().all() and trajectories["return"].notna().all()
+
+
+def test_an_edited_environment_is_rolled_out_again(example):
+    run(example)
+    file = example / "examples/own_task/safe_reach.py"
+    file.write_text(file.read_text().replace("friction = 0.1, 1.0", "friction = 0.1, 1.1"))
+    text = snakemake(
+        *("all", "-n", "--cores", 2, "--configfile"),
+        *("examples/own_task/config.yaml", "small.yaml"),
+        cwd=example,
+    )
+    assert "evaluate" in text and "import_data" in text
+
+
+def test_minari_and_flat_files_hold_the_same(tmp_path):
+    arrays = load(MINARI, TASK, BOX)
+    assert arrays["observations"].shape == (36, 4) and arrays["actions"].dtype == np.float32
+    ends = np.flatnonzero(arrays["timeouts"])
+    assert ends.tolist() == [11, 23, 35] and not arrays["terminals"].any()
+    inside = np.delete(np.arange(35), ends[:2])
+    np.testing.assert_array_equal(
+        arrays["next_observations"][inside], arrays["observations"][inside + 1]
+    )
+    simulators.make(TASK)  # registers it
+    env = gymnasium.make("SafeReach-v0", max_episode_steps=12)  # what Minari logged repeats
+    observation, _ = env.reset(seed=0)
+    np.testing.assert_allclose(observation, arrays["observations"][0])
+    for step in range(12):
+        observation, reward, _, _, info = env.step(2 * arrays["actions"][step])
+        np.testing.assert_allclose(observation, arrays["next_observations"][step], atol=1e-5)
+        assert reward == pytest.approx(arrays["rewards"][step], abs=1e-5)
+        assert info["cost"] == arrays["costs"][step]
+    with h5py.File(tmp_path / "flat.hdf5", "w") as file:
+        for key, values in arrays.items():
+            file["cost" if key == "costs" else key] = 2 * values if key == "actions" else values
+    again = load(tmp_path / "flat.hdf5", TASK, BOX)
+    for key, values in arrays.items():
+        np.testing.assert_allclose(again[key], values, atol=1e-6)
+
+
+def edited_minari(folder, edit):
+    shutil.copytree(MINARI, folder)
+    with h5py.File(folder / "data/main_data.hdf5", "r+") as file:
+        edit(file)
+    return folder
+
+
+def replaced(group, key, values):
+    del group[key]
+    group[key] = values
+
+
+@pytest.mark.parametrize(
+    ("edit", "finding"),
+    [
+        (lambda f: f["episode_1"].__delitem__("infos"), "episode_1: has no costs"),
+        (lambda f: f["episode_1"].__delitem__("rewards"), "episode_1: lacks rewards"),
+        (
+            lambda f: replaced(f["episode_1"], "observations", np.zeros((12, 4))),
+            r"has shape \(12, 4\), Reach needs \(13, 4\)",
+        ),
+        (
+            lambda f: replaced(f["episode_2"], "actions", np.full((12, 2), 3.0)),
+            r"episode_2: actions: is outside of the box \[-2, 2\]",
+        ),
+        (
+            lambda f: replaced(f["episode_0"], "rewards", np.full(12, np.nan)),
+            "episode_0: rewards: is not finite",
+        ),
+        (
+            lambda f: replaced(f, "episode_0", h5py.ExternalLink("other.hdf5", "/")),
+            "episode_0: is a link to elsewhere",
+        ),
+        (
+            lambda f: replaced(f["episode_0"], "observations", f.create_group("dictionary")),
+            "observations: is a group",
+        ),
+        (lambda f: [f.__delitem__(name) for name in list(f)], "not a Minari dataset"),
+    ],
+)
+def test_minari_is_not_trusted_either(edit, finding, tmp_path):
+    with pytest.raises(UserError, match=finding):
+        load(edited_minari(tmp_path / "set", edit), TASK, BOX)
+
+
+def test_labels_come_in_whole_or_not_at_all(tmp_path):
+    def read(text):
+        (tmp_path / "labels.csv").write_text(text)
+        return read_labels(tmp_path / "labels.csv", 5)
+
+    sets = read("trajectory,label\n3,preferred\n0,nonpreferred\n1, preferred\n")
+    assert {name: own.tolist() for name, own in sets.items()} == {
+        "preferred": [1, 3],
+        "nonpreferred": [0],
+    }
+    for text, finding in {
+        "trajectory,label\n5,preferred\n": "line 2: 5,preferred: is not a trajectory of 0 to 4",
+        "trajectory,label\n1.5,preferred\n": "is not a trajectory",
+        "trajectory,label\n1,preferred\n1,nonpreferred\n": "line 3: 1,nonpreferred: is labelled",
+        "trajectory,label\n1,good\n": "has another label than preferred or nonpreferred",
+        "trajectory,label\n1,preferred\n": "no trajectory is nonpreferred",
+        "number,label\n1,preferred\n": "it needs trajectory,label",
+        "": "cannot be read as CSV",
+    }.items():
+        with pytest.raises(UserError, match=finding):
+            read(text)
+    with pytest.raises(UserError, match="cannot be read as CSV"):
+        read_labels(tmp_path / "none.csv", 5)
+
+
+def test_more_labels_than_asked_are_drawn_from():
+    labels = {"preferred": np.arange(0, 60), "nonpreferred": np.arange(60, 65)}
+    settings = SplitSettings(n_preferred=10, n_nonpreferred=20)
+    one, same, other = (labelled_split(labels, "Reach", draw, settings) for draw in (0, 0, 1))
+    assert len(one.preferred) == 10 and set(one.preferred) <= set(range(60))
+    assert one.nonpreferred.tolist() == list(range(60, 65)) and one.short == ["nonpreferred"]
+    np.testing.assert_array_equal(one.preferred, same.preferred)
+    assert one.preferred.tolist() != other.preferred.tolist()
+
+
+def test_actions_of_the_unit_box_move_the_user_s_environment_by_its_own():
+    ours, stock = simulators.make(TASK), gymnasium.make("SafeReach-v0")
+    ours.reset(seed=1), stock.reset(seed=1)
+    for action in (np.array([1.0, -0.5]), np.array([0.0, 1.0])):
+        one, other = ours.step(action), stock.step((2 * action).astype(np.float32))
+        np.testing.assert_allclose(one[0], other[0], atol=1e-6)
+        assert one[1] == pytest.approx(other[1], abs=1e-6)
+    assert ours.spec.max_episode_steps == 60
+
+
+@pytest.mark.parametrize(
+    ("changes", "finding"),
+    [
+        ({"env_id": "NoSuchTask-v0"}, "environment NoSuchTask-v0: cannot be made"),
+        ({"env_id": "CartPole-v1"}, r"actions are Discrete\(2\); a vector \(Box\) is needed"),
+        ({"module": "nowhere.py"}, "nowhere.py: is not there"),
+    ],
+)
+def test_environments_that_cannot_be_used_are_named(changes, finding):
+    with pytest.raises(UserError, match=finding):
+        simulators.make(Task(**TASK.to_dict() | changes))
+
+
+def import_data(folder, name, settings, *more):
+    """Run the script as the rule does; return what it says."""
+    command = [sys.executable, ROOT / "scripts/import_data.py", "--name", name]
+    command += ["--data", settings["data"], "--settings", json.dumps(settings), *more]
+    command += ["--output", folder / "o.hdf5", "--task", folder / "task.json"]
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "finding"),
+    [
+        ({"data": "none.hdf5"}, "config: file.Reach.data: none.hdf5 is not there"),
+        ({"data": "{}/safe_reach_no_costs.hdf5"}, "lacks costs"),
+        ({"min_return": 5.0, "max_return": 5.0}, "min_return 5 must be below max_return 5"),
+        ({"env_id": "Pendulum-v1"}, 'a step gives no info["cost"]; add it, or give labels'),
+        ({"env_id": "HalfCheetahVelocity-v9"}, "environment HalfCheetahVelocity-v9: cannot be"),
+    ],
+)
+def test_mistakes_in_the_entry_end_in_one_line(changes, finding, example, tmp_path):
+    entry = {"data": "{}/safe_reach.hdf5", "env_id": "SafeReach-v0", "module": TASK.module}
+    entry |= changes
+    entry["data"] = entry["data"].format(example / "data")
+    done = import_data(tmp_path, "Reach", entry)
+    assert done.returncode == 1 and finding in done.stderr and "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_horizon_that_the_data_do_not_keep_to_is_named(example):
+    overlay = {"run": "wrong", "file": {"SafeReach": {"horizon": 20}}}
+    (example / "horizon.yaml").write_text(json.dumps(overlay))
+    text = run(example, "horizon.yaml", check=False)
+    assert "episode 0 has 60 steps; SafeReach ends after 20" in text and "Traceback" not in text
+
+
+def test_a_file_of_a_task_of_dsrl_keeps_its_numbers(ball_run_file, tmp_path):
+    done = import_data(tmp_path, "BallRun", {"data": str(ball_run_file)})
+    assert done.returncode == 0, done.stderr
+    task = Task(**json.loads((tmp_path / "task.json").read_text()))
+    registered = TASKS["BallRun"]
+    assert (task.min_return, task.max_return) == (registered.min_return, registered.max_return)
+    assert task.n_trajectories == 16
+    one, other = load(tmp_path / "o.hdf5", task, UNIT_BOX), load(ball_run_file, task, UNIT_BOX)
+    for key, values in one.items():
+        np.testing.assert_array_equal(values, other[key])
