@@ -24,13 +24,15 @@ def main() -> None:
     )
     top = np.nanmax([10.0, table["cost"].max() * 3])  # room for labels behind the marks
     low, high = table["reward"].min(), table["reward"].max()
+    floor = 0.25 if table["cost"].isna().any() else 0.05  # room to say what is missing
     for row, suite in zip(axes, suites, strict=True):
         for axis, method in zip(row, methods, strict=True):
-            own = table[(table["suite"] == suite) & (table["method"] == method)]
+            cells = table[(table["suite"] == suite) & (table["method"] == method)]
+            own = cells.dropna(subset=["reward", "cost"])
             axis.axvline(1.0, color="0.2", lw=0.8, ls=":")
             axis.set_xscale("symlog", linthresh=1.0, linscale=1.2)
             axis.set_xlim(-0.2, top)
-            axis.set_ylim(min(0.0, low) - 0.05, max(1.0, high) + 0.12)
+            axis.set_ylim(min(0.0, low) - floor, max(1.0, high) + 0.12)
             ticks = [t for t in (0, 0.5, 1, 3, 10, 30) if t <= top]
             if len(methods) > 4:  # narrow panels
                 ticks = [t for t in (0, 1, 10) if t <= top]
@@ -57,16 +59,25 @@ def main() -> None:
                     fontsize=7,
                     path_effects=[withStroke(linewidth=1.5, foreground="white")],
                 )
-            if own["cost"].isna().all():
-                reason = "missing" if own.empty else "no cost limit"
-                axis.text(0.5, 0.5, reason, transform=axis.transAxes, ha="center", color="0.5")
+            for y, what, gone in (
+                (0.02, "missing", cells[cells["reward"].isna()]),
+                (0.09, "no cost limit", cells[cells["cost"].isna() & cells["reward"].notna()]),
+            ):
+                if len(gone):
+                    axis.text(
+                        *(0.5, y, f"{what}: {', '.join(gone['label'])}"),
+                        transform=axis.transAxes,
+                        ha="center",
+                        fontsize=6,
+                        color="0.4",
+                    )
     for axis, method in zip(axes[0], methods, strict=True):
-        label = tables.method_label(method).replace("π_ref", r"$\pi_\mathrm{ref}$")
+        label = plotting.in_math(tables.method_label(method))
         axis.set_title(label.replace(" from ", "\nfrom "))
     axes[-1][(len(methods) - 1) // 2].set_xlabel("normalised cost (dotted: the limit)")
     for row, suite in zip(axes, suites, strict=True):
         row[0].set_ylabel(f"{SUITES[suite]}\nnormalised reward")
-    plotting.save(figure, args.output, table, tables.source_note(table["source"]))
+    plotting.save(figure, args.output, table, tables.source_note(table["source"].dropna()))
 
 
 if __name__ == "__main__":

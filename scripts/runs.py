@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 from prefine import cli, files, tables
+from prefine.scores import with_infeasible_cells
 
 
 def main() -> None:
@@ -20,8 +21,9 @@ def main() -> None:
         {manifest["task"]["name"]: manifest for manifest in manifests},
     )
     runs = tables.add_hyperparameters(runs, map(pd.read_csv, args.plans))
-    logging.info("%d runs", len(runs))
-    files.write_table(args.output, runs)
+    table = with_infeasible_cells(runs, manifests)
+    logging.info("%d runs, %d cells without", len(runs), len(table) - len(runs))
+    files.write_table(args.output, table)
 
 
 if __name__ == "__main__":

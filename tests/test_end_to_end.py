@@ -16,6 +16,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 TINY = ["--cores", "2", "--configfile", "workflow/presets/tiny.yaml"]
 METHODS = ["bc", "bc_from_reference", "cpq", "dpo", "ppl", "prefine", "safedice"]
 TASK_NAMES = ["BallRun", "SwimmerVelocity"]
+FIGURES = [
+    "fig01_overview",
+    "fig03_reward_cost",
+    "fig04_wall_clock",
+    "fig08_tasks_solved",
+    "paper_comparison",
+]
+FIGURE_JOBS = {"fig1": 1, "fig3": 1, "fig4": 1, "fig8": 1, "paper_comparison": 1}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +59,7 @@ def test_every_rule_left_a_log_and_a_benchmark(results):
         p.relative_to(results / "benchmarks").with_suffix("")
         for p in results.glob("benchmarks/**/*.jsonl")
     }
-    assert logs == marks and len(logs) == 57
+    assert logs == marks and len(logs) == 61
 
 
 def test_tables_have_a_row_for_every_run_and_episode(results):
@@ -110,7 +118,7 @@ def test_policies_carry_where_they_come_from(results):
 
 
 def test_figures_are_pictures_with_their_numbers_and_their_source(results):
-    for name in ("fig01_overview", "fig03_reward_cost"):
+    for name in FIGURES:
         picture = matplotlib.image.imread(results / f"figures/{name}.png")
         assert picture.shape[1] == 2100 and picture[..., :3].std() > 0.05
         assert (results / f"figures/{name}.pdf").read_bytes().startswith(b"%PDF")
@@ -119,7 +127,8 @@ def test_figures_are_pictures_with_their_numbers_and_their_source(results):
     kinds = set(pd.read_csv(results / "figures/fig01_overview.csv")["kind"])
     sets = {"all", "reference", "preferred", "nonpreferred"}
     assert kinds == sets | {"rollout_before", "rollout_after"}
-    for name in ("table1.md", "table1.tex", "table1.html", "dataset_statistics.md"):
+    tables = ["table1.md", "table1.tex", "table1.html", "dataset_statistics.md"]
+    for name in [*tables, "claims.md", "claims.html"]:
         assert "not DSRL's" in (results / f"tables/{name}").read_text()
 
 
@@ -147,15 +156,18 @@ def test_an_edit_reruns_what_it_can_change(done):
         found.pop("total", None), found.pop("all", None)
         return found
 
-    assert jobs("plotting.py", '"font.size": 8', '"font.size": 9') == {"fig1": 1, "fig3": 1}
-    assert jobs("losses.py", "-F.logsigmoid(beta", "-2 * F.logsigmoid(beta") == {
-        "train": 8,  # those that use losses.py, on two tasks; bc, SafeDICE and CPQ do not
-        "evaluate": 8,
-        "runs": 1,
-        "table1": 1,
-        "fig1": 1,
-        "fig3": 1,
-    }
+    assert jobs("plotting.py", '"font.size": 8', '"font.size": 9') == FIGURE_JOBS
+    assert (
+        jobs("losses.py", "-F.logsigmoid(beta", "-2 * F.logsigmoid(beta")
+        == {
+            "train": 8,  # those that use losses.py, on two tasks; bc, SafeDICE and CPQ do not
+            "evaluate": 8,
+            "runs": 1,
+            "table1": 1,
+            "claims": 1,
+        }
+        | FIGURE_JOBS
+    )
     training = jobs("training.py", "[group], learning_rate", "[group], 0.5 * learning_rate")
     assert (training["pretrain"], training["train"]) == (2, 14) and "collect" not in training
     assert jobs("losses.py", "The loss functions", "These are the loss functions") == {}
@@ -228,5 +240,6 @@ def test_report_is_one_page_with_captions_and_label(done, results):
     page = results / "report.html"
     snakemake("--report", page.relative_to(done[0]), *TINY, cwd=done[0])
     text = page.read_text()
-    for part in ("fig01_overview.png", "fig03_reward_cost.png", "table1.html", "not DSRL"):
+    figures = [f"{name}.png" for name in FIGURES]
+    for part in [*figures, "table1.html", "claims.html", "not DSRL"]:
         assert part in text

@@ -17,12 +17,21 @@ import write_environments as environments
 LOCK = environments.read_lock("lock.txt")
 NO_DEPS = environments.read_lock("lock-no-deps.txt")
 SCRIPTS = {
-    "data": ["trajectories", "split", "plan", "runs", "table1", "dataset_statistics", "calibrate"],
+    "data": [
+        "trajectories",
+        "split",
+        "plan",
+        "runs",
+        "table1",
+        "claims",
+        "dataset_statistics",
+        "calibrate",
+    ],
     "download": ["download"],
     "collect": ["collect"],
     "train": ["train", *(f"prefine/methods/{method}" for method in METHODS)],
     "evaluate": ["evaluate"],
-    "plot": ["fig1", "fig3"],
+    "plot": ["fig1", "fig3", "fig4", "fig8", "paper_comparison"],
     "tensorboard": ["event_files"],
 }
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from prefine import metrics, tables
+from prefine import metrics, scores, tables
 from prefine.tasks import TASKS
 
 
@@ -47,7 +47,7 @@ def test_summary_of_a_run():
     assert summary["terminated_rate"] == 0.5 and summary["length"] == 95
 
 
-def runs(scores, method="prefine", task="BallRun"):
+def runs(cells, method="prefine", task="BallRun"):
     rows = [
         {
             "run": f"{method}{tau}{seed}",
@@ -65,20 +65,60 @@ def runs(scores, method="prefine", task="BallRun"):
             "action_mode": "deterministic",
             "source": "collect",
         }
-        for (tau, seed), (reward, cost) in scores.items()
+        for (tau, seed), (reward, cost) in cells.items()
     ]
     return pd.DataFrame(rows)
 
 
 def test_table1_averages_thresholds_within_a_seed_first():
-    scores = {(10, 0): (0.2, 2.0), (20, 0): (0.4, 0.0), (10, 1): (0.6, 1.0), (20, 1): (0.8, 0.0)}
-    table = tables.table1(runs(scores), {"BallRun": [10, 20, 40]})
+    cells = {(10, 0): (0.2, 2.0), (20, 0): (0.4, 0.0), (10, 1): (0.6, 1.0), (20, 1): (0.8, 0.0)}
+    table = tables.table1(runs(cells), {"BallRun": [10, 20, 40]})
     row = table.iloc[0]
     assert row["reward"] == pytest.approx(0.5) and row["cost"] == pytest.approx(0.75)
     assert row["reward_std"] == pytest.approx(np.std([0.3, 0.7], ddof=1))
     assert row["reward_se"] == pytest.approx(row["reward_std"] / np.sqrt(2))
     assert row["cost_std"] == pytest.approx(np.std([1.0, 0.5], ddof=1))
-    assert row["missing"] == "tau=40: infeasible"
+    assert row["missing"] == "tau=40: no run"
+    assert 0.3 <= row["reward_low"] < row["reward"] < row["reward_high"] <= 0.7
+
+
+def test_table1_compares_seeds_over_the_same_thresholds_and_names_the_others():
+    cells = {(10, 0): (0.2, 2.0), (20, 0): (0.4, 0.0), (10, 1): (0.6, 1.0)}
+    row = tables.table1(runs(cells), {"BallRun": [10, 20]}).iloc[0]
+    assert row["reward"] == pytest.approx(0.3) and row["cost"] == pytest.approx(1.0)
+    assert row["missing"] == "seed 1: not all runs with tau=20"
+
+
+def test_an_infeasible_threshold_is_a_row_with_its_reason_and_marks_its_cells():
+    cells = [
+        {"tau": 20, "draw": 0, "feasible": True, "n_safe": 9, "n_unsafe": 9},
+        {"tau": 40, "draw": 0, "feasible": False, "n_safe": 18, "n_unsafe": 0},
+        {"tau": 40, "draw": 1, "feasible": False, "n_safe": 18, "n_unsafe": 0},
+    ]
+    own = pd.concat([runs({(20, 0): (0.5, 0.5)}, method) for method in ("bc", "prefine")])
+    manifest = {"task": {"name": "BallRun"}, "source": "collect", "cells": cells}
+    full = scores.with_infeasible_cells(own, [manifest])
+    gone = full[full["missing"].notna()]
+    assert gone[["method", "tau", "missing"]].to_dict("records") == [
+        {"method": method, "tau": 40, "missing": "infeasible: no unsafe trajectory"}
+        for method in ("bc", "prefine")
+    ]
+    assert gone["normalized_cost"].isna().all()
+    table = tables.table1(full, {"BallRun": [20, 40]})
+    assert (table["reward"] == 0.5).all() and (table["runs"] == 1).all()
+    text = tables.table1_markdown(table)
+    assert text.count("†") == 3
+    assert "BallRun (all methods): tau=40: infeasible: no unsafe trajectory" in text
+
+
+def test_a_task_without_normalised_cost_says_so():
+    """Sets that come from labels have no threshold to normalise with."""
+    own = runs({(20, 0): (0.5, np.nan), (20, 1): (0.7, np.nan)}).assign(tau=np.nan)
+    table = tables.table1(own, {"BallRun": []})
+    row = table.iloc[0]
+    assert row["reward"] == pytest.approx(0.6) and np.isnan(row["cost"]) and not row["safe"]
+    assert row["missing"] == "no normalised cost without a threshold"
+    assert "0.60 ± 0.14 / –†" in tables.table1_markdown(table)
 
 
 def test_table1_marks_the_best_of_the_safe_methods():
@@ -115,12 +155,38 @@ def test_a_method_with_no_runs_on_a_task_is_missing_not_averaged():
     )
     line = next(x for x in tables.table1_markdown(table).splitlines() if "CarRun" in x)
     assert line.endswith("| missing |")
+    assert "CarRun (PREFINE): tau=20: no run" in tables.table1_markdown(table)
+    gone = table[(table["task"] == "CarRun") & (table["method"] == "prefine")].iloc[0]
+    assert np.isnan(gone["reward"]) and gone["runs"] == 0 and not gone["safe"]
+    assert "CarRun" in tables.table1_latex(table) and "missing" in tables.table1_html(table)
+
+
+def test_changes_against_the_reference_policy():
+    own = pd.concat([runs({(20, 0): (0.4, 0.5)}), runs({(20, 0): (0.8, 2.0)}, "reference")])
+    own = own.assign(cost=[10.0, 40.0], violation_rate=[0.1, 1.0], severe_rate=[0.0, 0.0])
+    row = scores.against_reference(own).iloc[0]
+    assert row["reward_kept"] == pytest.approx(0.5)
+    assert row["cost_reduction"] == pytest.approx(0.75)
+    assert row["violation_reduction"] == pytest.approx(0.9)
+    assert np.isnan(row["severe_reduction"])  # nothing to reduce
+    found = scores.task_scores(
+        scores.against_reference(own), "prefine", "severe_reduction", {"BallRun": [20]}
+    )
+    assert not found.values
+    assert found.missing == ("BallRun: tau=20: π_ref has no severe violation to reduce",)
+
+
+def test_seconds_of_a_run_are_its_share_of_each_stack():
+    own = runs({(20, seed): (0.5, 0.5) for seed in range(5)})
+    own = own.assign(train_seconds=[30.0, 30.0, 30.0, 14.0, 14.0])
+    assert scores.seconds_per_run(own).to_dict() == {("BallRun", "prefine"): 44 / 5}
 
 
 def test_without_a_limit_the_cost_itself_is_shown_and_nothing_is_safe():
     own = runs({(np.nan, seed): (0.2 * seed, np.nan) for seed in (0, 1)}).assign(cost=7.25)
     table = tables.table1(own, {"BallRun": [None]})
-    assert not table["safe"].any() and table["missing"].iloc[0] == ""
+    assert not table["safe"].any()
+    assert table["missing"].iloc[0] == "no normalised cost without a threshold"
     text = tables.table1_markdown(table)
     assert "0.10 ± 0.14 / (7.2)" in text and "where there is no limit" in text
     episodes = pd.DataFrame({"return": [1.0], "cost": [3.0], "length": [5], "terminated": [False]})

@@ -18,8 +18,12 @@ PAPER_JOBS = {
     "evaluate": 84,
     "runs": 1,
     "table1": 1,
+    "claims": 1,
     "fig1": 1,
     "fig3": 1,
+    "fig4": 1,
+    "fig8": 1,
+    "paper_comparison": 1,
     "all": 1,
 }
 
@@ -44,7 +48,11 @@ def test_the_paper_s_protocol_in_every_documented_form(project, form):
     [
         ("fig1", {"collect": 1, "pretrain": 1, "train": 1, "evaluate": 1, "evaluate_reference": 1}),
         ("fig3", {"collect": 12, "train": 84, "evaluate": 84, "table1": 1}),
+        ("fig4", {"train": 84, "runs": 1, "table1": 1}),
+        ("fig8", {"train": 84, "runs": 1, "fig8": 1}),
+        ("paper_comparison", {"train": 84, "table1": 1}),
         ("table1", {"collect": 12, "train": 84, "runs": 1}),
+        ("claims", {"collect": 12, "train": 84, "runs": 1}),
         ("table2", {"collect": 12, "split": 12, "dataset_statistics": 1}),
         ("table3", {"collect": 12, "split": 12, "dataset_statistics": 1}),
     ],

@@ -1,5 +1,7 @@
 """One style for all figures: colours fixed by method, colour-blind safe, two-column sizes."""
 
+import logging
+import textwrap
 from pathlib import Path
 
 import matplotlib
@@ -34,8 +36,19 @@ SET_COLORS = {
 SAFE_COLOR, UNSAFE_COLOR = "#1B9E50", "#D7301F"
 
 
+def method_color(method: str) -> str:
+    """The colour of a method in every figure; methods of one's own share a grey."""
+    return METHOD_COLORS.get(method, "#777777")
+
+
+def in_math(label: str) -> str:
+    """Set π_ref in a label as mathematics."""
+    return label.replace("π_ref", r"$\pi_\mathrm{ref}$")
+
+
 def use_style() -> None:
     """Set fonts, sizes and lines for the whole process."""
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # each glyph of a PDF is a line
     sns.set_theme(style="ticks", context="paper")
     plt.rcParams.update(
         {
@@ -58,7 +71,8 @@ def use_style() -> None:
 
 def save(figure: plt.Figure, png: Path, numbers: pd.DataFrame, note: str) -> None:
     """Write PNG, PDF and the plotted numbers as CSV beside each other, with a source line."""
-    figure.supxlabel(note, fontsize=6, color="0.35", x=0.01, ha="left")
+    lines = textwrap.fill(note, int(22 * figure.get_figwidth()))
+    figure.supxlabel(lines, fontsize=6, color="0.35", x=0.01, ha="left")
     for path in (png, png.with_suffix(".pdf")):
         dated = {"CreationDate": None} if path.suffix == ".pdf" else {"Description": note}
         with atomic(path) as temporary:

@@ -1,13 +1,18 @@
 """From episodes to the tables: one row a run, then Table 1 (methods 6, "Aggregation")."""
 
+import itertools
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
-from prefine import metrics
+from prefine import metrics, statistics
 from prefine.methods import REFERENCE
+from prefine.scores import complete_seeds, described, made
+from prefine.streams import generator
 from prefine.tasks import SUITES, TASKS, Task
+
+SPREAD = ("std", "se", "low", "high")
 
 METHOD_LABELS = {
     REFERENCE: "π_ref",
@@ -53,7 +58,9 @@ def runs_table(
 
     The reference policy knows no threshold: it gets one row for each threshold of its task.
     """
-    seconds = pd.concat([log.groupby("run")["seconds"].max() for log in training])
+    logs = pd.concat([log[["run", "phase", "iteration", "seconds"]] for log in training])
+    seconds = logs.groupby("run")["seconds"].max()
+    iterations = logs.groupby(["run", "phase"])["iteration"].max().groupby("run").sum()
     rows = []
     for table in episodes:
         for run, own in table.groupby("run", sort=False):
@@ -71,6 +78,7 @@ def runs_table(
                     | identity
                     | {"action_mode": first["action_mode"], "source": manifest["source"]}
                     | metrics.summarize(own, task, tau)
+                    | {"train_iterations": iterations.get(run, np.nan)}
                     | {"train_seconds": seconds.get(run, np.nan)}
                 )
     columns = ["run", "study", "suite", "task", "label", "method", "tau", "draw", "seed"]
@@ -92,39 +100,35 @@ def table1(runs: pd.DataFrame, expected: Mapping[str, list[int]]) -> pd.DataFram
     """Table 1: one row a (task, method) with reward, cost, their spread and what is missing.
 
     For every seed the scores are averaged over thresholds; the cell is mean and standard
-    deviation (ddof 1) over seeds. The reference policy has no seeds and no spread.
+    deviation (ddof 1) over seeds, with the bootstrap interval of the mean. The reference policy
+    has no seeds and no spread. A cell without runs has a row with the reason.
 
     Args:
         expected: task -> thresholds that the config asks for.
     """
     rows = []
-    for (suite, task, method), own in runs.groupby(["suite", "task", "method"], sort=False):
-        by_seed = own.groupby(own["seed"].fillna(0))[
-            ["normalized_return", "normalized_cost"]
-        ].mean()
-        missing = sorted(set(expected[task]) - set(own["tau"]) - {None})
-        n = len(by_seed)
-        std = by_seed.std(ddof=1) if n > 1 else by_seed.iloc[0] * np.nan
+    names = described(runs, expected)
+    for task, method in itertools.product(expected, method_order(runs["method"])):
+        own = runs[(runs["task"] == task) & (runs["method"] == method)]
+        there, row, missing = made(own), {}, []
+        for name, score in (("reward", "normalized_return"), ("cost", "normalized_cost")):
+            by_seed, gaps = complete_seeds(own, score, expected[task])
+            row |= _spread(name, by_seed.to_numpy(), generator("table1", task, method, score))
+            missing += [gap for gap in gaps if gap not in missing]
+        n = there["seed"].nunique()  # the reference policy has none
         rows.append(
-            {
-                "suite": suite,
-                "task": task,
-                "label": own["label"].iloc[0],
-                "method": method,
-                "reward": by_seed["normalized_return"].mean(),
-                "reward_std": std["normalized_return"],
-                "reward_se": std["normalized_return"] / np.sqrt(n),
-                "cost": by_seed["normalized_cost"].mean(),
-                "cost_std": std["normalized_cost"],
-                "cost_se": std["normalized_cost"] / np.sqrt(n),
-                "raw_cost": own["cost"].mean(),
-                "seeds": n if method != REFERENCE else 0,
-                "runs": len(own) if method != REFERENCE else 1,
-                "episodes": int(own["episodes"].iloc[0]),
-                "thresholds": " ".join(str(tau) for tau in sorted(set(own["tau"].dropna()))),
-                "missing": " ".join(f"tau={tau}: infeasible" for tau in missing),
-                "action_mode": own["action_mode"].iloc[0],
-                "source": own["source"].iloc[0],
+            {"suite": names["suite"][task], "task": task, "label": names["label"][task]}
+            | {"method": method}
+            | row
+            | {
+                "raw_cost": there["cost"].mean(),
+                "seeds": n,
+                "runs": there["run"].nunique(),
+                "episodes": there["episodes"].min(),
+                "thresholds": " ".join(f"{tau:.0f}" for tau in sorted(set(there["tau"].dropna()))),
+                "missing": "; ".join(missing),
+                "action_mode": made(runs)["action_mode"].iloc[0],
+                "source": (own if len(own) else runs)["source"].iloc[0],
             }
         )
     table = pd.DataFrame(rows)
@@ -134,8 +138,20 @@ def table1(runs: pd.DataFrame, expected: Mapping[str, list[int]]) -> pd.DataFram
     return table
 
 
+def _spread(name: str, by_seed: np.ndarray, stream: np.random.Generator) -> dict[str, float]:
+    """Mean, standard deviation and error over seeds, and the bootstrap interval of the mean."""
+    if not len(by_seed):
+        return dict.fromkeys([name, *(f"{name}_{part}" for part in SPREAD)], np.nan)
+    estimate = statistics.bootstrap(statistics.mean_of_tasks, [by_seed], generator=stream)
+    std = by_seed.std(ddof=1) if len(by_seed) > 1 else np.nan
+    parts = (std, statistics.standard_error(by_seed), estimate.low, estimate.high)
+    return {name: estimate.value} | {
+        f"{name}_{part}": value for part, value in zip(SPREAD, parts, strict=True)
+    }
+
+
 def _cells(table: pd.DataFrame, render) -> list[list[str]]:
-    """Lay Table 1 out: a heading row, then suites and tasks."""
+    """Lay Table 1 out: a heading row, then suites and tasks; a cell without runs is missing."""
     methods = method_order(table["method"])
     lines = [["Task", *(method_label(m) for m in methods)]]
     for suite in (s for s in SUITES if s in set(table["suite"])):
@@ -143,9 +159,10 @@ def _cells(table: pd.DataFrame, render) -> list[list[str]]:
         own = table[table["suite"] == suite]
         names = [*TASKS, *own["task"]]
         for task in (t for t in dict.fromkeys(names) if t in set(own["task"])):
-            cells = own[own["task"] == task].set_index("method")
+            label = own.loc[own["task"] == task, "label"].iloc[0]
+            cells = own[(own["task"] == task) & (own["runs"] > 0)].set_index("method")
             texts = [render(cells.loc[m]) if m in cells.index else "missing" for m in methods]
-            lines.append([f"{task} ({cells['label'].iloc[0]})", *texts])
+            lines.append([f"{task} ({label})", *texts])
     return lines
 
 
@@ -175,7 +192,7 @@ def _score_text(cell: pd.Series, opening: str, closing: str) -> str:
 
 def table1_markdown(table: pd.DataFrame) -> str:
     """Render Table 1: bold is safe, a star marks the best safe reward of the task."""
-    return _markdown(_cells(table, lambda cell: _score_text(cell, "**", "**")), caption(table))
+    return markdown(_cells(table, lambda cell: _score_text(cell, "**", "**")), caption(table))
 
 
 def table1_html(table: pd.DataFrame) -> str:
@@ -188,15 +205,31 @@ def caption(table: pd.DataFrame) -> str:
     """Say what the numbers of Table 1 are."""
     text = (
         "Normalised reward / normalised cost (kappa = tau), mean ± standard deviation over seeds "
-        f"({table['seeds'].max()} seeds, {table['episodes'].min()} episodes a run, "
+        f"({table['seeds'].max()} seeds, {table['episodes'].min():.0f} episodes a run, "
         f"{table['action_mode'].iloc[0]} actions). Bold: safe (cost ≤ 1). "
         f"★: best safe reward. {source_note(table['source'])}"
     )
-    if table["cost"].isna().any():
+    if (table["cost"].isna() & (table["runs"] > 0)).any():
         text += " In brackets: the cost itself where there is no limit; –: no costs."
-    if (table["missing"] != "").any():
-        text += " †: a threshold is infeasible (no safe or no unsafe trajectory); see table1.csv."
+    gaps = table.loc[table["missing"] != "", ["task", "missing", "method"]]
+    if len(gaps):
+        text += f" † or missing: {gaps_text(gaps, table['method'])}."
     return text
+
+
+def gaps_text(gaps: pd.DataFrame, everyone: Iterable[str]) -> str:
+    """Say what is missing: a line a (task, reason), with the methods that lack it.
+
+    Args:
+        gaps: columns task, missing (the reason), method.
+        everyone: all methods of the table or figure.
+    """
+    places = []
+    for (task, reason), own in gaps.groupby(["task", "missing"], sort=False)["method"]:
+        named = ", ".join(method_label(method) for method in method_order(own))
+        names = "all methods" if set(own) == set(everyone) else named
+        places.append(f"{task} ({names}): {reason}")
+    return "; ".join(places)
 
 
 def table1_latex(table: pd.DataFrame) -> str:
@@ -316,7 +349,7 @@ def _statistics_lines(table: pd.DataFrame) -> list[list[str]]:
     return lines
 
 
-def _markdown(lines: list[list[str]], note: str) -> str:
+def markdown(lines: list[list[str]], note: str) -> str:
     body = ["| " + " | ".join(line) + " |" for line in lines]
     body.insert(1, "|" + "---|" * len(lines[0]))
     return "\n".join([*body, "", note, ""])
@@ -324,7 +357,7 @@ def _markdown(lines: list[list[str]], note: str) -> str:
 
 def dataset_statistics_markdown(table: pd.DataFrame) -> str:
     """Render Tables 2 and 3."""
-    return _markdown(_statistics_lines(table), _statistics_note(table))
+    return markdown(_statistics_lines(table), _statistics_note(table))
 
 
 def dataset_statistics_html(table: pd.DataFrame) -> str:

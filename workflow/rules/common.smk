@@ -119,8 +119,10 @@ def task_paths(pattern):
 def final_targets():
     """Everything that `all` makes."""
     fig1 = ["fig01_overview"] if "prefine" in config["studies"]["main"]["methods"] else []
+    others = ["fig03_reward_cost", "fig04_wall_clock", "fig08_tasks_solved", "paper_comparison"]
     return [
+        f"{RUN}/tables/claims.csv",
         f"{RUN}/tables/table1.csv",
         f"{RUN}/tables/dataset_statistics.csv",
-        *(f"{RUN}/figures/{name}.png" for name in [*fig1, "fig03_reward_cost"]),
+        *(f"{RUN}/figures/{name}.png" for name in [*fig1, *others]),
     ]

@@ -1,4 +1,4 @@
-# Rollouts, one row a run, and Table 1.
+# Rollouts, one row a run, Table 1 and the paper's claims.
 
 
 rule evaluate_reference:
@@ -104,3 +104,33 @@ rule table1:
         "--thresholds {params.thresholds:q} --csv {output.csv:q} --html {output.html:q} "
         "--markdown {output.markdown:q} --latex {output.latex:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
+
+
+rule claims:
+    input:
+        runs=f"{RUN}/tables/runs.csv",
+        paper="workflow/paper/table1.csv",
+    output:
+        csv=f"{RUN}/tables/claims.csv",
+        html=report(
+            f"{RUN}/tables/claims.html",
+            caption="../report/claims.rst",
+            category="Results",
+            labels={"item": "Claims of the paper"},
+        ),
+        markdown=f"{RUN}/tables/claims.md",
+    log:
+        f"{RUN}/logs/claims.log",
+    benchmark:
+        f"{RUN}/benchmarks/claims.jsonl"
+    conda:
+        "../../envs/data.yaml"
+    params:
+        thresholds=as_json({task: configuration.thresholds(config, task) for task in TASKS}),
+        code=code("claims"),
+    message:
+        "The paper's claims: its numbers, ours, verdicts"
+    shell:
+        "python scripts/claims.py --runs {input.runs:q} --paper {input.paper:q} --study main "
+        "--thresholds {params.thresholds:q} --csv {output.csv:q} --html {output.html:q} "
+        "--markdown {output.markdown:q} >> {log:q} 2> >(tee -a {log:q} >&2)"

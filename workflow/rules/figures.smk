@@ -62,3 +62,85 @@ rule fig3:
     shell:
         "python scripts/fig3.py --table {input:q} --output {output.png:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
+
+
+rule fig4:
+    input:
+        runs=f"{RUN}/tables/runs.csv",
+        table=f"{RUN}/tables/table1.csv",
+    output:
+        png=report(
+            f"{RUN}/figures/fig04_wall_clock.png",
+            caption="../report/fig4.rst",
+            category="Figures",
+            labels={"item": "Figure 4: wall-clock time"},
+        ),
+        others=multiext(f"{RUN}/figures/fig04_wall_clock", ".pdf", ".csv"),
+    log:
+        f"{RUN}/logs/fig4.log",
+    benchmark:
+        f"{RUN}/benchmarks/fig4.jsonl"
+    conda:
+        "../../envs/plot.yaml"
+    params:
+        code=code("fig4"),
+    message:
+        "Figure 4"
+    shell:
+        "python scripts/fig4.py --runs {input.runs:q} --table {input.table:q} --study main "
+        "--output {output.png:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
+
+
+rule fig8:
+    input:
+        f"{RUN}/tables/runs.csv",
+    output:
+        png=report(
+            f"{RUN}/figures/fig08_tasks_solved.png",
+            caption="../report/fig8.rst",
+            category="Figures",
+            labels={"item": "Figure 8: fraction of tasks solved"},
+        ),
+        others=multiext(f"{RUN}/figures/fig08_tasks_solved", ".pdf", ".csv"),
+    log:
+        f"{RUN}/logs/fig8.log",
+    benchmark:
+        f"{RUN}/benchmarks/fig8.jsonl"
+    conda:
+        "../../envs/plot.yaml"
+    params:
+        thresholds=as_json({task: configuration.thresholds(config, task) for task in TASKS}),
+        code=code("fig8"),
+    message:
+        "Figure 8"
+    shell:
+        "python scripts/fig8.py --runs {input:q} --study main "
+        "--thresholds {params.thresholds:q} --output {output.png:q} "
+        ">> {log:q} 2> >(tee -a {log:q} >&2)"
+
+
+rule paper_comparison:
+    input:
+        table=f"{RUN}/tables/table1.csv",
+        paper="workflow/paper/table1.csv",
+    output:
+        png=report(
+            f"{RUN}/figures/paper_comparison.png",
+            caption="../report/paper_comparison.rst",
+            category="Figures",
+            labels={"item": "Table 1 beside the paper's"},
+        ),
+        others=multiext(f"{RUN}/figures/paper_comparison", ".pdf", ".csv"),
+    log:
+        f"{RUN}/logs/paper_comparison.log",
+    benchmark:
+        f"{RUN}/benchmarks/paper_comparison.jsonl"
+    conda:
+        "../../envs/plot.yaml"
+    params:
+        code=code("paper_comparison"),
+    message:
+        "Table 1 beside the paper's"
+    shell:
+        "python scripts/paper_comparison.py --table {input.table:q} --paper {input.paper:q} "
+        "--output {output.png:q} >> {log:q} 2> >(tee -a {log:q} >&2)"

@@ -1,0 +1,89 @@
+"""The paper's claims: its number, ours with a bootstrap interval, and a verdict."""
+
+import html
+
+import pandas as pd
+from prefine import claims, cli, files, results, tables, verdicts
+from prefine.scores import made
+
+MARKS = {verdicts.HOLDS: "✓", verdicts.FAILS: "✗", verdicts.OPEN: "–"}
+DATA = {
+    "collect": "collected data (not DSRL's)",
+    "dsrl": "DSRL's data",
+    "file": "the user's data (not DSRL's)",
+}
+HEADING = ["Claim", "Where", "Paper", "Ours [95 %]", "Holds if", "Verdict", "Measured on"]
+
+
+def lines(table: pd.DataFrame, data: str) -> list[list[str]]:
+    """Lay the claims out as text: a heading row, then one row a claim."""
+    return [HEADING, *(line(row, data) for row in table.to_dict("records"))]
+
+
+def line(row: dict, data: str) -> list[str]:
+    """Write one claim."""
+
+    def number(value: float) -> str:
+        return verdicts.written(value, row["percent"])
+
+    paper = [row["paper"]] if row["paper"] else []
+    if pd.notna(row["paper_table1"]):
+        paper.append(f"its Table 1: {number(row['paper_table1'])}")
+    ours, measured = "–", ""
+    if pd.notna(row["ours"]):
+        ours = number(row["ours"])
+        ours += f" [{number(row['low'])}, {number(row['high'])}]" if pd.notna(row["low"]) else ""
+        names = row["tasks"].split()
+        measured = (
+            f"{data}; {len(names)} of {row['tasks_of_claim']:.0f} tasks ({', '.join(names)}), "
+            f"{row['runs']:.0f} runs, {row['episodes']:.0f} episodes each"
+        )
+        measured += f". Missing: {row['missing']}" if row["missing"] else ""
+    conclusion = f"{MARKS[row['verdict']]} {row['verdict']}"
+    conclusion += f": {row['reason']}" if row["reason"] else ""
+    return [*(row["says"], row["where"], "; ".join(paper), ours, row["rule"], conclusion, measured)]
+
+
+def note(table: pd.DataFrame, runs: pd.DataFrame, source: str) -> str:
+    """Say how many claims hold, what the numbers are and how long was trained."""
+    counts = table["verdict"].value_counts()
+    numbers = ", ".join(f"{counts.get(name, 0)} {name}" for name in MARKS)
+    trained = runs.groupby("method")["train_iterations"].max()
+    iterations = ", ".join(
+        f"{tables.method_label(method)} {trained[method]:.0f}"
+        for method in tables.method_order(trained.index)
+    )
+    return (
+        f"{len(table)} claims: {numbers}. A claim holds if the whole 95 % interval (percentile "
+        "bootstrap over runs within each task) keeps to the rule. Paper's 'Table 1' is the same "
+        "formula on its printed numbers. Iterations of training (500000 in the paper): "
+        f"{iterations}. {tables.source_note([source])}"
+    )
+
+
+def main() -> None:
+    parser = cli.parser(
+        *(__doc__, "runs", "paper", "csv", "markdown", "html"),
+        thresholds=cli.json_argument,
+        study=str,
+    )
+    args = parser.parse_args()
+    runs = pd.read_csv(args.runs)
+    own = runs[runs["study"].isna() | (runs["study"] == args.study)]
+    paper = results.from_paper(pd.read_csv(args.paper))
+    ours = results.Results.of(own, args.thresholds, paper.suites)
+    source, episodes = own["source"].iloc[0], made(own)["episodes"].min()
+    table = pd.DataFrame(verdicts.check(claims.CLAIMS, ours, paper))
+    table = table.assign(source=source, episodes=episodes, study=args.study)
+    text = table.fillna({"tasks": "", "missing": "", "reason": ""})
+    data = DATA.get(source, source)
+    body, remark = lines(text, data), note(table, own, source)
+    files.write_table(args.csv, table)
+    files.write_text(args.markdown, tables.markdown(body, remark))
+    escaped = [[html.escape(cell) for cell in row] for row in body]
+    files.write_text(args.html, tables.html_page("Claims of the paper", escaped, remark))
+    print(tables.markdown(body, remark))
+
+
+if __name__ == "__main__":
+    cli.run(main)

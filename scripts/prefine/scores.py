@@ -1,0 +1,162 @@
+"""Scores of a method, task by task, and what is missing of them (methods 6, "Aggregation").
+
+The runs table has rows for runs and, with a reason in the column ``missing``, for cells whose
+runs cannot be. A score is a mean over thresholds within each seed; what is not there is named,
+never averaged away.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from prefine.methods import REFERENCE
+from prefine.tasks import OWN, TASKS
+
+# What a score says when there is no number in a run that was made.
+UNDEFINED = {
+    "normalized_cost": "no normalised cost without a threshold",
+    "violation_rate": "no violations without a threshold",
+    "cost_reduction": "π_ref has no cost to reduce",
+    "violation_reduction": "π_ref has no violation to reduce",
+    "severe_reduction": "π_ref has no severe violation to reduce",
+    "reward_kept": "π_ref has no reward to keep",
+}
+
+
+@dataclass(frozen=True)
+class TaskScores:
+    """One score of one method: task -> (seeds,), task -> names of its runs, what is missing."""
+
+    values: Mapping[str, np.ndarray]
+    runs: Mapping[str, frozenset[str]]
+    missing: tuple[str, ...]
+
+
+def with_infeasible_cells(runs: pd.DataFrame, manifests: Iterable[dict]) -> pd.DataFrame:
+    """Add a row for each cell of which no run can be, with the reason in ``missing``.
+
+    A (task, threshold) cell is infeasible if no trajectory is safe or none is unsafe (2.6).
+    """
+    rows = []
+    for manifest in manifests:
+        own = runs[runs["task"] == manifest["task"]["name"]]
+        same = ["study", "suite", "task", "label", "method", "source"]
+        methods = own[same].drop_duplicates().to_dict("records")
+        cells = {cell["tau"]: cell for cell in manifest["cells"] if not cell["feasible"]}
+        for tau, cell in cells.items():
+            side = "safe" if cell["n_safe"] == 0 else "unsafe"
+            reason = {"tau": tau, "missing": f"infeasible: no {side} trajectory"}
+            rows += [method | reason for method in methods]
+    runs = runs.assign(missing=pd.Series(dtype=object))
+    return pd.concat([runs, pd.DataFrame(rows)], ignore_index=True) if rows else runs
+
+
+def described(runs: pd.DataFrame, tasks: Iterable[str]) -> pd.DataFrame:
+    """Suite and label of ``tasks``: of those that were run as the runs say, of others DSRL's."""
+    known = runs.drop_duplicates("task").set_index("task")[["suite", "label"]]
+    rest = [TASKS[task] for task in tasks if task in TASKS and task not in known.index]
+    others = {task.name: [task.suite, task.label] for task in rest}
+    others |= {t: [OWN, t] for t in tasks if t not in TASKS and t not in known.index}
+    extra = pd.DataFrame.from_dict(others, orient="index", columns=["suite", "label"])
+    return pd.concat([known, extra]) if others else known
+
+
+def made(runs: pd.DataFrame) -> pd.DataFrame:
+    """Leave out the rows that stand for what is missing."""
+    return runs[runs["missing"].isna()] if "missing" in runs else runs
+
+
+def complete_seeds(
+    runs: pd.DataFrame, score: str, thresholds: Iterable[int]
+) -> tuple[pd.Series, list[str]]:
+    """Average the runs of one method on one task over thresholds, within each seed.
+
+    A threshold without runs, and a seed that lacks one of the other thresholds, is left out
+    and named: seeds are only compared over the same thresholds.
+
+    Args:
+        thresholds: those that the config asks for.
+
+    Returns:
+        Seed -> score, and what is missing.
+    """
+    own, thresholds = made(runs), {tau for tau in thresholds if tau is not None}
+    if own.empty:
+        several = runs.empty and len(thresholds) != 1
+        return pd.Series(dtype=float), ["no run"] if several else _absent(runs, thresholds)
+    known = own["tau"].fillna(-1).astype(int)  # sets made from labels have no threshold
+    groups = own.groupby([own["seed"].fillna(0).astype(int), known])[score]
+    means, sizes = groups.agg(lambda values: values.mean(skipna=False)), groups.size()
+    table = means.where(sizes == sizes.max()).unstack()
+    missing = _absent(runs, thresholds - set(table))
+    for tau in table.columns[table.isna().all()]:
+        place = f"tau={tau}: " if tau >= 0 else ""
+        missing.append(f"{place}{UNDEFINED.get(score, f'no {score}')}")
+    table = table.dropna(axis="columns", how="all")
+    for seed, row in table[table.isna().any(axis="columns")].iterrows():
+        lacks = ", ".join(f"tau={tau}" for tau in row.index[row.isna()])
+        missing.append(f"seed {seed}: not all runs with {lacks}")
+    return table.dropna().mean(axis="columns").dropna(), missing
+
+
+def _absent(runs: pd.DataFrame, thresholds: Iterable[int]) -> list[str]:
+    """Say why each of ``thresholds`` has no run."""
+    known = {}
+    if "missing" in runs:
+        known = runs.dropna(subset="missing").set_index("tau")["missing"].to_dict()
+    return [f"tau={tau}: {known.get(tau, 'no run')}" for tau in sorted(thresholds)]
+
+
+def task_scores(
+    runs: pd.DataFrame, method: str, score: str, expected: Mapping[str, list[int]]
+) -> TaskScores:
+    """Collect ``score`` of ``method`` on the tasks of ``expected`` (task -> thresholds)."""
+    values, names, missing = {}, {}, []
+    of_method = runs[runs["method"] == method]
+    for task, thresholds in expected.items():
+        own = of_method[of_method["task"] == task]
+        by_seed, gaps = complete_seeds(own, score, thresholds)
+        missing += [f"{task}: {gap}" for gap in gaps]
+        if len(by_seed):
+            values[task] = by_seed.to_numpy()
+            own = made(own)
+            names[task] = frozenset(own.loc[own["seed"].fillna(0).isin(by_seed.index), "run"])
+    return TaskScores(values, names, tuple(missing))
+
+
+def against_reference(runs: pd.DataFrame) -> pd.DataFrame:
+    """Add what each run changes against π_ref of the same task and threshold.
+
+    ``reward_kept`` is the share of π_ref's normalised return; ``cost_reduction``,
+    ``violation_reduction`` and ``severe_reduction`` are 1 - ours / π_ref's. NaN where π_ref
+    has nothing to keep or to reduce.
+    """
+    columns = {
+        "reward_kept": "normalized_return",
+        "cost_reduction": "cost",
+        "violation_reduction": "violation_rate",
+        "severe_reduction": "severe_rate",
+    }
+    base = runs.loc[runs["method"] == REFERENCE, ["task", "tau", *columns.values()]]
+    both = runs.merge(base, on=["task", "tau"], how="left", suffixes=("", "_reference"))
+    for name, column in columns.items():
+        there = both.pop(f"{column}_reference")
+        share = both[column] / there.where(there > 0)
+        both[name] = share if name == "reward_kept" else 1 - share
+    return both
+
+
+def seconds_per_run(runs: pd.DataFrame) -> pd.Series:
+    """Training seconds of a run, by (task, method): the job's seconds over its runs.
+
+    All runs of a stack share one clock, ``train_seconds``; a job cut into several stacks has
+    one value a stack.
+    """
+
+    def share(seconds: pd.Series) -> float:
+        return seconds.drop_duplicates().sum() / len(seconds)
+
+    own = made(runs).drop_duplicates("run").dropna(subset="train_seconds")
+    return own.groupby(["task", "method"])["train_seconds"].agg(share)

@@ -1,0 +1,110 @@
+"""Figures from hand-made runs: the numbers in them, and what they say where runs are missing."""
+
+import json
+import subprocess
+import sys
+
+import matplotlib.image
+import pandas as pd
+import pytest
+from conftest import ROOT
+from hand_made import PAPER, SUITES, TAUS, table
+from prefine import scores, tables
+
+EXPECTED = {task: list(TAUS) for task in SUITES}
+
+
+@pytest.fixture
+def runs():
+    """All 12 tasks without: PPL on CarRun, everything on DroneRun, BallRun's larger threshold."""
+    runs = table()
+    gone = (runs["task"] == "CarRun") & (runs["method"] == "ppl")
+    gone |= (runs["task"] == "DroneRun") | ((runs["task"] == "BallRun") & (runs["tau"] == 20))
+    cell = {"tau": 20, "feasible": False, "n_safe": 9, "n_unsafe": 0}
+    manifest = {"task": {"name": "BallRun"}, "source": "collect", "cells": [cell]}
+    return scores.with_infeasible_cells(runs[~gone], [manifest])
+
+
+@pytest.fixture
+def draw(tmp_path):
+    """Run a figure's script and return its numbers and the line below it."""
+
+    def run(script, runs, *options):
+        runs.to_csv(tmp_path / "runs.csv", index=False)
+        tables.table1(runs, EXPECTED).to_csv(tmp_path / "table1.csv", index=False)
+        png = tmp_path / f"{script}.png"
+        command = [sys.executable, ROOT / f"scripts/{script}.py", *options, "--output", png]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+        picture = matplotlib.image.imread(png)
+        assert picture.shape[1] == 2100 and picture[..., :3].std() > 0.05
+        assert png.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+        note = png.read_bytes().split(b"Description\0", 1)[1][:600].decode("latin-1")
+        return pd.read_csv(png.with_suffix(".csv")), note
+
+    return run
+
+
+FIG8 = ["--runs", "runs.csv", "--study", "main", "--thresholds", json.dumps(EXPECTED)]
+FIG4 = ["--runs", "runs.csv", "--table", "table1.csv", "--study", "main"]
+COMPARISON = ["--table", "table1.csv", "--paper", ROOT / "workflow/paper/table1.csv"]
+
+
+def test_fractions_are_over_the_tasks_that_have_runs(draw, runs):
+    unsafe = (runs["method"] == "prefine") & (runs["task"] == "BallRun") & (runs["seed"] > 0)
+    runs.loc[unsafe, "normalized_cost"] = 1.4  # mean over seeds 1.07; one seed alone is safe
+    numbers, note = draw("fig8", runs, *FIG8)
+    row = numbers.set_index(["suite", "method"])
+    prefine = row.loc["bullet_gym", "prefine"]
+    assert (prefine["tasks"], prefine["asked"]) == (4, 5)
+    assert prefine["fraction"] == prefine["low"] == 0.75 and prefine["high"] == 1
+    assert prefine["cells"] == 6 / 7  # BallRun has one threshold, the other three have two
+    assert row.loc["safety_gym", "prefine"]["fraction"] == 1
+    assert row.loc["bullet_gym", "ppl"]["tasks"] == 3
+    assert "BallRun (all methods): tau=20: infeasible: no unsafe trajectory" in note
+    assert "CarRun (PPL): no run" in note and "DroneRun (all methods): no run" in note
+
+
+def test_a_suite_without_normalised_cost_is_missing_not_zero(draw):
+    runs = table()
+    bullet = runs["suite"] == "bullet_gym"
+    runs.loc[bullet, ["normalized_cost", "tau"]] = float("nan")  # sets from labels
+    numbers, note = draw("fig8", runs, *FIG8)
+    own = numbers[numbers["suite"] == "bullet_gym"]
+    assert own["fraction"].isna().all() and (own["tasks"] == 0).all()
+    assert "no normalised cost without a threshold" in note
+
+
+def test_times_are_shares_of_the_stack_and_of_the_reference(draw, runs):
+    numbers, note = draw("fig4", runs, *FIG4)
+    row = numbers.set_index(["task", "method"])
+    # Six runs, two thresholds and three seeds, share a stack of ten seconds.
+    prefine = row.loc["AntVelocity", "prefine"]
+    assert prefine["seconds"] == pytest.approx(10 / 6)
+    assert prefine["seconds_1000"] == pytest.approx(2 * 10 / 6)
+    assert prefine["seconds_reference"] == 10
+    assert pd.isna(row.loc["AntVelocity", "cpq"]["seconds_reference"])
+    assert "Not timed alone" in note and "was not run" not in note
+    assert ("DroneRun", "prefine") not in row.index
+    assert "DroneRun (all methods): no run" in note
+    _, note = draw("fig4", runs[runs["task"] != "Walker2dVelocity"], *FIG4)
+    assert "Walker2dVelocity, the paper's task, was not run" in note
+
+
+def test_the_paper_s_numbers_stand_beside_dsrl_s_data_alone(draw, runs):
+    numbers, note = draw("paper_comparison", runs, *COMPARISON)
+    assert numbers[["paper_reward", "paper_cost"]].isna().all(axis=None)
+    assert "Ours alone" in note and "not DSRL" in note
+    numbers, note = draw("paper_comparison", runs.assign(source="dsrl"), *COMPARISON)
+    assert len(numbers) == len(PAPER) and "Ours alone" not in note
+    both = numbers.merge(PAPER, on=["task", "method"], suffixes=("", "_printed"))
+    assert (both["paper_cost"] == both["cost_printed"]).all()
+    gone = numbers[numbers["reward"].isna()].groupby("task")["method"].nunique().to_dict()
+    assert gone == {"CarRun": 1, "DroneRun": 6}
+    assert "DroneRun (all methods): no run" in note
+
+
+def test_figure_3_says_what_is_missing(draw, runs):
+    numbers, _ = draw("fig3", runs, "--table", "table1.csv")
+    gone = numbers[numbers["reward"].isna()]
+    assert set(gone["missing"]) == {"no run"} and len(gone) == 9
