@@ -171,7 +171,7 @@ def test_an_edit_reruns_what_it_can_change(done):
     training = jobs("training.py", "[group], learning_rate", "[group], 0.5 * learning_rate")
     assert (training["pretrain"], training["train"]) == (2, 14) and "collect" not in training
     assert jobs("losses.py", "The loss functions", "These are the loss functions") == {}
-    assert jobs("rollout.py", "ROWS = 8", "ROWS = 16")["evaluate"] == 14
+    assert jobs("rollout.py", "ROWS = 32", "ROWS = 16")["evaluate"] == 14
 
 
 def test_a_config_edit_reruns_what_it_can_change(done, tmp_path):

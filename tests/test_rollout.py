@@ -75,8 +75,8 @@ def test_workers_order_and_neighbours_change_no_number(name, kind, mode, monkeyp
         other = rollout.evaluate(policy, params, mean, std, task, 11, mode, workers=workers)
         pd.testing.assert_frame_equal(one, other, check_exact=True)
 
-    def shuffled(n_replicas, n_episodes, blocks_of=rollout.blocks_of):
-        blocks = blocks_of(n_replicas, n_episodes)
+    def shuffled(*arguments, blocks_of=rollout.blocks_of):
+        blocks = blocks_of(*arguments)
         return [blocks[place] for place in np.random.default_rng(0).permutation(len(blocks))]
 
     monkeypatch.setattr(rollout, "blocks_of", shuffled)

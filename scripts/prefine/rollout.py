@@ -1,24 +1,27 @@
 """Seeded rollouts of stacked policies in worker processes (methods 6, "Rollout").
 
 Episode j starts from the same simulator seed and takes the same action noise for every
-policy (common random numbers). Workers step environments; the policies stay here, and one
-batched forward pass serves all blocks of a worker.
+policy (common random numbers). Workers step environments; the policies stay here.
 
-A block is ``ROWS`` consecutive episodes of one policy, each with a row of its own. Every matrix
-product has that many rows, so that an episode's numbers do not depend on how many workers there
-are, what runs beside it, or in which order.
+A block is a few consecutive episodes of one policy. A forward pass always has ``ROWS`` rows, and
+episode j the row j modulo ``ROWS``, so that its numbers do not depend on how many workers there
+are, what runs beside it, or in which order. A worker plays two blocks in turn: while it steps
+one, the other's next actions are computed.
 """
 
 import logging
 import os
+import pickle
+import selectors
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -27,57 +30,65 @@ import torch
 
 from prefine.errors import UserError
 from prefine.networks import Params
-from prefine.rollout_worker import Answer, Failure, Tick
+from prefine.rollout_worker import PROTOCOL, Answer, Failure, Tick
 from prefine.simulators import EVALUATION_SEED
 from prefine.streams import generator
-from prefine.tasks import Task
+from prefine.tasks import BULLET_GYM, Task
 
 log = logging.getLogger(__name__)
 
-ROWS = 8  # episodes of a block; part of the numbers (rounding)
-ENVIRONMENTS = 32  # of a worker
-START = "from prefine.rollout_worker import main; main()"  # so that its classes have its name
+ROWS = 32  # of a forward pass; part of the numbers (rounding)
+LANES = 2  # blocks that a worker plays in turn
+# Episodes of a block. Waking a process costs as much as a few steps, hence many; but an
+# environment of Bullet takes 30 MB (Ball) to 85 MB.
+BLOCK, BLOCK_OF_SUITE, BLOCK_OF_TASK = ROWS, {BULLET_GYM: 8}, {"BallRun": 16, "BallCircle": 16}
 SILENCE_SECONDS = 300.0  # of a worker before it is given up
+START = "from prefine.rollout_worker import main; main()"  # so that its classes have its name
 
 
 @dataclass
 class Block:
-    """Consecutive episodes of one replica; ``todo`` are the rows that are still to be played."""
+    """Consecutive episodes of one replica, those that are still to be played."""
 
     replica: int
-    first: int
-    todo: list[int]
-    slots: dict[int, int] = field(default_factory=dict)  # row -> slot, while it is played
-    obs: np.ndarray | None = None  # (ROWS, obs_dim) float32
-    noise: np.ndarray | None = None  # (horizon, ROWS, noise_dim) float32
-    sums: np.ndarray | None = None  # (2, ROWS) return and cost so far
-    length: int = 0
+    episodes: np.ndarray
     attempts: int = 0
+    started: bool = False
+    lane: int = 0
+    length: int = 0
+    obs: np.ndarray | None = None  # (1, ROWS, obs_dim) float32
+    noise: np.ndarray | None = None  # (horizon, 1, ROWS, noise_dim) float32
+    sums: np.ndarray | None = None  # (2, ROWS) return and cost so far
+    params: Params | None = None  # the replica's own, (1, ...)
 
-    def start(self, task: Task, noise_dim: int, slots: Sequence[int]) -> list[tuple[int, int]]:
-        """Give every row its slot; return the slots with the seeds of their episodes."""
-        self.slots, self.length = dict(zip(self.todo, slots, strict=True)), 0
-        self.obs = np.zeros((ROWS, task.obs_dim), dtype=np.float32)
-        self.noise = np.zeros((task.horizon, ROWS, noise_dim), dtype=np.float32)
-        self.sums = np.zeros((2, ROWS))
-        for row in self.todo:
-            stream = generator("evaluate", task.name, self.first + row)
-            shape = (task.horizon, noise_dim)
-            self.noise[:, row] = stream.standard_normal(shape, dtype=np.float32)
-        return [(slot, EVALUATION_SEED + self.first + row) for row, slot in self.slots.items()]
+    @property
+    def rows(self) -> np.ndarray:
+        """Each episode's row in the forward pass."""
+        return self.episodes % ROWS
+
+    @property
+    def slots(self) -> np.ndarray:
+        """Where a worker keeps the episodes' environments."""
+        return self.lane * ROWS + self.rows
 
 
-def blocks_of(n_replicas: int, n_episodes: int) -> list[Block]:
-    """Cut all episodes into blocks, in the order in which they are played."""
+def blocks_of(task: Task, n_replicas: int, n_episodes: int, workers: int) -> list[Block]:
+    """Cut all episodes into blocks, in the order in which they are played.
+
+    They are smaller where there are not enough episodes to keep all workers busy.
+    """
+    share = -(-n_replicas * n_episodes // (workers * LANES))
+    largest = BLOCK_OF_TASK.get(task.name) or BLOCK_OF_SUITE.get(task.suite, BLOCK)
+    size = min(largest, share)
     return [
-        Block(replica, first, list(range(min(ROWS, n_episodes - first))))
+        Block(replica, np.arange(first, min(first + size, n_episodes)))
         for replica in range(n_replicas)
-        for first in range(0, n_episodes, ROWS)
+        for first in range(0, n_episodes, size)
     ]
 
 
 class Worker:
-    """A process with environments, and the blocks that it plays."""
+    """A process with environments, and the blocks that it plays, the next to answer first."""
 
     def __init__(self, task: Task):
         ours, theirs = socket.socketpair()
@@ -91,20 +102,25 @@ class Worker:
                 stdin=subprocess.DEVNULL,
             )
         self.connection = Connection(ours.detach())
-        self.connection.send(task.to_dict())
-        self.blocks: list[Block] = []
-        self.free = set(range(ENVIRONMENTS))
-        self.starting: list[tuple[Block, int]] = []
-        self.stepping: list[tuple[Block, int]] = []
+        self.blocks: deque[Block] = deque()
         self.sent = time.monotonic()
+        self.connection.send(task.to_dict())
 
-    def send(self, tick: Tick) -> None:
-        """Hand over a tick; a dead worker is noticed when its answer is due."""
+    def send(self, block: Block, tick: Tick) -> None:
+        """Hand over a block's tick; a dead worker is noticed when its answer is due."""
+        self.blocks.append(block)
         self.sent = time.monotonic()
         try:
-            self.connection.send(tick)
+            self.connection.send_bytes(pickle.dumps(tick, PROTOCOL))
         except ConnectionError:
             log.debug("worker %d is gone", self.process.pid)
+
+    def reply(self) -> Answer | Failure | None:
+        """What the worker says; None if it is gone."""
+        try:
+            return pickle.loads(self.connection.recv_bytes())
+        except (EOFError, ConnectionError):
+            return None
 
     def close(self) -> str:
         """End the process; say how it ended if it did so by itself."""
@@ -118,88 +134,71 @@ class Worker:
 
 
 class Rollout:
-    """All blocks of a set of policies, and the workers that play them."""
+    """Everything that is to be played, and the rows of what has been."""
 
     def __init__(self, policy, params: Params, mean, std, task: Task, mode: str, names):
         self.policy, self.params, self.task, self.mode = policy, params, task, mode
         self.mean, self.std, self.names = mean, std, names
-        self.queue: list[Block] = []
+        self.queue: deque[Block] = deque()
         self.rows: list[dict] = []
-        self.gathered: tuple[tuple[int, ...], Params] = ((), {})
 
-    def actions(self, blocks: Sequence[Block]) -> np.ndarray:
-        """One forward pass for blocks of any replicas: (n, ROWS, act_dim)."""
-        replicas = tuple(block.replica for block in blocks)
-        if self.gathered[0] != replicas:
-            index = torch.tensor(replicas)
-            chosen = {name: value.index_select(0, index) for name, value in self.params.items()}
-            self.gathered = (replicas, chosen)
-        obs = (np.stack([block.obs for block in blocks]) - self.mean) / self.std
-        noise = np.stack([b.noise[min(b.length, self.task.horizon - 1)] for b in blocks])
+    def start(self, worker: Worker, lane: int) -> None:
+        """Begin the next block of the queue, if there is one."""
+        if not self.queue:
+            return
+        block, task = self.queue.popleft(), self.task
+        block.lane, block.length, block.started = lane, 0, False
+        shape = (task.horizon, self.policy.sample_dim)
+        block.obs = np.zeros((1, ROWS, task.obs_dim), dtype=np.float32)
+        block.noise = np.zeros((task.horizon, 1, ROWS, shape[1]), dtype=np.float32)
+        block.sums = np.zeros((2, ROWS))
+        block.params = {name: value[block.replica, None] for name, value in self.params.items()}
+        for episode, row in zip(block.episodes, block.rows, strict=True):
+            stream = generator("evaluate", task.name, int(episode))
+            block.noise[:, 0, row] = stream.standard_normal(shape, dtype=np.float32)
+        worker.send(block, Tick(block.slots, EVALUATION_SEED + block.episodes))
+
+    def step(self, worker: Worker, block: Block) -> None:
+        """Send a block's next actions."""
+        obs = torch.from_numpy((block.obs - self.mean) / self.std)
+        noise = torch.from_numpy(block.noise[min(block.length, self.task.horizon - 1)])
         with torch.no_grad():
-            states, draws = torch.from_numpy(obs), torch.from_numpy(noise)
-            return self.policy.act(self.gathered[1], states, self.mode, draws).numpy()
+            actions = self.policy.act(block.params, obs, self.mode, noise)[0].numpy()
+        worker.send(block, Tick(block.slots, actions=actions[block.rows]))
 
-    def next_tick(self, worker: Worker) -> bool:
-        """Send a worker what comes next; False if nothing is left for it."""
-        stepping = [block for block in worker.blocks if block.slots]
-        worker.blocks, starts = stepping.copy(), []
-        while self.queue and len(self.queue[0].todo) <= len(worker.free):
-            block = self.queue.pop(0)
-            slots = sorted(worker.free)[: len(block.todo)]
-            worker.free -= set(slots)
-            starts += block.start(self.task, self.policy.sample_dim, slots)
-            worker.blocks.append(block)
-        if not worker.blocks:
-            return False
-        worker.starting = [(b, row) for b in worker.blocks[len(stepping) :] for row in b.slots]
-        worker.stepping = [(block, row) for block in stepping for row in block.slots]
-        actions = np.empty((0, self.task.act_dim), dtype=np.float32)
-        if stepping:
-            chosen = dict(zip(map(id, stepping), self.actions(stepping), strict=True))
-            actions = np.stack([chosen[id(block)][row] for block, row in worker.stepping])
-        slots = [block.slots[row] for block, row in worker.stepping]
-        worker.send(Tick(starts, slots, actions))
-        return True
-
-    def receive(self, worker: Worker, answer: Answer) -> int:
-        """Take a worker's answer; return how many episodes have ended."""
-        for (block, row), obs in zip(worker.starting, answer.first, strict=True):
-            block.obs[row] = obs
-        ended = 0
-        for block in {id(block): block for block, _ in worker.stepping}.values():
-            block.length += 1
-        for number, (block, row) in enumerate(worker.stepping):
-            block.obs[row] = answer.obs[number]
-            block.sums[:, row] += answer.reward[number], answer.cost[number]
-            if not (answer.terminated[number] or answer.truncated[number]):
-                continue
+    def take(self, block: Block, answer: Answer) -> int:
+        """Take the answer to a block's tick; return how many episodes have ended."""
+        rows = block.rows
+        block.obs[0, rows] = answer.obs
+        if not block.started:
+            block.started = True
+            return 0
+        block.length += 1
+        block.sums[:, rows] += answer.reward, answer.cost
+        ended = answer.terminated | answer.truncated
+        for place in np.flatnonzero(ended):
             self.rows.append(
                 {
                     "replica": block.replica,
-                    "episode": block.first + row,
-                    "return": block.sums[0, row],
-                    "cost": block.sums[1, row],
+                    "episode": block.episodes[place],
+                    "return": block.sums[0, rows[place]],
+                    "cost": block.sums[1, rows[place]],
                     "length": block.length,
-                    "terminated": bool(answer.terminated[number]),
+                    "terminated": answer.terminated[place],
                 }
             )
-            worker.free.add(block.slots.pop(row))
-            block.todo.remove(row)
-            ended += 1
-        return ended
+        block.episodes = block.episodes[~ended]
+        return int(ended.sum())
 
-    def give_back(self, worker: Worker, reason: str) -> None:
+    def give_back(self, blocks: Iterable[Block], reason: str) -> None:
         """Put a lost worker's unfinished episodes back, once.
 
         Raises:
             UserError: an episode was lost for the second time.
         """
-        how = worker.close()
-        reason = reason or f"the simulator's process {how}"
-        for block in (block for block in worker.blocks if block.todo):
-            block.slots, block.attempts = {}, block.attempts + 1
-            episodes = ", ".join(str(block.first + row) for row in block.todo)
+        for block in blocks:
+            block.attempts += 1
+            episodes = ", ".join(map(str, block.episodes))
             where = f"{self.task.name}: policy {self.names[block.replica]}, episodes {episodes}"
             if block.attempts > 1:
                 raise UserError(f"{where}: {reason}, for the second time")
@@ -241,43 +240,46 @@ def evaluate(
     n_replicas = next(iter(params.values())).shape[0]
     names = names or [str(replica) for replica in range(n_replicas)]
     rollout = Rollout(policy, params, mean, std, task, action_mode, names)
-    rollout.queue = blocks_of(n_replicas, n_episodes)
-    busy: dict[Connection, Worker] = {}
+    rollout.queue.extend(blocks_of(task, n_replicas, n_episodes, workers))
+    busy: set[Worker] = set()
+    answers = selectors.DefaultSelector()
 
-    def employ(worker: Worker) -> None:
-        busy[worker.connection] = worker
-        if not rollout.next_tick(worker):
-            del busy[worker.connection]
-            worker.close()
+    def employ() -> None:
+        worker = Worker(task)
+        busy.add(worker)
+        answers.register(worker.connection, selectors.EVENT_READ, worker)
+        for lane in range(LANES):
+            rollout.start(worker, lane)
 
     try:
         for _ in range(min(workers, len(rollout.queue))):
-            employ(Worker(task))
+            employ()
         while busy:
-            oldest = min(worker.sent for worker in busy.values())
-            ready = wait(list(busy), timeout=max(0.0, oldest + silence - time.monotonic()))
+            oldest = min(worker.sent for worker in busy)
+            ready = answers.select(max(0.0, oldest + silence - time.monotonic()))
             late = time.monotonic() - silence
-            for connection in ready or [c for c, w in busy.items() if w.sent <= late]:
-                worker = busy[connection]
-                reply = _reply(connection) if ready else None
+            for worker in [key.data for key, _ in ready] or [w for w in busy if w.sent <= late]:
+                reply = worker.reply() if ready else None
                 if isinstance(reply, Answer):
-                    on_episode(rollout.receive(worker, reply))
-                    employ(worker)
-                    continue
-                if isinstance(reply, Failure) and reply.mendable:
+                    block = worker.blocks.popleft()
+                    on_episode(rollout.take(block, reply))
+                    if len(block.episodes):
+                        rollout.step(worker, block)
+                    else:
+                        rollout.start(worker, block.lane)
+                    if worker.blocks:
+                        continue
+                elif isinstance(reply, Failure) and reply.mendable:
                     raise UserError(reply.text)
-                del busy[connection]
-                rollout.give_back(worker, reply.text.strip() if reply else "")
-                employ(Worker(task))
+                busy.remove(worker)
+                answers.unregister(worker.connection)
+                how = worker.close()
+                if worker.blocks:
+                    said = reply.text.strip() if reply else f"the simulator's process {how}"
+                    rollout.give_back(worker.blocks, said)
+                    employ()
     finally:
-        for worker in busy.values():
+        answers.close()
+        for worker in busy:
             worker.close()
     return pd.DataFrame(rollout.rows).sort_values(["replica", "episode"], ignore_index=True)
-
-
-def _reply(connection: Connection) -> Answer | Failure | None:
-    """What a worker says; None if it is gone."""
-    try:
-        return connection.recv()
-    except (EOFError, ConnectionError):
-        return None

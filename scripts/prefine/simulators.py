@@ -23,6 +23,7 @@ os.environ.setdefault("DSRL_SUPPRESS_IMPORT_ERROR", "1")
 
 import gymnasium
 
+from prefine import fast_bullet
 from prefine.errors import UserError
 from prefine.tasks import BULLET_GYM, OWN, TASKS, Task
 
@@ -122,6 +123,7 @@ class SeededEnv(gymnasium.Wrapper):
             self._seeds = np.random.default_rng(seed)
         if self.task.suite == BULLET_GYM:
             release_motors(self.unwrapped)
+            fast_bullet.before_reset(self)
         with global_numpy_seed(seed):
             return self.env.reset(seed=seed, options=options)
 
@@ -187,7 +189,7 @@ def make(task: str | Task, stock: bool = False) -> SeededEnv:
     Observations are (obs_dim,), actions live in the box [-1, 1]^act_dim.
 
     Args:
-        stock: leave a navigation task as slow as it comes (same episodes).
+        stock: leave a task as slow as it comes (same episodes).
 
     Raises:
         KeyError: the name is not in the registry.
@@ -202,6 +204,8 @@ def make(task: str | Task, stock: bool = False) -> SeededEnv:
         from prefine import fast_navigation
 
         env = gymnasium.make(entry.env_id, disable_env_checker=True)
+    if entry.suite == BULLET_GYM and not stock:
+        fast_bullet.speed_up(env)
     if fast_navigation.is_navigation(env):
         if stock:
             # The world is built at the first reset and rebuilt at later ones, and the two ways
