@@ -9,6 +9,7 @@ are, what runs beside it, or in which order. A worker plays two blocks in turn: 
 one, the other's next actions are computed.
 """
 
+import contextlib
 import logging
 import os
 import pickle
@@ -122,9 +123,11 @@ class Worker:
         except (EOFError, ConnectionError):
             return None
 
-    def close(self) -> str:
+    def close(self, gone: bool = False) -> str:
         """End the process; say how it ended if it did so by itself."""
-        code = self.process.poll()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # its socket closes before it ends
+            self.process.wait(timeout=5.0 if gone else 0.0)
+        code = self.process.returncode
         self.process.kill()
         self.process.wait()
         self.connection.close()
@@ -273,7 +276,7 @@ def evaluate(
                     raise UserError(reply.text)
                 busy.remove(worker)
                 answers.unregister(worker.connection)
-                how = worker.close()
+                how = worker.close(gone=bool(ready) and reply is None)
                 if worker.blocks:
                     said = reply.text.strip() if reply else f"the simulator's process {how}"
                     rollout.give_back(worker.blocks, said)
