@@ -54,6 +54,8 @@ clean:
 bench: setup bench-osrl
 	$(BIN)/python benchmarks/stack.py
 	$(BIN)/python benchmarks/methods.py
+	$(BIN)/python benchmarks/evaluation.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/goal_speed.py
 	$(BIN)/python benchmarks/page.py
 
 bench-osrl: setup .cache/osrl/.installed

@@ -22,8 +22,22 @@ number of runs.
 """
 OSRL = """## The whole loop against OSRL
 
-One run, sampler and update, same network, batch (512) and loss as osrl-lib 0.1.0 at its
-defaults; nothing is logged on either side.
+One run, sampler and update, same network, batch (512) and loss as osrl-lib 0.1.0, with its data
+loader in the training process; nothing is logged on either side. OSRL's own scripts ask for 8
+loader processes: with cores to spare for them its loop is faster than here, as most of its time
+goes into the loader.
+"""
+EVALUATION = """## Evaluation
+
+Environment steps a second. A job: 5 policies of 100 episodes in two worker processes, whole (with
+the start of the processes) and without its start. The simulator: the stock environment alone on one
+core. One by one: one policy, one stock environment, an observation a forward pass, as OSRL does it.
+"""
+GOAL = """## Navigation tasks
+
+Whole episodes, reset and 1000 steps with given actions, against the stock environment; the same to
+the last bit (`benchmarks/goal_parity.py`). `ms_physics` are MuJoCo's own steps, and `times_at_most`
+what would be left of the factor if nothing else took time.
 """
 METHODS = """## Time and memory of every method
 
@@ -77,6 +91,8 @@ def main() -> None:
         section("stack", STACK),
         section("osrl", OSRL),
         section("methods", METHODS),
+        section("evaluation", EVALUATION),
+        section("goal", GOAL),
     ]
     with atomic(PAGE) as temporary:
         temporary.write_text("\n".join(parts))

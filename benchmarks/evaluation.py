@@ -1,0 +1,114 @@
+"""Environment steps a second: an evaluation job, the simulator alone, and OSRL's way to evaluate.
+
+For each task, in turn within one run: one job's rollouts with as many workers as cores (whole,
+with the start of its processes, and without it); the stock simulator stepped with given actions
+on one core; and one policy in one stock environment, an observation at a time.
+
+    python benchmarks/evaluation.py [episodes of each policy]
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+
+from paired import report
+from prefine import rollout, simulators
+from prefine.policies import make_policy
+from prefine.tasks import TASKS
+from prefine.training import initial_parameters
+
+CHOSEN = ("BallCircle", "HalfCheetahVelocity", "PointGoal1")
+N_POLICIES, WORKERS, SECONDS, ROUNDS = 5, 2, 6.0, 3
+
+
+def policies(task):
+    """Stacked policies as they are before training, of the paper's size."""
+    policy = make_policy("cvae", task.obs_dim, task.act_dim, (256, 256))
+    params = initial_parameters(
+        policy.init, [f"benchmark/{k}" for k in range(N_POLICIES)], torch.device("cpu")
+    )
+    constants = np.zeros(task.obs_dim, np.float32), np.ones(task.obs_dim, np.float32)
+    return policy, params, *constants
+
+
+def job(task, n_episodes: int) -> tuple[float, float]:
+    """Steps a second of a whole evaluation job, and from its first to its 80th percentile."""
+    marks, started = [], time.perf_counter()
+
+    def mark(n: int) -> None:
+        if n:
+            marks.append((time.perf_counter(), n))
+
+    table = rollout.evaluate(
+        *policies(task), task, n_episodes, "deterministic", mark, workers=WORKERS
+    )
+    seconds, ended = time.perf_counter() - started, np.cumsum([n for _, n in marks])
+    last = int(np.searchsorted(ended, 0.8 * ended[-1]))
+    played = (ended[last] - ended[0]) * table["length"].mean()
+    return table["length"].sum() / seconds, played / (marks[last][0] - marks[0][0])
+
+
+def stepped(task, act) -> float:
+    """Steps a second of one stock environment on one core."""
+    env, n = simulators.make(task.name, stock=True), 0
+    obs, _ = env.reset(seed=0)
+    started = time.perf_counter()
+    while time.perf_counter() - started < SECONDS:
+        obs, _, terminated, truncated, _ = env.step(act(obs))
+        n += 1
+        if terminated or truncated:
+            obs, _ = env.reset(seed=n)
+    seconds = time.perf_counter() - started
+    env.close()
+    return n / seconds
+
+
+def raw(task) -> float:
+    """The simulator alone, with actions that cost nothing."""
+    actions = iter(np.random.default_rng(0).uniform(-1, 1, (10**6, task.act_dim)))
+    return stepped(task, lambda obs: next(actions))
+
+
+def one_by_one(task) -> float:
+    """As OSRL evaluates: one policy, one environment, one observation a forward pass."""
+    policy, params, mean, std = policies(task)
+    one = {name: value[:1] for name, value in params.items()}
+    noise = torch.zeros(1, 1, policy.sample_dim)
+
+    @torch.no_grad()
+    def act(obs):
+        state = torch.as_tensor(obs[None, None], dtype=torch.float32)
+        return policy.act(one, (state - mean) / std, "deterministic", noise)[0, 0].numpy()
+
+    return stepped(task, act)
+
+
+def main(n_episodes: int = 100) -> None:
+    torch.set_num_threads(1)
+    rows = []
+    for task in map(TASKS.get, CHOSEN):
+        rounds = np.array(
+            [[*job(task, n_episodes), raw(task), one_by_one(task)] for _ in range(ROUNDS)]
+        )
+        whole, steady, alone, single = rounds.T
+        rows.append(
+            {
+                "task": task.name,
+                "job steps/s": np.median(whole),
+                "simulator steps/s": np.median(alone),
+                "one by one steps/s": np.median(single),
+                "job / (simulator x cores)": np.median(whole / alone / WORKERS),
+                "without its start": np.median(steady / alone / WORKERS),
+                "job / one by one": np.median(whole / single),
+            }
+        )
+    report("evaluation", rows)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
