@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from prefine import metrics, simulators
-from prefine.tasks import BULLET_GYM, SAFETY_GYM, TASKS
+from prefine.tasks import BULLET_GYM, PAPER_TASKS, SAFETY_GYM, TASKS
 
 
 def episode(env, seed, steps=30):
@@ -48,8 +48,9 @@ def test_task_matches_the_registry_and_dsrl(name):
 
 
 def test_suites_are_complete():
-    suites = [task.suite for task in TASKS.values()]
-    assert (suites.count(SAFETY_GYM), suites.count(BULLET_GYM)) == (7, 5)
+    for tasks, expected in ((PAPER_TASKS, (7, 5)), (TASKS, (21, 8))):
+        suites = [task.suite for task in tasks.values()]
+        assert (suites.count(SAFETY_GYM), suites.count(BULLET_GYM)) == expected
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from prefine.errors import UserError
 
+_NAMED_COST = {"PointCircle2": 300, "CarCircle2": 400}  # names say a little more than the data
 SAFETY_GYM, BULLET_GYM, OWN = "safety_gym", "bullet_gym", "own"
 SUITES = {SAFETY_GYM: "Safety Gym", BULLET_GYM: "Bullet Gym", OWN: "Own tasks"}
 
@@ -42,7 +43,8 @@ class Task:
     def file(self) -> str:
         """Name of DSRL's file, which holds the largest cost and the number of trajectories."""
         env = self.env_id.replace("Offline", "Safety", 1)
-        return f"{env}-{self.max_cost:.0f}-{self.n_trajectories}.hdf5"
+        cost = _NAMED_COST.get(self.name, self.max_cost)
+        return f"{env}-{cost:.0f}-{self.n_trajectories}.hdf5"
 
     def to_dict(self) -> dict:
         """Everything, as JSON can hold it: ``Task(**...)`` is this task again."""
