@@ -23,7 +23,7 @@ from prefine.tasks import TASKS
 from prefine.training import initial_parameters
 
 CHOSEN = ("BallCircle", "HalfCheetahVelocity", "PointGoal1")
-N_POLICIES, WORKERS, SECONDS, ROUNDS = 5, 2, 6.0, 3
+N_POLICIES, WORKERS, SECONDS, ROUNDS = 5, 2, 5.0, 3
 
 
 def policies(task):
@@ -88,7 +88,7 @@ def one_by_one(task) -> float:
     return stepped(task, act)
 
 
-def main(n_episodes: int = 100) -> None:
+def main(n_episodes: int = 40) -> None:
     torch.set_num_threads(1)
     rows = []
     for task in map(TASKS.get, CHOSEN):

@@ -29,7 +29,7 @@ goes into the loader.
 """
 EVALUATION = """## Evaluation
 
-Environment steps a second. A job: 5 policies of 100 episodes in two worker processes, whole (with
+Environment steps a second. A job: 5 policies of 40 episodes in two worker processes, whole (with
 the start of the processes) and without its start. The simulator: the stock environment alone on one
 core. One by one: one policy, one stock environment, an observation a forward pass, as OSRL does it.
 """
