@@ -15,7 +15,6 @@ from prefine.tasks import TASKS
 
 def main() -> None:
     args = cli.parser(__doc__, "output", task=str).parse_args()
-    # The config's `dsrl` with the run's tasks.
     task, settings = TASKS[args.task], json.loads(os.environ["PREFINE_DSRL"])
     folder = Path(settings["folder"])
     progress = cli.Progress(f"download {args.task}", 0, "B")

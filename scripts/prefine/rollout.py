@@ -10,9 +10,9 @@ one, the other's next actions are computed.
 """
 
 import contextlib
+import json
 import logging
 import os
-import pickle
 import selectors
 import signal
 import socket
@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -31,7 +31,7 @@ import torch
 
 from prefine.errors import UserError
 from prefine.networks import Params
-from prefine.rollout_worker import PROTOCOL, Answer, Failure, Tick
+from prefine.rollout_worker import STEP, Failure, read_reply, tick_type
 from prefine.simulators import EVALUATION_SEED
 from prefine.streams import generator
 from prefine.tasks import BULLET_GYM, Task
@@ -105,21 +105,24 @@ class Worker:
         self.connection = Connection(ours.detach())
         self.blocks: deque[Block] = deque()
         self.sent = time.monotonic()
-        self.connection.send(task.to_dict())
+        self.task = task
+        self.connection.send_bytes(json.dumps(task.to_dict()).encode())
 
-    def send(self, block: Block, tick: Tick) -> None:
-        """Hand over a block's tick; a dead worker is noticed when its answer is due."""
+    def send(self, block: Block, seeds=STEP, actions=0.0) -> None:
+        """Reset or step a block's slots; a dead worker is noticed when its answer is due."""
+        tick = np.zeros(len(block.episodes), tick_type(self.task))
+        tick["slot"], tick["seed"], tick["action"] = block.slots, seeds, actions
         self.blocks.append(block)
         self.sent = time.monotonic()
         try:
-            self.connection.send_bytes(pickle.dumps(tick, PROTOCOL))
+            self.connection.send_bytes(tick.tobytes())
         except ConnectionError:
             log.debug("worker %d is gone", self.process.pid)
 
-    def reply(self) -> Answer | Failure | None:
+    def reply(self) -> np.ndarray | Failure | None:
         """What the worker says; None if it is gone."""
         try:
-            return pickle.loads(self.connection.recv_bytes())
+            return read_reply(self.connection.recv_bytes(), self.task)
         except (EOFError, ConnectionError):
             return None
 
@@ -159,7 +162,7 @@ class Rollout:
         for episode, row in zip(block.episodes, block.rows, strict=True):
             stream = generator("evaluate", task.name, int(episode))
             block.noise[:, 0, row] = stream.standard_normal(shape, dtype=np.float32)
-        worker.send(block, Tick(block.slots, EVALUATION_SEED + block.episodes))
+        worker.send(block, seeds=EVALUATION_SEED + block.episodes)
 
     def step(self, worker: Worker, block: Block) -> None:
         """Send a block's next actions."""
@@ -167,18 +170,18 @@ class Rollout:
         noise = torch.from_numpy(block.noise[min(block.length, self.task.horizon - 1)])
         with torch.no_grad():
             actions = self.policy.act(block.params, obs, self.mode, noise)[0].numpy()
-        worker.send(block, Tick(block.slots, actions=actions[block.rows]))
+        worker.send(block, actions=actions[block.rows])
 
-    def take(self, block: Block, answer: Answer) -> int:
+    def take(self, block: Block, answer: np.ndarray) -> int:
         """Take the answer to a block's tick; return how many episodes have ended."""
         rows = block.rows
-        block.obs[0, rows] = answer.obs
+        block.obs[0, rows] = answer["obs"]
         if not block.started:
             block.started = True
             return 0
         block.length += 1
-        block.sums[:, rows] += answer.reward, answer.cost
-        ended = answer.terminated | answer.truncated
+        block.sums[:, rows] += answer["reward"], answer["cost"]
+        ended = answer["terminated"] | answer["truncated"]
         for place in np.flatnonzero(ended):
             self.rows.append(
                 {
@@ -187,26 +190,28 @@ class Rollout:
                     "return": block.sums[0, rows[place]],
                     "cost": block.sums[1, rows[place]],
                     "length": block.length,
-                    "terminated": answer.terminated[place],
+                    "terminated": answer["terminated"][place],
                 }
             )
         block.episodes = block.episodes[~ended]
         return int(ended.sum())
 
-    def give_back(self, blocks: Iterable[Block], reason: str) -> None:
-        """Put a lost worker's unfinished episodes back, once.
+    def give_back(self, blocks: Sequence[Block], reason: str) -> None:
+        """Put a lost worker's unfinished episodes back.
+
+        A worker answers in order, so the first block is the one that it was lost in.
 
         Raises:
-            UserError: an episode was lost for the second time.
+            UserError: that block lost a worker before.
         """
-        for block in blocks:
-            block.attempts += 1
-            episodes = ", ".join(map(str, block.episodes))
-            where = f"{self.task.name}: policy {self.names[block.replica]}, episodes {episodes}"
-            if block.attempts > 1:
-                raise UserError(f"{where}: {reason}, for the second time")
-            log.warning("%s: %s; they are played again", where, reason)
-            self.queue.append(block)
+        lost, *_ = blocks
+        lost.attempts += 1
+        episodes = ", ".join(map(str, lost.episodes))
+        where = f"{self.task.name}: policy {self.names[lost.replica]}, episodes {episodes}"
+        if lost.attempts > 1:
+            raise UserError(f"{where}: {reason}, for the second time")
+        log.warning("%s: %s; they are played again", where, reason)
+        self.queue.extend(blocks)
 
 
 def evaluate(
@@ -260,10 +265,11 @@ def evaluate(
         while busy:
             oldest = min(worker.sent for worker in busy)
             ready = answers.select(max(0.0, oldest + silence - time.monotonic()))
+            heard = {key.data for key, _ in ready}
             late = time.monotonic() - silence
-            for worker in [key.data for key, _ in ready] or [w for w in busy if w.sent <= late]:
-                reply = worker.reply() if ready else None
-                if isinstance(reply, Answer):
+            for worker in [*heard, *(w for w in busy - heard if w.sent <= late)]:
+                reply = worker.reply() if worker in heard else None
+                if isinstance(reply, np.ndarray):
                     block = worker.blocks.popleft()
                     on_episode(rollout.take(block, reply))
                     if len(block.episodes):
@@ -276,7 +282,7 @@ def evaluate(
                     raise UserError(reply.text)
                 busy.remove(worker)
                 answers.unregister(worker.connection)
-                how = worker.close(gone=bool(ready) and reply is None)
+                how = worker.close(gone=worker in heard and reply is None)
                 if worker.blocks:
                     said = reply.text.strip() if reply else f"the simulator's process {how}"
                     rollout.give_back(worker.blocks, said)

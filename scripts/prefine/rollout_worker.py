@@ -4,7 +4,7 @@ It is given the number of an open socket, and ends when the other side does, how
 about.
 """
 
-import pickle
+import json
 import sys
 import traceback
 from multiprocessing.connection import Connection
@@ -16,25 +16,19 @@ from prefine import simulators
 from prefine.errors import UserError
 from prefine.tasks import Task
 
-PROTOCOL = pickle.HIGHEST_PROTOCOL  # Connection's own way to pickle is several times slower
+STEP = -1  # in place of a seed
+ANSWER, FAILURE = b"A", b"F"  # first byte of a reply
 
 
-class Tick(NamedTuple):
-    """What to do with some slots: reset them to seeds (n,), or step with actions (n, act_dim)."""
-
-    slots: np.ndarray
-    seeds: np.ndarray | None = None
-    actions: np.ndarray | None = None
+def tick_type(task: Task) -> np.dtype:
+    """What to do with a slot: reset it to a seed, or step it with an action (act_dim,)."""
+    return np.dtype([("slot", "i8"), ("seed", "i8"), ("action", "f4", (task.act_dim,))])
 
 
-class Answer(NamedTuple):
-    """What the environments said; after a reset everything but ``obs`` is 0."""
-
-    obs: np.ndarray  # (n, obs_dim) float32
-    reward: np.ndarray  # (n,) float64
-    cost: np.ndarray
-    terminated: np.ndarray  # (n,) bool
-    truncated: np.ndarray
+def answer_type(task: Task) -> np.dtype:
+    """What an environment said; after a reset everything but ``obs`` is 0."""
+    numbers = [("reward", "f8"), ("cost", "f8"), ("terminated", "?"), ("truncated", "?")]
+    return np.dtype([("obs", "f4", (task.obs_dim,)), *numbers])
 
 
 class Failure(NamedTuple):
@@ -44,37 +38,48 @@ class Failure(NamedTuple):
     mendable: bool
 
 
-def answer(task: Task, envs: dict[int, simulators.SeededEnv], tick: Tick) -> Answer:
+def answer(task: Task, envs: dict[int, simulators.SeededEnv], tick: np.ndarray) -> np.ndarray:
     """Do one tick; environments are made when they are first reset."""
-    n = len(tick.slots)
-    obs, numbers = np.empty((n, task.obs_dim), dtype=np.float32), np.zeros((2, n))
-    flags = np.zeros((2, n), dtype=bool)
-    for row, slot in enumerate(tick.slots):
-        if tick.seeds is not None:
-            if slot not in envs:
-                envs[slot] = simulators.make(task)
-            obs[row], _ = envs[slot].reset(seed=int(tick.seeds[row]))
-        else:
-            obs[row], numbers[0, row], *flags[:, row], info = envs[slot].step(tick.actions[row])
-            numbers[1, row] = info["cost"]
-    return Answer(obs, *numbers, *flags)
+    said = np.zeros(len(tick), answer_type(task))
+    columns = [said[name] for name in said.dtype.names]
+    obs, reward, cost, terminated, truncated = columns
+    for row, (slot, seed, action) in enumerate(tick):
+        if seed == STEP:
+            obs[row], reward[row], terminated[row], truncated[row], info = envs[slot].step(action)
+            cost[row] = info["cost"]
+            continue
+        if slot not in envs:
+            envs[slot] = simulators.make(task)
+        obs[row], _ = envs[slot].reset(seed=int(seed))
+    return said
 
 
 def serve(connection: Connection) -> None:
-    """Answer ticks until the other side is gone."""
+    """Answer ticks until the other side is gone.
+
+    What goes over is a table's bytes, or a failure as JSON: nothing that is run when it is read.
+    """
     envs: dict[int, simulators.SeededEnv] = {}
     try:
-        task = Task(**connection.recv())
+        task = Task(**json.loads(connection.recv_bytes()))
         while True:
-            tick = pickle.loads(connection.recv_bytes())
+            tick = np.frombuffer(connection.recv_bytes(), tick_type(task))
             try:
-                reply = answer(task, envs, tick)
+                reply = ANSWER + answer(task, envs, tick).tobytes()
             except Exception as error:
                 known = isinstance(error, UserError)
-                reply = Failure(str(error) if known else traceback.format_exc(), known)
-            connection.send_bytes(pickle.dumps(reply, PROTOCOL))
+                failure = Failure(str(error) if known else traceback.format_exc(), known)
+                reply = FAILURE + json.dumps(failure).encode()
+            connection.send_bytes(reply)
     except (EOFError, ConnectionError, KeyboardInterrupt):
         return
+
+
+def read_reply(reply: bytes, task: Task) -> np.ndarray | Failure:
+    """Turn the bytes of a reply into an answer or a failure."""
+    if reply[:1] == FAILURE:
+        return Failure(*json.loads(reply[1:]))
+    return np.frombuffer(reply, answer_type(task), offset=1)
 
 
 def main() -> None:
