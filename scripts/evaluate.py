@@ -8,16 +8,27 @@ from prefine import cli, files, policy_file, provenance
 from prefine.rollout import evaluate
 from prefine.tasks import Task
 
-RUN_COLUMNS = ("study", "task", "method", "tau", "draw", "seed")
+RUN_COLUMNS = ("study", "task", "method", "arm", "tau", "draw", "seed", "iteration")
+
+
+def planned(runs: pd.DataFrame, plan: pd.DataFrame) -> pd.DataFrame:
+    """Find the policies of a plan among those of another arm; index is their place there."""
+    same = [c for c in plan.columns if c not in ("run", "study", "arm")]
+    places = runs[same].assign(place=runs.index)
+    return plan.merge(places, on=same, how="inner", validate="one_to_one").set_index("place")
 
 
 def main() -> None:
     parser = cli.parser(__doc__, "policies", "output", settings=cli.json_argument)
+    parser.add_argument("--plan", help="runs that are these policies, acting otherwise")
     parser.add_argument("--workers", type=int, default=1, help="processes that step simulators")
     args = parser.parse_args()
     torch.set_num_threads(1)
     policy, params, mean, std, trained = policy_file.load(args.policies)
     task, runs = Task(**trained["task"]), pd.DataFrame(trained["runs"])
+    if args.plan:
+        runs = planned(runs, pd.read_csv(args.plan))
+        params = {name: value[list(runs.index)] for name, value in params.items()}
     n_episodes, mode = args.settings["episodes"], args.settings["action_mode"]
     title = f"evaluate {trained['method']} {task.name}"
     progress = cli.Progress(title, len(runs) * n_episodes, "episodes")
@@ -30,10 +41,11 @@ def main() -> None:
 
     columns = ["run", *(name for name in RUN_COLUMNS if name in runs)]
     table = runs[columns].iloc[episodes["replica"]].reset_index(drop=True)
-    table["iteration"] = trained["settings"]["iterations"]
+    if "iteration" not in table:  # policies on the way have it
+        table["iteration"] = trained["settings"]["iterations"]
     table["action_mode"] = mode
     table = pd.concat([table, episodes.drop(columns="replica")], axis=1)
-    summary = table.groupby("run")[["return", "cost", "length"]].mean()
+    summary = table.groupby(["run", "iteration"])[["return", "cost", "length"]].mean()
     logging.info("means over episodes\n%s", summary.to_string())
     table.attrs = {
         "provenance": {

@@ -1,19 +1,26 @@
-"""Write the plan of a (study, task, method): one row a run."""
+"""Write the plan of an arm: one row a run that a job trains."""
 
 import json
 import logging
 
+import pandas as pd
 from prefine import cli, files
-from prefine.plan import plan
+from prefine.plan import COLUMNS, plan
 
 
 def main() -> None:
     parser = cli.parser(
-        __doc__, "manifest", "output", study=str, task=str, method=str, settings=cli.json_argument
+        *(__doc__, "manifest", "output"),
+        **dict.fromkeys(("study", "task", "method", "arm"), str),
+        settings=cli.json_argument,
     )
     args = parser.parse_args()
-    manifest = json.loads(args.manifest.read_text())
-    runs = plan(args.study, args.task, args.method, manifest["cells"], args.settings)
+    cells, settings = json.loads(args.manifest.read_text())["cells"], args.settings
+    of = args.study, args.task, args.method, args.arm
+    numbers = [name for name in settings["variants"][0] if name != "suffix"]
+    runs = pd.DataFrame(
+        plan(*of, cells, settings["rows"], settings["variants"]), columns=[*COLUMNS, *numbers]
+    )
     logging.info("%d runs\n%s", len(runs), runs.to_string())
     files.write_table(args.output, runs)
 

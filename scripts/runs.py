@@ -1,4 +1,4 @@
-"""Reduce all episodes to one row a run, with hyper-parameters and training time."""
+"""Reduce episodes to one row a run (and iteration), with hyper-parameters and training time."""
 
 import json
 import logging
@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 from prefine import cli, files, tables
-from prefine.scores import with_infeasible_cells
+from prefine.scores import of_study, with_infeasible_cells
 
 
 def main() -> None:
     parser = cli.parser(__doc__, "output")
-    for name in ("episodes", "training", "manifests", "plans"):
+    for name in ("episodes", "manifests", "plans"):
         parser.add_argument(f"--{name}", type=Path, nargs="+", required=True)
+    parser.add_argument("--training", type=Path, nargs="*", default=[])
+    parser.add_argument("--members", type=cli.json_argument, help="of a study; default: all runs")
     args = parser.parse_args()
     manifests = [json.loads(path.read_text()) for path in args.manifests]
     runs = tables.runs_table(
@@ -21,8 +23,10 @@ def main() -> None:
         {manifest["task"]["name"]: manifest for manifest in manifests},
     )
     runs = tables.add_hyperparameters(runs, map(pd.read_csv, args.plans))
-    table = with_infeasible_cells(runs, manifests)
-    logging.info("%d runs, %d cells without", len(runs), len(table) - len(runs))
+    if args.members:
+        runs = of_study(runs, args.members)
+    table = with_infeasible_cells(runs, [] if args.members else manifests)
+    logging.info("%d rows of %d runs", len(table), table["run"].nunique())
     files.write_table(args.output, table)
 
 

@@ -3,8 +3,10 @@
 With ``--reuse`` the sets of another run are taken instead, if its trajectories are ours.
 """
 
+import itertools
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,38 +37,42 @@ def draw_sets(
 ) -> tuple[pd.DataFrame, dict]:
     """Draw all sets, by costs or by labels; return their rows and the manifest's part on them."""
     settings = SplitSettings(**wanted["split"])
+    sizes = wanted.get("sizes")
     returns, costs = table["return"].to_numpy(), table["cost"].to_numpy()
     reference = reference_set(returns, settings)
     rows = [{"tau": None, "draw": None, "role": "reference", "index": i} for i in reference]
+    rows = [] if sizes else rows  # the set that has one size stands in the other file
     cells = []
-    for tau in wanted["thresholds"]:
-        for draw in range(wanted["draws"]):
-            if labels is None:
-                drawn = split(returns, costs, task, tau, draw, settings)
-            else:
-                drawn = labelled_split(labels, task, draw, settings)
-            sets = {"preferred": drawn.preferred, "nonpreferred": drawn.nonpreferred}
-            for role, indices in sets.items():
-                rows += [{"tau": tau, "draw": draw, "role": role, "index": i} for i in indices]
-            cells.append(
-                {
-                    "tau": tau,
-                    "draw": draw,
-                    "feasible": drawn.feasible,
-                    "short": drawn.short,
-                    "n_safe": drawn.n_safe,
-                    "n_unsafe": drawn.n_unsafe,
-                    "checksum": drawn.checksum(),
-                    "overlap_with_reference": int(np.isin(drawn.preferred, reference).sum()),
-                }
-                | {role: means(table, indices) for role, indices in sets.items()}
+    for tau, draw, size in itertools.product(
+        wanted["thresholds"], range(wanted["draws"]), sizes or [{}]
+    ):
+        own = replace(settings, **size)
+        if labels is None:
+            drawn = split(returns, costs, task, tau, draw, own)
+        else:
+            drawn = labelled_split(labels, task, draw, own)
+        sets = {"preferred": drawn.preferred, "nonpreferred": drawn.nonpreferred}
+        place = {"tau": tau, "draw": draw} | size
+        for role, indices in sets.items():
+            rows += [place | {"role": role, "index": i} for i in indices]
+        cells.append(
+            place
+            | {
+                "feasible": drawn.feasible,
+                "short": drawn.short,
+                "n_safe": drawn.n_safe,
+                "n_unsafe": drawn.n_unsafe,
+                "checksum": drawn.checksum(),
+                "overlap_with_reference": int(np.isin(drawn.preferred, reference).sum()),
+            }
+            | {role: means(table, indices) for role, indices in sets.items()}
+        )
+        if drawn.short or not drawn.feasible:
+            logging.warning(
+                "%s tau=%s: %d safe and %d unsafe trajectories; short: %s%s",
+                *(task, tau, drawn.n_safe, drawn.n_unsafe, drawn.short or "none"),
+                "" if drawn.feasible else "; infeasible, skipped everywhere",
             )
-            if drawn.short or not drawn.feasible:
-                logging.warning(
-                    "%s tau=%s: %d safe and %d unsafe trajectories; short: %s%s",
-                    *(task, tau, drawn.n_safe, drawn.n_unsafe, drawn.short or "none"),
-                    "" if drawn.feasible else "; infeasible, skipped everywhere",
-                )
     columns = pd.DataFrame(rows).astype({"tau": "Int64", "draw": "Int64"})
     fingerprints = table[FINGERPRINT].iloc[columns["index"]].reset_index(drop=True)
     return columns.join(fingerprints), {"reference": means(table, reference), "cells": cells}

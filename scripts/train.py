@@ -2,6 +2,9 @@
 
 import logging
 import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,10 +13,13 @@ from prefine import cli, files, policy_file, provenance
 from prefine.dataset import load_transitions
 from prefine.errors import UserError
 from prefine.methods import REFERENCE, method_module
+from prefine.networks import Params
 from prefine.policies import make_policy
 from prefine.streams import generator
+from prefine.studies import SIZES
 from prefine.tasks import find
-from prefine.training import device, train
+from prefine.training import device, snapshot_iterations, train
+from safetensors.torch import load_file, save_file
 
 
 def reference_sets(splits, seed: int, share: float, task: str) -> dict[str, list[np.ndarray]]:
@@ -28,11 +34,18 @@ def reference_sets(splits, seed: int, share: float, task: str) -> dict[str, list
 
 
 def run_sets(splits, trajectories, runs) -> dict[str, list[np.ndarray]]:
-    """The trajectory sets of each run; held out is what is safe and not in D_p (methods 4.1)."""
+    """The trajectory sets of each run; held out is what is safe and not in D_p (methods 4.1).
+
+    Sets of several sizes are told apart by the columns n_preferred and n_nonpreferred.
+    """
     sets = {role: [] for role in ("preferred", "nonpreferred", "unlabelled", "all", "held_out")}
-    for tau, draw in zip(runs["tau"], runs["draw"], strict=True):
-        same_tau = splits["tau"].isna() if np.isnan(tau) else splits["tau"] == tau
-        cell = splits[same_tau & (splits["draw"] == draw)]
+    sizes = [name for name in SIZES if name in splits]
+    for run in runs.to_dict("records"):
+        tau = run["tau"]
+        same = splits["tau"].isna() if np.isnan(tau) else splits["tau"] == tau
+        for name in ("draw", *sizes):
+            same &= splits[name] == run[name]
+        cell = splits[same]
         for role in ("preferred", "nonpreferred"):
             sets[role].append(cell.loc[cell["role"] == role, "index"].to_numpy())
         sets["unlabelled"].append(cell["index"].sort_values().to_numpy())
@@ -56,6 +69,30 @@ def stack_size(policy, settings: dict) -> int:
     return 5 if policy.name == "cvae" else 15
 
 
+def keep_snapshots(folder: Path, stack: int) -> Callable[[int, Params], None]:
+    """Write a stack's policies on the way, beside its checkpoints."""
+
+    def write(iteration: int, params: Params) -> None:
+        tensors = {name: value.detach().cpu().contiguous() for name, value in params.items()}
+        with files.atomic(folder / f"{stack}-{iteration}.safetensors") as temporary:
+            save_file(tensors, temporary)
+
+    return write
+
+
+def join_snapshots(
+    folder: Path, stacks: int, iterations: list[int], runs: pd.DataFrame
+) -> tuple[Params, pd.DataFrame]:
+    """Stack what ``keep_snapshots`` wrote: one replica an iteration and run."""
+    moments = []
+    for iteration in iterations:
+        parts = [load_file(folder / f"{n}-{iteration}.safetensors") for n in range(stacks)]
+        moments.append({name: torch.cat([part[name] for part in parts]) for name in parts[0]})
+    joined = {name: torch.cat([part[name] for part in moments]) for name in moments[0]}
+    rows = [runs.assign(iteration=iteration) for iteration in iterations]
+    return joined, pd.concat(rows, ignore_index=True)
+
+
 def train_in_chunks(method, policy, runs, data, sets, settings, reference, progress, state):
     """Train at most ``max_runs`` runs at a time; how a plan is cut changes no result.
 
@@ -72,6 +109,7 @@ def train_in_chunks(method, policy, runs, data, sets, settings, reference, progr
                 *(method, policy, runs.loc[rows], data, own, settings, reference),
                 on_iteration=progress.update,
                 state=file,
+                on_snapshot=keep_snapshots(state, number),
             )
         except UserError as error:
             logging.exception("runs %d to %d", rows[0], rows[-1])
@@ -93,6 +131,8 @@ def main() -> None:
         settings=cli.json_argument,
     )
     parser.add_argument("--plan", help="table of runs; not for the reference policy")
+    parser.add_argument("--sizes", type=Path, help="sets of other sizes than the config's")
+    parser.add_argument("--snapshots", type=Path, help="where to keep policies on the way")
     parser.add_argument("--reference", help="pi_ref, for methods that start from it")
     args = parser.parse_args()
     task, method, settings = args.task, method_module(args.method), args.settings
@@ -109,13 +149,17 @@ def main() -> None:
                 f"{args.plan}: no feasible run; every threshold lacks safe or unsafe "
                 f"trajectories of {task.name}. Take the task or the threshold out of the config."
             )
-        sets = run_sets(splits, trajectories, runs)
+        drawn = pd.read_csv(args.sizes) if args.sizes else splits
+        sets = run_sets(drawn, trajectories, runs)
     settings["horizon"] = task.horizon
     settings["longest"] = int(trajectories["length"].max())
-    policy = make_policy(settings["policy"], task.obs_dim, task.act_dim, settings["hidden"])
+    limits = {key: settings[key] for key in ("log_std_min",) if settings[key] is not None}
+    sizes = task.obs_dim, task.act_dim, settings["hidden"]
+    policy = make_policy(settings["policy"], *sizes, **limits)
     reference = None
     if method.STARTS_FROM == "reference":
-        policy, reference, *_ = policy_file.load(args.reference)
+        of_reference, reference, *_ = policy_file.load(args.reference)
+        policy = replace(of_reference, **limits)
 
     n_chunks = -(-len(runs) // stack_size(policy, settings))
     total = n_chunks * sum(phase.iterations + 1 for phase in method.phases(policy, settings))
@@ -132,6 +176,7 @@ def main() -> None:
         "obs_dim": task.obs_dim,
         "act_dim": task.act_dim,
         "hidden": list(policy.hidden),
+        "limits": limits,
         "runs": runs.to_dict("records"),
         "settings": settings,
         "data_sha256": files.sha256(args.data),
@@ -141,6 +186,11 @@ def main() -> None:
     log.attrs = {"provenance": metadata}
     policy_file.save(args.output, params, data.mean, data.std, metadata)
     files.write_table(args.log, log)
+    if args.snapshots:
+        iterations = sorted(snapshot_iterations(method, policy, settings))
+        taken, rows = join_snapshots(args.state, n_chunks, iterations, runs)
+        metadata["runs"] = rows.to_dict("records")
+        policy_file.save(args.snapshots, taken, data.mean, data.std, metadata)
     shutil.rmtree(args.state, ignore_errors=True)
 
 

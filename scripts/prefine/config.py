@@ -42,7 +42,7 @@ def _explain(error: ValidationError, schema: Mapping) -> str:
     value = f"{key}: {error.instance!r} is not allowed"
     if error.validator == "enum":
         allowed = error.validator_value
-        hint = _near(error.instance, allowed)
+        hint = near(error.instance, allowed)
         return f"{value}; {hint}Allowed: {', '.join(map(str, allowed))}"
     if error.validator == "required":
         missing = [name for name in error.validator_value if name not in error.instance]
@@ -66,16 +66,26 @@ def _explain(error: ValidationError, schema: Mapping) -> str:
 
 def _fill(value, schema: Mapping, root: Mapping):
     """Fill in the schema's defaults, nested ones too."""
-    if "$ref" in schema:
-        target = root["$defs"][schema["$ref"].rsplit("/", 1)[1]]
-        schema = {**target, **schema}
+    schema = _resolve(schema, root)
     if isinstance(value, dict):
         for key, part in schema.get("properties", {}).items():
+            part = _resolve(part, root)
             if key not in value and "default" in part:
                 value[key] = deepcopy(part["default"])
             if key in value:
                 value[key] = _fill(value[key], part, root)
+        others = schema.get("additionalProperties")
+        if isinstance(others, dict):
+            for key in set(value) - set(schema.get("properties", {})):
+                value[key] = _fill(value[key], others, root)
     return value
+
+
+def _resolve(schema: Mapping, root: Mapping) -> Mapping:
+    """Put what a ``$ref`` names in its place."""
+    if "$ref" not in schema:
+        return schema
+    return {**root["$defs"][schema["$ref"].rsplit("/", 1)[1]], **schema}
 
 
 def _check_methods(config: Mapping) -> None:
@@ -83,45 +93,60 @@ def _check_methods(config: Mapping) -> None:
     for name in config["methods"]:
         if name not in METHODS:
             raise UserError(f"config: {_unknown(name, 'methods', METHODS)}")
-        numbers = dict(method_constant(name, "HYPERPARAMETERS"))
-        extra = ["eta"] if {"beta", "lam"} <= set(numbers) else []
-        settings = method_constant(name, "SETTINGS")
         for key, value in config["methods"][name].items():
-            place = f"methods.{name}.{key}"
-            if key in numbers or key in extra:
-                given = value.values() if isinstance(value, Mapping) else [value]
-                if isinstance(value, Mapping) and set(value) | {OWN} != set(SUITES):
-                    raise UserError(
-                        f"config: {place}: {value!r} is not allowed; give one number, or one for "
-                        f"each of {SAFETY_GYM}, {BULLET_GYM} (and {OWN})"
-                    )
-                if not all(_is_number(v) and v >= 0 for v in given):
-                    raise UserError(
-                        f"config: {place}: {value!r} is not allowed; must be a number of at least 0"
-                    )
-            elif key in settings:
-                _check_setting(place, value, settings[key])
-            elif key in OWN_TRAINING:
-                _check_setting(place, value, 1)
-            else:
-                allowed = [*numbers, *extra, *settings, *OWN_TRAINING]
-                raise UserError(f"config: {_unknown(key, f'methods.{name}', allowed)}")
+            check_key(f"methods.{name}", name, key, value)
     for study, content in config["studies"].items():
-        for number, name in enumerate(content["methods"]):
-            if name not in METHODS:
-                raise UserError(
-                    f"config: studies.{study}.methods.{number}: {name!r} is not allowed; "
-                    f"{_near(name, METHODS)}Allowed: {', '.join(METHODS)}"
-                )
+        for place in ("methods", "curves"):
+            for number, name in enumerate(content[place] if content else []):
+                if name not in (METHODS if place == "methods" else content["methods"]):
+                    allowed = METHODS if place == "methods" else content["methods"]
+                    raise UserError(
+                        f"config: studies.{study}.{place}.{number}: {name!r} is not allowed; "
+                        f"{near(name, allowed)}Allowed: {', '.join(allowed)}"
+                    )
+
+
+def check_key(place: str, method: str, key: str, value, others: Mapping | None = None) -> None:
+    """Check a key and value of a method against its file.
+
+    Args:
+        others: keys that are allowed besides, with a value of their type.
+
+    Raises:
+        UserError: one line that names the key.
+    """
+    numbers = dict(method_constant(method, "HYPERPARAMETERS"))
+    extra = ["eta"] if {"beta", "lam"} <= set(numbers) else []
+    known = method_constant(method, "SETTINGS") | dict.fromkeys(OWN_TRAINING, 1) | (others or {})
+    where = f"{place}.{key}"
+    if key in numbers or key in extra:
+        given = value.values() if isinstance(value, Mapping) else [value]
+        if isinstance(value, Mapping) and set(value) | {OWN} != set(SUITES):
+            raise UserError(
+                f"config: {where}: {value!r} is not allowed; give one number, or one for "
+                f"each of {SAFETY_GYM}, {BULLET_GYM} (and {OWN})"
+            )
+        if not all(_is_number(v) and v >= 0 for v in given):
+            raise UserError(
+                f"config: {where}: {value!r} is not allowed; must be a number of at least 0"
+            )
+    elif key in known:
+        _check_setting(where, value, known[key])
+    else:
+        raise UserError(f"config: {_unknown(key, place, [*numbers, *extra, *known])}")
 
 
 def _check_setting(place: str, value, default) -> None:
     """A setting has the type of its default, or is one of its choices."""
+    if default is None:
+        if value is not None and not _is_number(value):
+            raise UserError(f"config: {place}: {value!r} is not allowed; must be a number or null")
+        return
     if isinstance(default, tuple):
         if value not in default:
             raise UserError(
                 f"config: {place}: {value!r} is not allowed; "
-                f"{_near(value, default)}Allowed: {', '.join(default)}"
+                f"{near(value, default)}Allowed: {', '.join(default)}"
             )
         return
     right = isinstance(value, bool) == isinstance(default, bool)
@@ -139,7 +164,7 @@ def _is_number(value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _near(word, allowed) -> str:
+def near(word, allowed) -> str:
     """A hint with the nearest allowed word, if one is near."""
     near = difflib.get_close_matches(str(word), list(map(str, allowed)), n=1, cutoff=0.5)
     return f"did you mean {near[0]!r}? " if near else ""
@@ -148,7 +173,7 @@ def _near(word, allowed) -> str:
 def _unknown(key, place: str, allowed) -> str:
     where = f" in {place}" if place else ""
     return (
-        f"unknown key {key!r}{where}; {_near(key, allowed)}"
+        f"unknown key {key!r}{where}; {near(key, allowed)}"
         f"Valid keys: {', '.join(allowed) or 'none'}"
     )
 
@@ -232,7 +257,7 @@ def _check_tasks(config: Mapping) -> None:
             )
         if config["source"] != "file" and task not in TASKS:
             raise UserError(
-                f"config: tasks.{number}: {task!r} is not allowed; {_near(task, TASKS)}"
+                f"config: tasks.{number}: {task!r} is not allowed; {near(task, TASKS)}"
                 f"Allowed: {', '.join(TASKS)}; a task of your own needs `source: file`"
             )
         limits = thresholds(config, task)

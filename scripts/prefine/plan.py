@@ -1,8 +1,8 @@
-"""The runs of a (study, task, method): one row a run."""
+"""The runs of an arm: one row a run. Light enough for the Snakefile."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-import pandas as pd
+COLUMNS = ("run", "study", "task", "method", "arm", "tau", "draw", "seed", "stream")
 
 
 def draw_seed_pairs(
@@ -29,35 +29,51 @@ def stream_name(task: str, tau: int | None, draw: int, seed: int) -> str:
     return f"{task}/{sets}/draw{draw}/seed{seed}"
 
 
-def plan(study: str, task: str, method: str, cells: Iterable[dict], settings: dict) -> pd.DataFrame:
+def suffix(numbers: Mapping[str, float]) -> str:
+    """The end of a run's name that tells its own numbers, if it has any."""
+    return "".join(f"/{key}{value:g}" for key, value in numbers.items())
+
+
+def plan(
+    study: str,
+    task: str,
+    method: str,
+    arm: str,
+    cells: Iterable[dict],
+    rows: Iterable[tuple],
+    variants: list[dict],
+) -> list[dict]:
     """List the runs whose (threshold, draw) cell is feasible.
 
     Args:
+        arm: name of the method with what its job is told otherwise.
         cells: the split manifest's cells (tau, draw, feasible).
-        settings: draws, seeds, pairing and the method's hyperparameters for this task.
+        rows: (tau, draw, seed, index into ``variants``).
+        variants: what a run has of its own: hyper-parameters, sizes of its sets, and
+            ``suffix``, the end of its name.
 
     Returns:
-        Columns run, study, task, method, tau, draw, seed, stream and one a hyper-parameter.
+        ``COLUMNS`` and one a number, of each run.
     """
     feasible = {(cell["tau"], cell["draw"]) for cell in cells if cell["feasible"]}
-    pairs = draw_seed_pairs(
-        settings["draws"], settings["seeds"], settings["pairing"], settings["sees"]
-    )
-    rows = [
-        {
-            "run": f"{study}/{method}/{stream_name(task, tau, draw, seed)}",
-            "study": study,
-            "task": task,
-            "method": method,
-            "tau": tau,
-            "draw": draw,
-            "seed": seed,
-            "stream": stream_name(task, tau, draw, seed),
-        }
-        | settings["hyperparameters"]
-        for tau in dict.fromkeys(sorted((c["tau"] for c in cells), key=lambda tau: tau or 0))
-        for draw, seed in pairs
-        if (tau, draw) in feasible
-    ]
-    columns = ["run", "study", "task", "method", "tau", "draw", "seed", "stream"]
-    return pd.DataFrame(rows, columns=columns + list(settings["hyperparameters"]))
+    listed = []
+    for tau, draw, seed, variant in rows:
+        if (tau, draw) not in feasible:
+            continue
+        numbers = dict(variants[variant])
+        end, stream = numbers.pop("suffix"), stream_name(task, tau, draw, seed)
+        listed.append(
+            {
+                "run": f"{study}/{arm}/{stream}{end}",
+                "study": study,
+                "task": task,
+                "method": method,
+                "arm": arm,
+                "tau": tau,
+                "draw": draw,
+                "seed": seed,
+                "stream": stream,
+            }
+            | numbers
+        )
+    return listed

@@ -69,6 +69,39 @@ def use_style() -> None:
     )
 
 
+def cost_axis(axis: plt.Axes) -> None:
+    """Normalised cost upwards: linear to the limit, logarithmic above, with the limit dotted."""
+    axis.axhline(1.0, color="0.2", lw=0.8, ls=":")
+    axis.set_yscale("symlog", linthresh=1.0)
+    top = axis.get_ylim()[1]
+    ticks = [tick for tick in (0, 0.5, 1, 2, 3, 5, 10, 20, 30) if tick <= max(1.0, top)]
+    axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.minorticks_off()
+    axis.set_ylim(bottom=-0.05)
+
+
+def count(numbers: pd.Series, noun: str) -> str:
+    """``3 runs``, or ``2 to 4 runs`` where they differ."""
+    low, high = int(numbers.min()), int(numbers.max())
+    text = f"{low} to {high}" if low < high else str(low)
+    return f"{text} {noun}{'' if high == 1 else 's'}"
+
+
+def say_missing(axis: plt.Axes, text: str) -> None:
+    """A panel with nothing but the reason."""
+    axis.set_axis_off()
+    text = textwrap.fill(text, 40)
+    axis.text(0.5, 0.5, text, transform=axis.transAxes, ha="center", va="center", color="0.3")
+
+
+def save_missing(png: Path, reason: str) -> None:
+    """A figure of which there is nothing to draw says why."""
+    use_style()
+    figure, axis = plt.subplots(figsize=(TEXT_WIDTH, 1.5))
+    say_missing(axis, reason)
+    save(figure, png, pd.DataFrame({"missing": [reason]}), "Nothing to draw.")
+
+
 def save(figure: plt.Figure, png: Path, numbers: pd.DataFrame, note: str) -> None:
     """Write PNG, PDF and the plotted numbers as CSV beside each other, with a source line."""
     lines = textwrap.fill(note, int(22 * figure.get_figwidth()))

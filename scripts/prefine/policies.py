@@ -309,6 +309,6 @@ POLICIES = {
 }
 
 
-def make_policy(name: str, obs_dim: int, act_dim: int, hidden: Sequence[int]):
-    """Build a policy class by its name in config.yaml."""
-    return POLICIES[name](obs_dim, act_dim, tuple(hidden))
+def make_policy(name: str, obs_dim: int, act_dim: int, hidden: Sequence[int], **limits: float):
+    """Build a policy class by its name in config.yaml; ``limits`` are such as log_std_min."""
+    return POLICIES[name](obs_dim, act_dim, tuple(hidden), **limits)

@@ -17,7 +17,8 @@ from prefine.policies import make_policy
 def save(path: str | Path, params: Params, mean, std, metadata: dict) -> None:
     """Write parameters (R, ...), standardisation constants and metadata.
 
-    ``metadata`` must hold ``policy``, ``obs_dim``, ``act_dim``, ``hidden`` and ``runs``.
+    ``metadata`` must hold ``policy``, ``obs_dim``, ``act_dim``, ``hidden`` and ``runs``, and may
+    hold ``limits`` of the policy class.
     """
     tensors = {f"params.{name}": value.cpu().contiguous() for name, value in params.items()}
     tensors |= {"obs_mean": torch.as_tensor(mean), "obs_std": torch.as_tensor(std)}
@@ -37,8 +38,7 @@ def load(path: str | Path) -> tuple[object, Params, np.ndarray, np.ndarray, dict
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, KeyError, ValueError) as error:
         raise UserError(f"{path}: not a policy of this project ({error})") from None
-    policy = make_policy(
-        metadata["policy"], metadata["obs_dim"], metadata["act_dim"], metadata["hidden"]
-    )
+    sizes = metadata["obs_dim"], metadata["act_dim"], metadata["hidden"]
+    policy = make_policy(metadata["policy"], *sizes, **metadata.get("limits", {}))
     params = {n.removeprefix("params."): v for n, v in tensors.items() if n.startswith("params.")}
     return policy, params, tensors["obs_mean"].numpy(), tensors["obs_std"].numpy(), metadata

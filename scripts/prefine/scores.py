@@ -7,6 +7,7 @@ never averaged away.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,12 @@ class TaskScores:
     values: Mapping[str, np.ndarray]
     runs: Mapping[str, frozenset[str]]
     missing: tuple[str, ...]
+
+
+def read_study(path: str | Path, study: str) -> pd.DataFrame:
+    """Read the runs table: the runs of a study, and π_ref's, which belongs to none."""
+    runs = pd.read_csv(path)
+    return runs[runs["study"].isna() | (runs["study"] == study)]
 
 
 def with_infeasible_cells(runs: pd.DataFrame, manifests: Iterable[dict]) -> pd.DataFrame:
@@ -124,6 +131,40 @@ def task_scores(
             own = made(own)
             names[task] = frozenset(own.loc[own["seed"].fillna(0).isin(by_seed.index), "run"])
     return TaskScores(values, names, tuple(missing))
+
+
+def of_study(runs: pd.DataFrame, members: Iterable[Mapping]) -> pd.DataFrame:
+    """Pick the runs of a study, its own and those of earlier studies, and say how they differ.
+
+    Args:
+        members: what ``studies.Member`` holds, as dictionaries.
+
+    Returns:
+        The runs with ``variant`` and a column for each setting that the study varies, and
+        pi_ref's rows for its tasks and thresholds.
+    """
+    jobs = (runs["study"] + "/" + runs["task"] + "/" + runs["arm"]).to_numpy()
+    places = list(zip(*(_integers(runs[name]) for name in ("tau", "draw", "seed")), strict=True))
+    cells, chosen = set(), []
+    for member in members:
+        rows = {tuple(-1 if x is None else x for x in row) for row in member["rows"]}
+        cells |= {(member["task"], row[0]) for row in rows}
+        same = (jobs == member["job"]) & np.array([place in rows for place in places])
+        for name, value in member["numbers"].items():
+            same &= (runs[name] == value).to_numpy()
+        told = {"variant": member["variant"]} | member["settings"]
+        chosen += [(row, told) for row in np.flatnonzero(same)]
+    known = list(zip(runs["task"], _integers(runs["tau"]), strict=True))
+    reference = (runs["method"] == REFERENCE) & np.array([cell in cells for cell in known])
+    chosen = [(row, {}) for row in np.flatnonzero(reference)] + chosen
+    table = runs.iloc[[row for row, _ in chosen]].reset_index(drop=True)
+    told = pd.DataFrame([told for _, told in chosen])
+    return table.drop(columns=told.columns.intersection(table.columns)).join(told)
+
+
+def _integers(column: pd.Series) -> list[int]:
+    """-1 stands for none."""
+    return column.fillna(-1).astype(int).tolist()
 
 
 def against_reference(runs: pd.DataFrame) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from prefine.scores import complete_seeds, described, made
 from prefine.streams import generator
 from prefine.tasks import SUITES, TASKS, Task
 
+IDENTITY = ("study", "task", "method", "arm", "draw", "seed")
 SPREAD = ("std", "se", "low", "high")
 
 METHOD_LABELS = {
@@ -54,41 +55,41 @@ def runs_table(
     training: Iterable[pd.DataFrame],
     manifests: Mapping[str, dict],
 ) -> pd.DataFrame:
-    """Reduce episodes to one row a run, normalised with kappa = tau of the run.
+    """Reduce episodes to one row a run and iteration, normalised with kappa = tau of the run.
 
     The reference policy knows no threshold: it gets one row for each threshold of its task.
     """
-    logs = pd.concat([log[["run", "phase", "iteration", "seconds"]] for log in training])
+    columns = ["run", "phase", "iteration", "seconds"]
+    logs = pd.concat([log[columns] for log in training] or [pd.DataFrame(columns=columns)])
     seconds = logs.groupby("run")["seconds"].max()
     iterations = logs.groupby(["run", "phase"])["iteration"].max().groupby("run").sum()
     rows = []
     for table in episodes:
-        for run, own in table.groupby("run", sort=False):
+        for (run, iteration), own in table.groupby(["run", "iteration"], sort=False):
             first = own.iloc[0]
             manifest = manifests[first["task"]]
             task = Task(**manifest["task"])
-            identity = {
-                name: first.get(name) for name in ("study", "task", "method", "draw", "seed")
-            }
+            identity = {name: first.get(name) for name in IDENTITY}
             cells = [cell["tau"] for cell in manifest["cells"] if cell["feasible"]]
             for tau in dict.fromkeys(cells) if first["method"] == REFERENCE else [first["tau"]]:
                 tau = np.nan if tau is None else tau  # sets that come from labels have none
                 rows.append(
                     {"run": run, "suite": task.suite, "label": task.label, "tau": tau}
                     | identity
+                    | {"iteration": iteration}
                     | {"action_mode": first["action_mode"], "source": manifest["source"]}
                     | metrics.summarize(own, task, tau)
                     | {"train_iterations": iterations.get(run, np.nan)}
                     | {"train_seconds": seconds.get(run, np.nan)}
                 )
-    columns = ["run", "study", "suite", "task", "label", "method", "tau", "draw", "seed"]
+    first = ["run", "study", "suite", "task", "label", "method", "arm", "tau", "draw", "seed"]
     table = pd.DataFrame(rows).astype({"tau": "Int64"})
-    return table[columns + [c for c in table.columns if c not in columns]]
+    return table[first + [c for c in table.columns if c not in first]]
 
 
 def add_hyperparameters(runs: pd.DataFrame, plans: Iterable[pd.DataFrame]) -> pd.DataFrame:
     """Put the hyper-parameters of the plans behind the columns that identify a run."""
-    identity = ["study", "task", "method", "tau", "draw", "seed", "stream"]
+    identity = [*IDENTITY, "tau", "stream"]
     table = pd.concat(plans, ignore_index=True).drop(columns=identity)
     merged = runs.merge(table, on="run", how="left")
     hyper = [c for c in table.columns if c != "run"]

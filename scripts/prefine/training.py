@@ -62,6 +62,19 @@ def log_iterations(iterations: int, log_points: int) -> set[int]:
     return {round(point) for point in points}
 
 
+def trains_policy(phase: Phase) -> bool:
+    """Say whether a phase changes the policy."""
+    return "policy" in phase.learning_rates
+
+
+def snapshot_iterations(method: ModuleType, policy, settings: dict) -> set[int]:
+    """The iterations of the policy's phase whose policies are kept; none without ``points``."""
+    if not settings.get("points"):
+        return set()
+    phase = next(phase for phase in method.phases(policy, settings) if trains_policy(phase))
+    return log_iterations(phase.iterations, settings["points"])
+
+
 def initial_parameters(init: Callable, names: Sequence[str], on: torch.device) -> Params:
     """Initialise each replica from the stream of its own name."""
     replicas = [init(torch.Generator().manual_seed(stream_seed(name, "init"))) for name in names]
@@ -78,6 +91,7 @@ def train(
     reference: Params | None = None,
     on_iteration: Callable[[], None] = lambda: None,
     state: Path | None = None,
+    on_snapshot: Callable[[int, Params], None] = lambda iteration, params: None,
 ) -> tuple[Params, pd.DataFrame]:
     """Train all rows of ``runs`` at once.
 
@@ -90,6 +104,8 @@ def train(
         reference: parameters of pi_ref with a replica axis of 1 or R.
         state: file for checkpoints every ``settings["checkpoint_every"]`` iterations; a
             file that is there is gone on from, also when it holds the end.
+        on_snapshot: called with the policies of the iterations of ``snapshot_iterations``;
+            again for some of them, with the same numbers, when a killed job goes on.
 
     Returns:
         The policy's parameters (R, ...) and one log row a replica and log point.
@@ -105,6 +121,7 @@ def train(
     rows: list[pd.DataFrame] = []
     seconds = 0.0
     phases = method.phases(policy, settings)
+    snapshots = snapshot_iterations(method, policy, settings)
     for number, phase in enumerate(phases):
         if keeper.skips(number):
             continue
@@ -119,6 +136,8 @@ def train(
         for iteration in range(first, phase.iterations + 1):
             if keeper.due(iteration, first):
                 keeper.save(number, iteration, seconds, rows, context, loop.optimizers)
+            if iteration in snapshots and trains_policy(phase):
+                on_snapshot(iteration, context.nets["policy"])
             row, spent = loop.iterate(iteration)
             if row is not None:
                 rows.append(row.assign(phase=phase.name, iteration=iteration, seconds=seconds))

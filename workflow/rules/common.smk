@@ -3,6 +3,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from prefine import config as configuration
+from prefine import studies
 from prefine.dsrl_files import how_to_help
 from prefine.errors import UserError
 from prefine.methods import REFERENCE, method_constant, method_file
@@ -20,12 +22,14 @@ from prefine.provenance import code_hash, has_gpu, own_python_first
 SCHEMA = Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
 try:
     config = configuration.check(config, yaml.safe_load(SCHEMA.read_text()))
+    studies.check(config)
+    ARMS, MEMBERS = studies.expand(config)  # job -> what it trains; study -> what it reads
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
 RUN = f"results/{config['run']}"
-TASKS, STUDIES = config["tasks"], list(config["studies"])
-METHODS = sorted({m for study in config["studies"].values() for m in study["methods"]})
+TASKS = config["tasks"]
+STUDIES = [study for study in MEMBERS if MEMBERS[study]]
 
 own_python_first()
 
@@ -35,10 +39,15 @@ if "gpu" not in workflow.global_resources:
 GPU = int(has_gpu())
 
 
+def one_of(names):
+    """A wildcard's constraint: these names and no other, none if there are none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
 wildcard_constraints:
-    task="|".join(TASKS),
-    study="|".join(STUDIES),
-    method="|".join(METHODS),
+    task=one_of(TASKS),
+    study=one_of(STUDIES),
+    job=one_of(ARMS),  # study/task/arm
 
 
 @functools.cache
@@ -53,34 +62,83 @@ def as_json(value):
     return json.dumps(value, sort_keys=True)
 
 
+def arm(wildcards):
+    """The runs that a job trains."""
+    return ARMS[wildcards.job]
+
+
+def task_of(wildcards):
+    """The task of a job, of training or of data."""
+    return wildcards.task if hasattr(wildcards, "task") else arm(wildcards).task
+
+
+def method_of(wildcards):
+    """The method of a job; the rule `pretrain` has none."""
+    return arm(wildcards).method if hasattr(wildcards, "job") else REFERENCE
+
+
 def training_settings(wildcards):
-    """What a training job needs of the config; the rule `pretrain` has no method."""
-    method = getattr(wildcards, "method", REFERENCE)
-    return as_json(configuration.training_settings(config, method, wildcards.task))
+    """What a training job needs of the config."""
+    if not hasattr(wildcards, "job"):
+        own = configuration.training_settings(config, REFERENCE, wildcards.task)
+        return as_json(own | {"points": 0})
+    return as_json(arm(wildcards).settings | {"points": arm(wildcards).points})
 
 
 def state_folder(wildcards):
     """Where a training job keeps its checkpoints: another one for other settings or code."""
-    method = getattr(wildcards, "method", REFERENCE)
-    key = training_settings(wildcards) + code("train", method_file(method))
-    name = "-".join([*wildcards, hashlib.sha256(key.encode()).hexdigest()[:16]])
-    return f"{RUN}/state/{name}"
+    key = training_settings(wildcards) + code("train", method_file(method_of(wildcards)))
+    name = wildcards[0].replace("/", "-")
+    return f"{RUN}/state/{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+
+
+def split_settings(task, **more):
+    """How the sets of a task are drawn; ``sizes`` are those of sets of other sizes."""
+    settings = {
+        "thresholds": configuration.thresholds(config, task),
+        "draws": config["draws"],
+        "split": config["split"],
+    }
+    return as_json(settings | more)
+
+
+def sizes_of(task):
+    """The sizes of all sets that studies ask for besides the config's."""
+    own = {size for a in ARMS.values() if a.task == task for size in sizes_of_arm(a)}
+    return [dict(zip(studies.SIZES, size, strict=True)) for size in sorted(own)]
+
+
+def sizes_of_arm(arm):
+    """The (N_p, N_np) of an arm's runs; none if all have the config's."""
+    usual = [tuple(config["split"][name] for name in studies.SIZES)]
+    return [] if arm.sizes == usual else arm.sizes
+
+
+def sized_sets(wildcards):
+    """The sets of other sizes than the config's, for a job whose runs have such."""
+    own = arm(wildcards)
+    return f"{RUN}/splits/sizes/{own.task}.csv" if sizes_of_arm(own) else []
 
 
 def task_file(wildcards):
     """A task of the user's own is described in a file, DSRL's by their names."""
-    return f"{RUN}/tasks/{wildcards.task}.json" if config["source"] == "file" else []
+    return f"{RUN}/tasks/{task_of(wildcards)}.json" if config["source"] == "file" else []
 
 
 def task_argument(wildcards, input):
     """What a script's --task is given."""
-    return input.get("task") or wildcards.task
+    return input.get("task") or task_of(wildcards)
 
 
 def own_module(wildcards):
     """The file that registers a task's environment, if the user named one."""
-    entry = config["file"].get(wildcards.task, {}) if config["source"] == "file" else {}
-    return entry.get("module", [])
+    own = config["file"].get(task_of(wildcards), {}) if config["source"] == "file" else {}
+    return own.get("module", [])
+
+
+def of_task(pattern):
+    """An input: the file of a job's task."""
+    return lambda wildcards: pattern.format(task=task_of(wildcards))
 
 
 def own_file(task):
@@ -101,14 +159,98 @@ def splits_of_another_run(wildcards):
 
 def reference_policy(wildcards):
     """Only methods that start from the reference policy wait for it."""
-    if method_constant(wildcards.method, "STARTS_FROM") == "reference":
-        return f"{RUN}/reference/{wildcards.task}.safetensors"
+    if method_constant(arm(wildcards).method, "STARTS_FROM") == "reference":
+        return f"{RUN}/reference/{arm(wildcards).task}.safetensors"
     return []
 
 
+def study_jobs(study):
+    """The jobs whose runs a study reads, its own and those of earlier studies."""
+    return list(dict.fromkeys(member.job for member in MEMBERS[study]))
+
+
 def study_paths(pattern, study="main"):
-    """One path for each task and method of a study."""
-    return expand(pattern, study=study, task=TASKS, method=config["studies"][study]["methods"])
+    """One path for each job whose runs a study reads."""
+    return expand(pattern, job=study_jobs(study))
+
+
+def trained_paths(pattern, study):
+    """One path for each job that trained runs of a study."""
+    jobs = [ARMS[job].policies for job in study_jobs(study)]
+    return expand(pattern, job=list(dict.fromkeys(jobs)))
+
+
+def study_episodes(study):
+    """The episodes of a study and of its tasks' reference policies."""
+    reference = expand(f"{RUN}/episodes/reference/{{task}}.parquet", task=study_tasks(study))
+    return reference + study_paths(f"{RUN}/episodes/{{job}}.parquet", study)
+
+
+def study_training(study):
+    """The training logs of the same."""
+    reference = expand(f"{RUN}/training/reference/{{task}}.parquet", task=study_tasks(study))
+    return reference + trained_paths(f"{RUN}/training/{{job}}.parquet", study)
+
+
+def study_table(study):
+    """The runs of a study; nothing if it has none."""
+    return f"{RUN}/tables/studies/{study}.csv" if study in STUDIES else []
+
+
+def curves_table(study):
+    """The learning curves of a study; nothing if it has none."""
+    wanted = study in STUDIES and config["studies"][study]["curves"]
+    return f"{RUN}/tables/curves/{study}.csv" if wanted else []
+
+
+def task_number(study, number):
+    """A study's first task, its second one, ... or an empty name."""
+    own = study_tasks(study) if study in STUDIES else []
+    return own[number] if number < len(own) else ""
+
+
+def tasks_of_suite(suite):
+    """The config's tasks of a suite."""
+    return [task for task in TASKS if configuration.suite(task) == suite]
+
+
+def fixed_in(study):
+    """What all runs of a study have otherwise than the config."""
+    return as_json(config["studies"][study]["fixed"] if study in STUDIES else {})
+
+
+def followed(study):
+    """What a study reads of learning curves."""
+    curves = config["studies"][study]["curves"]
+    return [m for m in MEMBERS[study] if m.method in curves and ARMS[m.job].points]
+
+
+def followed_jobs(study):
+    """The jobs of these."""
+    return list(dict.fromkeys(member.job for member in followed(study)))
+
+
+def evaluation_settings(wildcards, episodes):
+    """What an evaluation job needs of the config."""
+    usual = config["evaluation"]["action_mode"]
+    mode = arm(wildcards).action_mode if hasattr(wildcards, "job") else usual
+    return as_json({"episodes": episodes, "action_mode": mode})
+
+
+def kept_or_temp(path):
+    """Policies of the way are removed when they are evaluated, unless the config keeps them."""
+    return path if config["evaluation"]["curves"]["keep"] else temp(path)
+
+
+def curve_first(wildcards):
+    """What needs a job's policies also has its learning curve made: the policies on the way
+    are removed when nothing more that was asked for needs them, and would be trained anew."""
+    return ancient(f"{RUN}/curves/{wildcards.job}.parquet") if arm(wildcards).points else []
+
+
+def study_tasks(study):
+    """The tasks of a study."""
+    return studies.tasks_of(config, study)
 
 
 def task_paths(pattern):
@@ -117,12 +259,21 @@ def task_paths(pattern):
 
 
 def final_targets():
-    """Everything that `all` makes."""
-    fig1 = ["fig01_overview"] if "prefine" in config["studies"]["main"]["methods"] else []
-    others = ["fig03_reward_cost", "fig04_wall_clock", "fig08_tasks_solved", "paper_comparison"]
+    """Everything that `all` makes: what has something to show."""
+    figures = ["fig03_reward_cost", "fig04_wall_clock", "fig08_tasks_solved", "paper_comparison"]
+    figures += ["fig01_overview"] if "prefine" in config["studies"]["main"]["methods"] else []
+    by_study = {"sizes": "fig05_sizes", "sweep": "fig09_sweep"}
+    by_study |= {name: name for name in ("control", "level", "likelihood")}
+    figures += [by_study[study] for study in STUDIES if study in by_study]
+    numbers = ("fig06", "fig10")[: len(study_tasks("ablation")) if "ablation" in STUDIES else 0]
+    figures += [f"{number}_ablation" for number in numbers]
+    suites = {"safety_gym": "fig11_learning_safety_gym", "bullet_gym": "fig12_learning_bullet_gym"}
+    suites["own"] = "learning_own"
+    if config["studies"]["main"]["curves"]:
+        figures += [name for suite, name in suites.items() if tasks_of_suite(suite)]
     return [
         f"{RUN}/tables/claims.csv",
         f"{RUN}/tables/table1.csv",
         f"{RUN}/tables/dataset_statistics.csv",
-        *(f"{RUN}/figures/{name}.png" for name in [*fig1, *others]),
+        *(f"{RUN}/figures/{name}.png" for name in figures),
     ]

@@ -17,7 +17,8 @@ if config["source"] == "dsrl":
                 raise WorkflowError(f"offline is set. {message}")
 
     onerror:
-        if message := how_to_help(config["dsrl"], MISSING_DATA):
+        message = how_to_help(config["dsrl"], MISSING_DATA)
+        if message and any("Error in rule download" in Path(file).read_text() for file in log):
             print(message, file=sys.stderr)
 
     envvars:
@@ -137,13 +138,7 @@ rule split:
         source=config["source"],
         reuse=lambda w, input: ["--reuse", *input.reuse] if input.reuse else [],
         labels=lambda w, input: ["--labels", input.labels] if input.labels else [],
-        settings=lambda w: as_json(
-            {
-                "thresholds": configuration.thresholds(config, w.task),
-                "draws": config["draws"],
-                "split": config["split"],
-            }
-        ),
+        settings=lambda w: split_settings(w.task),
         code=code("split"),
     message:
         "Split {wildcards.task} by its thresholds"
@@ -153,6 +148,32 @@ rule split:
         "--source {params.source} {params.reuse:q} {params.labels:q} "
         "--output {output.splits:q} --manifest {output.manifest:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
+
+
+# Figure 5: the same sets in other sizes, drawn with the same random numbers.
+use rule split as split_sizes with:
+    input:
+        data=f"{RUN}/data/{{task}}.hdf5",
+        trajectories=f"{RUN}/trajectories/{{task}}.csv",
+        reuse=[],
+        labels=lambda w: config["labels"].get(w.task, []),
+        task=task_file,
+    output:
+        splits=f"{RUN}/splits/sizes/{{task}}.csv",
+        manifest=f"{RUN}/splits/sizes/{{task}}.json",
+    log:
+        f"{RUN}/logs/split/sizes/{{task}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/split/sizes/{{task}}.jsonl"
+    params:
+        task=task_argument,
+        source=config["source"],
+        reuse=[],
+        labels=lambda w, input: ["--labels", input.labels] if input.labels else [],
+        settings=lambda w: split_settings(w.task, sizes=sizes_of(w.task)),
+        code=code("split"),
+    message:
+        "Split {wildcards.task} into sets of other sizes"
 
 
 rule dataset_statistics:

@@ -4,6 +4,7 @@
 rule evaluate_reference:
     input:
         policies=f"{RUN}/reference/{{task}}.safetensors",
+        plan=[],
         module=own_module,
     output:
         f"{RUN}/episodes/reference/{{task}}.parquet",
@@ -17,40 +18,59 @@ rule evaluate_reference:
     resources:
         mem_mb=4000,
     params:
-        settings=as_json({key: config["evaluation"][key] for key in ("episodes", "action_mode")}),
+        settings=lambda w: evaluation_settings(w, config["evaluation"]["episodes"]),
+        plan=lambda w, input: ["--plan", input.plan] if input.plan else [],
         code=code("evaluate"),
     message:
         "Roll out the reference policy of {wildcards.task}"
     shell:
-        "python scripts/evaluate.py --policies {input.policies:q} --settings {params.settings:q} "
-        "--workers {threads} --output {output:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
+        "python scripts/evaluate.py --policies {input.policies:q} {params.plan:q} "
+        "--settings {params.settings:q} --workers {threads} --output {output:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
 use rule evaluate_reference as evaluate with:
     input:
-        policies=f"{RUN}/policies/{{study}}/{{task}}/{{method}}.safetensors",
+        policies=lambda w: f"{RUN}/policies/{arm(w).policies}.safetensors",
+        plan=lambda w: [] if arm(w).policies == w.job else f"{RUN}/plans/{w.job}.csv",
+        curve=curve_first,
         module=own_module,
     output:
-        f"{RUN}/episodes/{{study}}/{{task}}/{{method}}.parquet",
+        f"{RUN}/episodes/{{job}}.parquet",
     log:
-        f"{RUN}/logs/evaluate/{{study}}/{{task}}/{{method}}.log",
+        f"{RUN}/logs/evaluate/{{job}}.log",
     benchmark:
-        f"{RUN}/benchmarks/evaluate/{{study}}/{{task}}/{{method}}.jsonl"
+        f"{RUN}/benchmarks/evaluate/{{job}}.jsonl"
     message:
-        "Roll out {wildcards.study}: {wildcards.method} on {wildcards.task}"
+        "Roll out {wildcards.job}"
+
+
+# Learning curves: fewer episodes of the policies on the way.
+use rule evaluate_reference as evaluate_curve with:
+    input:
+        policies=f"{RUN}/snapshots/{{job}}.safetensors",
+        plan=[],
+        module=own_module,
+    output:
+        f"{RUN}/curves/{{job}}.parquet",
+    log:
+        f"{RUN}/logs/curves/{{job}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/curves/{{job}}.jsonl"
+    wildcard_constraints:
+        job=one_of(job for job, own in ARMS.items() if own.points),
+    params:
+        settings=lambda w: evaluation_settings(w, config["evaluation"]["curves"]["episodes"]),
+        plan=[],
+        code=code("evaluate"),
+    message:
+        "Roll out the policies on the way of {wildcards.job}"
 
 
 rule runs:
     input:
-        episodes=[
-            *task_paths(f"{RUN}/episodes/reference/{{task}}.parquet"),
-            *study_paths(f"{RUN}/episodes/{{study}}/{{task}}/{{method}}.parquet"),
-        ],
-        training=[
-            *task_paths(f"{RUN}/training/reference/{{task}}.parquet"),
-            *study_paths(f"{RUN}/training/{{study}}/{{task}}/{{method}}.parquet"),
-        ],
-        plans=study_paths(f"{RUN}/plans/{{study}}/{{task}}/{{method}}.csv"),
+        episodes=study_episodes("main"),
+        training=study_training("main"),
+        plans=study_paths(f"{RUN}/plans/{{job}}.csv"),
         manifests=task_paths(f"{RUN}/splits/{{task}}.json"),
     output:
         report(
@@ -66,13 +86,69 @@ rule runs:
     conda:
         "../../envs/data.yaml"
     params:
+        members=[],
         code=code("runs"),
     message:
         "Reduce the episodes to one row a run"
     shell:
         "python scripts/runs.py --episodes {input.episodes:q} --training {input.training:q} "
-        "--plans {input.plans:q} --manifests {input.manifests:q} --output {output:q} "
+        "--plans {input.plans:q} --manifests {input.manifests:q} {params.members:q} "
+        "--output {output:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
+
+
+# A study besides the main one: its runs and those that it shares with earlier studies.
+use rule runs as study_table with:
+    input:
+        episodes=lambda w: study_episodes(w.study),
+        training=lambda w: study_training(w.study),
+        plans=lambda w: study_paths(f"{RUN}/plans/{{job}}.csv", w.study),
+        manifests=lambda w: expand(f"{RUN}/splits/{{task}}.json", task=study_tasks(w.study)),
+    output:
+        report(
+            f"{RUN}/tables/studies/{{study}}.csv",
+            caption="../report/runs.rst",
+            category="Results",
+            labels={"item": "Runs of the study {study} (CSV to download)"},
+        ),
+    log:
+        f"{RUN}/logs/studies/{{study}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/studies/{{study}}.jsonl"
+    wildcard_constraints:
+        study=one_of(study for study in STUDIES if study != "main"),
+    params:
+        members=lambda w: ["--members", as_json([vars(m) for m in MEMBERS[w.study]])],
+        code=code("runs"),
+    message:
+        "Reduce the episodes of {wildcards.study} to one row a run"
+
+
+# Learning curves: one row a run and iteration.
+use rule runs as curves_table with:
+    input:
+        episodes=lambda w: expand(f"{RUN}/curves/{{job}}.parquet", job=followed_jobs(w.study)),
+        training=[],
+        plans=lambda w: expand(f"{RUN}/plans/{{job}}.csv", job=followed_jobs(w.study)),
+        manifests=lambda w: expand(f"{RUN}/splits/{{task}}.json", task=study_tasks(w.study)),
+    output:
+        report(
+            f"{RUN}/tables/curves/{{study}}.csv",
+            caption="../report/runs.rst",
+            category="Results",
+            labels={"item": "Learning curves of the study {study} (CSV to download)"},
+        ),
+    log:
+        f"{RUN}/logs/tables/curves/{{study}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/tables/curves/{{study}}.jsonl"
+    wildcard_constraints:
+        study=one_of(study for study in STUDIES if config["studies"][study]["curves"]),
+    params:
+        members=lambda w: ["--members", as_json([vars(m) for m in followed(w.study)])],
+        code=code("runs"),
+    message:
+        "Reduce the learning curves of {wildcards.study} to one row a run and iteration"
 
 
 rule table1:

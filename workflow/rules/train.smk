@@ -36,45 +36,46 @@ rule pretrain:
 
 rule plan:
     input:
-        f"{RUN}/splits/{{task}}.json",
+        of_task(f"{RUN}/splits/{{task}}.json"),
     output:
-        f"{RUN}/plans/{{study}}/{{task}}/{{method}}.csv",
+        f"{RUN}/plans/{{job}}.csv",
     log:
-        f"{RUN}/logs/plan/{{study}}/{{task}}/{{method}}.log",
+        f"{RUN}/logs/plan/{{job}}.log",
     benchmark:
-        f"{RUN}/benchmarks/plan/{{study}}/{{task}}/{{method}}.jsonl"
+        f"{RUN}/benchmarks/plan/{{job}}.jsonl"
     conda:
         "../../envs/data.yaml"
     params:
-        settings=lambda w: as_json(
-            {name: config[name] for name in ("draws", "seeds", "pairing")}
-            | {"sees": method_constant(w.method, "SEES")}
-            | {"hyperparameters": configuration.hyperparameters(config, w.method, w.task)}
-        ),
+        arm=arm,
+        settings=lambda w: as_json({"rows": arm(w).rows, "variants": arm(w).variants}),
         code=code("plan"),
     message:
-        "Plan the runs of {wildcards.study}: {wildcards.method} on {wildcards.task}"
+        "Plan the runs of {wildcards.job}"
     shell:
         "python scripts/plan.py --manifest {input:q} --output {output:q} "
-        "--study {wildcards.study} --task {wildcards.task} --method {wildcards.method} "
-        "--settings {params.settings:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
+        "--study {params.arm.study} --task {params.arm.task} --method {params.arm.method} "
+        "--arm {params.arm.name} --settings {params.settings:q} "
+        ">> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
 rule train:
     input:
-        data=f"{RUN}/data/{{task}}.hdf5",
-        trajectories=f"{RUN}/trajectories/{{task}}.csv",
-        splits=f"{RUN}/splits/{{task}}.csv",
-        plan=f"{RUN}/plans/{{study}}/{{task}}/{{method}}.csv",
+        data=of_task(f"{RUN}/data/{{task}}.hdf5"),
+        trajectories=of_task(f"{RUN}/trajectories/{{task}}.csv"),
+        splits=of_task(f"{RUN}/splits/{{task}}.csv"),
+        sizes=sized_sets,
+        plan=f"{RUN}/plans/{{job}}.csv",
         reference=reference_policy,
         task=task_file,
     output:
-        policies=f"{RUN}/policies/{{study}}/{{task}}/{{method}}.safetensors",
-        log=f"{RUN}/training/{{study}}/{{task}}/{{method}}.parquet",
+        policies=f"{RUN}/policies/{{job}}.safetensors",
+        log=f"{RUN}/training/{{job}}.parquet",
     log:
-        f"{RUN}/logs/train/{{study}}/{{task}}/{{method}}.log",
+        f"{RUN}/logs/train/{{job}}.log",
     benchmark:
-        f"{RUN}/benchmarks/train/{{study}}/{{task}}/{{method}}.jsonl"
+        f"{RUN}/benchmarks/train/{{job}}.jsonl"
+    wildcard_constraints:
+        job=one_of(job for job, own in ARMS.items() if own.policies == job and not own.points),
     conda:
         "../../envs/train.yaml"
     threads: config["training"]["threads"]
@@ -83,18 +84,42 @@ rule train:
         mem_mb=8000,
     params:
         task=task_argument,
+        method=method_of,
         settings=training_settings,
         state=state_folder,
+        sizes=lambda w, input: ["--sizes", input.sizes] if input.sizes else [],
         reference=lambda w, input: ["--reference", input.reference] if input.reference else [],
-        code=lambda w: code("train", method_file(w.method)),
+        snapshots=[],
+        code=lambda w: code("train", method_file(method_of(w))),
     message:
-        "Train {wildcards.study}: {wildcards.method} on {wildcards.task}, all runs at once"
+        "Train {wildcards.job}, all runs at once"
     shell:
-        "python scripts/train.py --task {params.task:q} --method {wildcards.method} "
+        "python scripts/train.py --task {params.task:q} --method {params.method} "
         "--data {input.data:q} --trajectories {input.trajectories:q} --splits {input.splits:q} "
-        "--plan {input.plan:q} {params.reference:q} --settings {params.settings:q} "
-        "--output {output.policies:q} --log {output.log:q} --state {params.state:q} "
-        ">> {log:q} 2> >(tee -a {log:q} >&2)"
+        "--plan {input.plan:q} {params.sizes:q} {params.reference:q} "
+        "--settings {params.settings:q} --output {output.policies:q} {params.snapshots:q} "
+        "--log {output.log:q} --state {params.state:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
+
+
+# The same for jobs whose learning is followed: the policies of some iterations, for a while.
+use rule train as train_and_follow with:
+    output:
+        policies=f"{RUN}/policies/{{job}}.safetensors",
+        log=f"{RUN}/training/{{job}}.parquet",
+        snapshots=kept_or_temp(f"{RUN}/snapshots/{{job}}.safetensors"),
+    wildcard_constraints:
+        job=one_of(job for job, own in ARMS.items() if own.points),
+    params:
+        task=task_argument,
+        method=method_of,
+        settings=training_settings,
+        state=state_folder,
+        sizes=lambda w, input: ["--sizes", input.sizes] if input.sizes else [],
+        reference=lambda w, input: ["--reference", input.reference] if input.reference else [],
+        snapshots=lambda w, output: ["--snapshots", output.snapshots],
+        code=lambda w: code("train", method_file(method_of(w))),
+    message:
+        "Train {wildcards.job}, all runs at once, and keep policies on the way"
 
 
 # Not part of `all`: training logs for those who like to look at them in TensorBoard.
@@ -104,7 +129,7 @@ rule tensorboard:
         [
             path
             for study in STUDIES
-            for path in study_paths(f"{RUN}/training/{{study}}/{{task}}/{{method}}.parquet", study)
+            for path in trained_paths(f"{RUN}/training/{{job}}.parquet", study)
         ],
     output:
         directory(f"{RUN}/tensorboard"),

@@ -159,9 +159,14 @@ def method_settings(name: str) -> dict:
     return {key: v[0] if isinstance(v, tuple) else v for key, v in settings.items()}
 
 
+@functools.cache
+def _statements(file: Path) -> list[ast.stmt]:
+    return ast.parse(file.read_text()).body
+
+
 def method_constant(name: str, constant: str, default=None):
     """Return a literal that a method's file assigns, without running the file."""
-    for node in ast.parse(method_file(name).read_text()).body:
+    for node in _statements(method_file(name)):
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         if any(isinstance(t, ast.Name) and t.id == constant for t in targets):
             return ast.literal_eval(node.value)

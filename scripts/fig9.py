@@ -1,0 +1,65 @@
+"""Figure 9: PREFINE with several lambda and beta: cost, CVaR and reward over training."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from matplotlib.lines import Line2D
+from prefine import cli, learning, plotting, tables
+
+MISSING = "The study has no runs: it is off, or none of its tasks is among the config's."
+
+SCORES = {
+    "normalized_cost": "normalised cost",
+    "cvar_normalized": "normalised CVaR",
+    "normalized_return": "normalised reward",
+}
+LEVEL = 0.2  # of the CVaR; the paper does not name its own (methods 10, point 29)
+STYLES = ["-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1))]
+
+
+def main() -> None:
+    parser = cli.parser(__doc__, "output", task=str, episodes=int)
+    parser.add_argument("--curves", nargs="?", help="table; none if the study has no runs")
+    args = parser.parse_args()
+    curves = pd.read_csv(args.curves) if args.curves else pd.DataFrame()
+    if curves.empty:
+        return plotting.save_missing(args.output, MISSING)
+    own = curves[curves["task"] == args.task]
+    own = own.assign(cvar_normalized=own[f"cvar_{LEVEL}"] / own["tau"])
+    table = learning.summarize(own, ["task", "lam", "beta"], list(SCORES))
+    lams, betas = sorted(own["lam"].unique()), sorted(own["beta"].unique())
+    colors = dict(zip(lams, sns.color_palette("viridis", len(lams) + 1), strict=False))
+    lines = {beta: STYLES[place % len(STYLES)] for place, beta in enumerate(betas)}
+
+    plotting.use_style()
+    figure, axes = plt.subplots(3, 1, figsize=(plotting.TEXT_WIDTH, 6.0), sharex=True)
+    for axis, (score, label) in zip(axes, SCORES.items(), strict=True):
+        if own.empty:
+            plotting.say_missing(axis, f"no run on {args.task}")
+            continue
+        for (lam, beta), rows in table.groupby(["lam", "beta"]):
+            learning.draw(axis, rows, score, "se", color=colors[lam], ls=lines[beta])
+        learning.iteration_axis(axis)
+        axis.set_ylabel(label)
+        if "reward" not in label:
+            axis.axhline(1.0, color="0.2", lw=0.8, ls=":")
+            axis.set_ylim(bottom=0)
+    if len(own):
+        axes[0].set_title(args.task)
+        axes[-1].set_xlabel("iteration")
+        keys = [Line2D([], [], color=colors[lam], label=f"λ = {lam:g}") for lam in lams]
+        keys += [Line2D([], [], color="0.2", ls=lines[b], label=f"β = {b:g}") for b in betas]
+        figure.legend(handles=keys, loc="outside right upper", frameon=False, handlelength=2.4)
+    seeds = plotting.count(table["runs"], "seed")
+    notes = [
+        f"Mean and standard error over {seeds}, {args.episodes} episodes each; "
+        f"CVaR of the worst {LEVEL:.0%}.",
+        tables.source_note(curves["source"].dropna()),
+    ]
+    plotting.save(
+        figure, args.output, table.assign(source=curves["source"].iloc[0]), " ".join(notes)
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main)
