@@ -4,7 +4,7 @@ import html
 
 import pandas as pd
 from prefine import claims, cli, files, results, tables, verdicts
-from prefine.scores import made
+from prefine.scores import made, read_study
 
 MARKS = {verdicts.HOLDS: "✓", verdicts.FAILS: "✗", verdicts.OPEN: "–"}
 DATA = {
@@ -68,8 +68,7 @@ def main() -> None:
         study=str,
     )
     args = parser.parse_args()
-    runs = pd.read_csv(args.runs)
-    own = runs[runs["study"].isna() | (runs["study"] == args.study)]
+    own = read_study(args.runs, args.study)
     paper = results.from_paper(pd.read_csv(args.paper))
     ours = results.Results.of(own, args.thresholds, paper.suites)
     source, episodes = own["source"].iloc[0], made(own)["episodes"].min()

@@ -79,8 +79,7 @@ def bars(axis: plt.Axes, table: pd.DataFrame, methods: list[str], column: str) -
 def main() -> None:
     parser = cli.parser(__doc__, "runs", "table", "output", study=str)
     args = parser.parse_args()
-    runs = pd.read_csv(args.runs)
-    runs = runs[runs["study"].isna() | (runs["study"] == args.study)]
+    runs = scores.read_study(args.runs, args.study)
     cells = pd.read_csv(args.table)[["task", "method", "reward", "cost"]]
     table = seconds_table(runs).merge(cells, on=["task", "method"], how="left")
     methods = tables.method_order(runs["method"])

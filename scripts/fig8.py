@@ -55,8 +55,7 @@ def draw(axis: plt.Axes, own: pd.DataFrame) -> None:
 def main() -> None:
     parser = cli.parser(__doc__, "runs", "output", thresholds=cli.json_argument, study=str)
     args = parser.parse_args()
-    runs = pd.read_csv(args.runs)
-    runs = runs[runs["study"].isna() | (runs["study"] == args.study)]
+    runs = scores.read_study(args.runs, args.study)
     suite_of = scores.described(runs, args.thresholds)["suite"]
     expected = {
         suite: {task: taus for task, taus in args.thresholds.items() if suite_of[task] == suite}

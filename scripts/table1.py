@@ -1,7 +1,7 @@
 """Table 1: normalised reward and cost of every method on every task."""
 
-import pandas as pd
 from prefine import cli, files, tables
+from prefine.scores import read_study
 
 
 def main() -> None:
@@ -11,9 +11,7 @@ def main() -> None:
         study=str,
     )
     args = parser.parse_args()
-    runs = pd.read_csv(args.runs)
-    own = runs[runs["study"].isna() | (runs["study"] == args.study)]
-    table = tables.table1(own, args.thresholds)
+    table = tables.table1(read_study(args.runs, args.study), args.thresholds)
     files.write_table(args.csv, table)
     files.write_text(args.markdown, tables.table1_markdown(table))
     files.write_text(args.html, tables.table1_html(table))

@@ -7,6 +7,7 @@ never averaged away.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,12 @@ class TaskScores:
     values: Mapping[str, np.ndarray]
     runs: Mapping[str, frozenset[str]]
     missing: tuple[str, ...]
+
+
+def read_study(path: str | Path, study: str) -> pd.DataFrame:
+    """Read the runs table: the runs of a study, and π_ref's, which belongs to none."""
+    runs = pd.read_csv(path)
+    return runs[runs["study"].isna() | (runs["study"] == study)]
 
 
 def with_infeasible_cells(runs: pd.DataFrame, manifests: Iterable[dict]) -> pd.DataFrame:

@@ -17,7 +17,8 @@ if config["source"] == "dsrl":
                 raise WorkflowError(f"offline is set. {message}")
 
     onerror:
-        if message := how_to_help(config["dsrl"], MISSING_DATA):
+        message = how_to_help(config["dsrl"], MISSING_DATA)
+        if message and "Error in rule download" in Path(log).read_text():
             print(message, file=sys.stderr)
 
     envvars:
