@@ -157,6 +157,25 @@ def blocks(
             )
 
 
+def spans(
+    path: str | Path, task: Task, keys: Sequence[str], starts: Sequence[int], lengths: Sequence[int]
+) -> list[dict[str, np.ndarray]]:
+    """Read a few trajectories alone: checked rows of ``keys`` for each start and length.
+
+    Raises:
+        UserError: a trajectory reaches beyond the file's end, or a value is wrong.
+    """
+    with opened(path) as file:
+        found = checked_datasets(file, path, task)
+        n_steps, parts = found["rewards"].shape[0], []
+        for start, length in zip(starts, lengths, strict=True):
+            if start + length > n_steps:
+                raise UserError(f"{path}: has {n_steps} steps, none at {start + length - 1}")
+            rows = {key: found[key][start : start + length] for key in keys if key in found}
+            parts.append({key: checked_rows(rows[key], key, start, path) for key in rows})
+    return parts
+
+
 def checked_rows(
     rows: np.ndarray, key: str, start: int, path: str | Path, box: ActionBox = UNIT_BOX
 ) -> np.ndarray:
