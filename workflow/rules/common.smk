@@ -119,7 +119,8 @@ def task_paths(pattern):
 def final_targets():
     """Everything that `all` makes."""
     fig1 = ["fig01_overview"] if "prefine" in config["studies"]["main"]["methods"] else []
-    others = ["fig03_reward_cost", "fig04_wall_clock", "fig08_tasks_solved", "paper_comparison"]
+    others = ["fig03_reward_cost", "fig04_wall_clock", "fig08_tasks_solved", "fig13_umap"]
+    others += ["paper_comparison"]
     return [
         f"{RUN}/tables/claims.csv",
         f"{RUN}/tables/table1.csv",
