@@ -32,7 +32,7 @@ SCRIPTS = {
     "train": ["train", *(f"prefine/methods/{method}" for method in METHODS)],
     "evaluate": ["evaluate"],
     "overlap": ["overlap"],
-    "plot": ["fig1", "fig3", "fig4", "fig8", "fig13", "paper_comparison"],
+    "plot": ["fig1", "fig3", "fig4", "fig7", "fig8", "fig13", "ceiling", "paper_comparison"],
     "tensorboard": ["event_files"],
 }
 
