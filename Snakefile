@@ -15,7 +15,9 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/overlap.smk"
 include: "workflow/rules/studies.smk"
+include: "workflow/rules/cost_gap.smk"
 
 
 rule all:

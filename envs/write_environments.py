@@ -25,6 +25,7 @@ FAMILIES = {
     "collect": [*SIMULATORS, "numpy", "torch", "stable-baselines3"],
     "train": [*TABLES, "h5py", "torch", "safetensors"],
     "evaluate": [*TABLES, *SIMULATORS, "torch", "safetensors"],
+    "overlap": [*TABLES, "h5py", "scikit-learn", "umap-learn"],
     "plot": [*TABLES, "matplotlib", "seaborn"],
     "tensorboard": [*TABLES, "torch", "tensorboard"],
 }

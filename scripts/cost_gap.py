@@ -10,7 +10,6 @@ import torch
 from prefine import cli, files, hdf5, policy_file
 from prefine.cost_classifier import ITERATIONS, fit
 from prefine.cost_gap import (
-    AGREEMENT,
     COLUMNS,
     KEYS,
     RUN_COLUMNS,
@@ -27,6 +26,7 @@ from prefine.cost_gap import (
     replay_gap,
 )
 from prefine.errors import UserError
+from prefine.metrics import AGREEMENT
 from prefine.state_reset import RESETTABLE, open_simulator
 from prefine.tasks import Task
 

@@ -6,12 +6,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from prefine import cli, plotting, tables
-from prefine.cost_gap import AGREEMENT, SETS
+from prefine.metrics import AGREEMENT
 
 PHASES = ("early", "mid", "late")
 COLORS = {"preferred": "#0072B2", "nonpreferred": "#E69F00"}  # the paper's
 LABELS = {"preferred": "preferred $D_p$", "nonpreferred": "non-preferred $D_{np}$"}
 BEFORE = r"$\pi_\mathrm{ref}$"
+SETS = tuple(LABELS)
 SCORES = {"gap": "mean absolute gap", "signed_gap": "mean gap, data − policy"}
 ABOUT = ("simulated", "agreement", "auc", "horizon", "every", "action_draws", "until", "source")
 MISSING = "no cost gap was measured"

@@ -13,7 +13,6 @@ from cost_gap import read_records
 from fig2 import phases, title
 from prefine import cost_classifier, dataset, hdf5, policy_file, simulators
 from prefine.cost_gap import (
-    AGREEMENT,
     COLUMNS,
     GapSettings,
     chosen_runs,
@@ -29,6 +28,7 @@ from prefine.cost_gap import (
 )
 from prefine.cost_oracle import VELOCITY
 from prefine.errors import UserError
+from prefine.metrics import AGREEMENT
 from prefine.networks import stack
 from prefine.policies import GaussianPolicy
 from prefine.state_reset import RESETTABLE, Step, ball_states, open_simulator, velocity_states

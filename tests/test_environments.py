@@ -31,7 +31,8 @@ SCRIPTS = {
     "collect": ["collect"],
     "train": ["train", *(f"prefine/methods/{method}" for method in METHODS)],
     "evaluate": ["evaluate"],
-    "plot": ["fig1", "fig3", "fig4", "fig8", "paper_comparison"],
+    "overlap": ["overlap"],
+    "plot": ["fig1", "fig3", "fig4", "fig7", "fig8", "fig13", "ceiling", "paper_comparison"],
     "tensorboard": ["event_files"],
 }
 

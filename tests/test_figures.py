@@ -10,6 +10,7 @@ import pytest
 from conftest import ROOT
 from hand_made import PAPER, SUITES, TAUS, table
 from prefine import scores, tables
+from prefine.tasks import TASKS
 
 EXPECTED = {task: list(TAUS) for task in SUITES}
 
@@ -47,6 +48,10 @@ def draw(tmp_path):
 
 FIG8 = ["--runs", "runs.csv", "--study", "main", "--thresholds", json.dumps(EXPECTED)]
 FIG4 = ["--runs", "runs.csv", "--table", "table1.csv", "--study", "main"]
+FIG7 = FIG8
+CEILING = ["--runs", "runs.csv", "--study", "main"]
+CEILING += ["--table1", ROOT / "workflow/paper/table1.csv"]
+CEILING += ["--tables23", ROOT / "workflow/paper/tables2_3.csv"]
 COMPARISON = ["--table", "table1.csv", "--paper", ROOT / "workflow/paper/table1.csv"]
 
 
@@ -108,3 +113,79 @@ def test_figure_3_says_what_is_missing(draw, runs):
     numbers, _ = draw("fig3", runs, "--table", "table1.csv")
     gone = numbers[numbers["reward"].isna()]
     assert set(gone["missing"]) == {"no run"} and len(gone) == 9
+
+
+def test_a_line_has_the_mean_of_its_threshold_with_an_interval(draw, runs):
+    own = (runs["method"] == "prefine") & (runs["task"] == "AntVelocity") & (runs["tau"] == 10)
+    runs.loc[own, "normalized_return"] = [0.6, 0.7, 0.8]
+    numbers, note = draw("fig7", runs, *FIG7)
+    row = numbers.set_index(["task", "tau"])
+    ant = row.loc["AntVelocity", 10]
+    assert ant["reward"] == pytest.approx(0.7) and ant["reward_std"] == pytest.approx(0.1)
+    assert ant["reward_low"] == pytest.approx(0.6) and ant["reward_high"] == pytest.approx(0.8)
+    assert ant["safety"] == pytest.approx(0.6) and ant["runs"] == 3
+    assert row.loc["AntVelocity", 20]["safety"] == pytest.approx(0.58)
+    assert ("BallRun", 20) not in row.index and ("BallRun", 10) in row.index
+    assert "BallRun (PREFINE): tau=20: infeasible: no unsafe trajectory" in note
+    assert "DroneRun (PREFINE): no run" in note and "One threshold" not in note
+
+
+def test_one_threshold_shows_no_robustness(draw, runs):
+    numbers, note = draw("fig7", runs[runs["tau"] == 10], *FIG7)
+    assert set(numbers["tau"]) == {10} and "One threshold a task" in note
+
+
+def test_tasks_without_a_threshold_are_named(draw):
+    runs = table()
+    bullet = runs["suite"] == "bullet_gym"
+    runs.loc[bullet, ["normalized_cost", "tau"]] = float("nan")
+    limits = {task: [None] if SUITES[task] == "bullet_gym" else [10, 20] for task in SUITES}
+    options = [*FIG7[:-1], json.dumps(limits)]
+    numbers, note = draw("fig7", runs, *options)
+    assert set(numbers["suite"]) == {"safety_gym"}
+    assert "BallRun (PREFINE): no normalised cost without a threshold" in note
+
+
+@pytest.fixture
+def manifests(tmp_path):
+    """D_p whose normalised mean return is 0.75 at the smaller threshold and 0.85 at the larger."""
+
+    def write(source):
+        paths = []
+        for name in SUITES:
+            task = TASKS[name]
+            scale = task.max_return - task.min_return
+            means = {10: task.min_return + 0.75 * scale, 20: task.min_return + 0.85 * scale}
+            cells = [
+                {"tau": tau, "draw": k, "feasible": True, "preferred": {"mean_return": mean}}
+                for tau, mean in means.items()
+                for k in range(3)
+            ]
+            paths.append(tmp_path / f"{name}.json")
+            content = {"task": task.to_dict(), "source": source, "cells": cells}
+            paths[-1].write_text(json.dumps(content))
+        return ["--manifests", *paths]
+
+    return write
+
+
+def test_a_run_is_held_against_the_preferred_set_that_it_was_trained_on(draw, runs, manifests):
+    runs["draw"] = runs["seed"]
+    numbers, note = draw("ceiling", runs, *CEILING, *manifests("collect"))
+    row = numbers.set_index("task")
+    ant = row.loc["AntVelocity"]
+    assert ant["preferred"] == pytest.approx(0.8) and ant["reward"] == pytest.approx(0.95)
+    assert ant["difference"] == pytest.approx(0.15) and ant["runs"] == 6
+    assert ant["difference_low"] >= 0.1 - 1e-9 and ant["difference_high"] <= 0.2 + 1e-9
+    assert row.loc["BallRun", "preferred"] == pytest.approx(0.75)  # its larger threshold cannot be
+    assert row["paper_reward"].isna().all() and "Ours alone" in note
+    assert "DroneRun (PREFINE): no run" in note
+
+
+def test_the_paper_s_ceiling_stands_beside_dsrl_s_data(draw, runs, manifests):
+    runs = runs.assign(draw=runs["seed"], source="dsrl")
+    numbers, note = draw("ceiling", runs, *CEILING, *manifests("dsrl"))
+    row = numbers.set_index("task")
+    assert row["paper_difference"].notna().all() and "Ours alone" not in note
+    # Tables 1 and 2: 0.93, and 2485.1 between DSRL's 6.15 and 2976.28.
+    assert row.loc["AntVelocity", "paper_difference"] == pytest.approx(0.93 - 0.8346, abs=1e-4)

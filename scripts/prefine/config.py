@@ -219,11 +219,12 @@ def _check_meaning(config: Mapping) -> None:
             f"config: figures.fig1.tau: {fig1['tau']} is not allowed; "
             f"{fig1['task']} has thresholds {allowed}"
         )
-    if fig1["draw"] >= config["draws"]:
-        raise UserError(
-            f"config: figures.fig1.draw: {fig1['draw']} is not allowed; "
-            f"draws are 0 to {config['draws'] - 1}"
-        )
+    for figure, own in config["figures"].items():
+        if own.get("draw", 0) >= config["draws"]:
+            raise UserError(
+                f"config: figures.{figure}.draw: {own['draw']} is not allowed; "
+                f"draws are 0 to {config['draws'] - 1}"
+            )
 
 
 def _check_tasks(config: Mapping) -> None:

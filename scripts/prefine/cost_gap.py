@@ -20,7 +20,6 @@ from prefine.networks import Params
 from prefine.streams import generator
 
 SETS = ("preferred", "nonpreferred")
-AGREEMENT = 0.99  # of replayed costs; below it a panel is marked
 KEYS = ("observations", "actions", "costs")  # what is read of a trajectory
 RUN_COLUMNS = ("run", "tau", "draw", "seed", "iteration")
 COLUMNS = (

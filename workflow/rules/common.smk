@@ -209,6 +209,15 @@ def task_number(study, number):
     return own[number] if number < len(own) else ""
 
 
+# Figure 2 needs PREFINE's policies on the way.
+FIG2_JOB = "main/{}/prefine"
+FIG2_TASKS = [
+    task
+    for task in config["figures"]["fig2"]["tasks"]
+    if FIG2_JOB.format(task) in ARMS and ARMS[FIG2_JOB.format(task)].points
+]
+
+
 def tasks_of_suite(suite):
     """The config's tasks of a suite."""
     return [task for task in TASKS if configuration.suite(task) == suite]
@@ -242,10 +251,15 @@ def kept_or_temp(path):
     return path if config["evaluation"]["curves"]["keep"] else temp(path)
 
 
-def curve_first(wildcards):
-    """What needs a job's policies also has its learning curve made: the policies on the way
-    are removed when nothing more that was asked for needs them, and would be trained anew."""
-    return ancient(f"{RUN}/curves/{wildcards.job}.parquet") if arm(wildcards).points else []
+def before_they_go(wildcards):
+    """What is made of a job's policies on the way, whatever else was asked for: they are
+    removed when nothing needs them, and to have them again the job would train again."""
+    if not arm(wildcards).points or config["evaluation"]["curves"]["keep"]:
+        return []
+    paths = [f"{RUN}/curves/{wildcards.job}.parquet"]
+    if wildcards.job in map(FIG2_JOB.format, FIG2_TASKS):
+        paths.append(f"{RUN}/cost_gap/{task_of(wildcards)}.csv")
+    return [ancient(path) for path in paths]
 
 
 def study_tasks(study):
@@ -260,8 +274,11 @@ def task_paths(pattern):
 
 def final_targets():
     """Everything that `all` makes: what has something to show."""
-    figures = ["fig03_reward_cost", "fig04_wall_clock", "fig08_tasks_solved", "paper_comparison"]
-    figures += ["fig01_overview"] if "prefine" in config["studies"]["main"]["methods"] else []
+    figures = ["fig03_reward_cost", "fig04_wall_clock", "fig08_tasks_solved", "fig13_umap"]
+    figures += ["paper_comparison"]
+    if "prefine" in config["studies"]["main"]["methods"]:
+        figures += ["fig01_overview", "fig07_thresholds", "ceiling"]
+    figures += ["fig02_cost_gap"] if FIG2_TASKS else []
     by_study = {"sizes": "fig05_sizes", "sweep": "fig09_sweep"}
     by_study |= {name: name for name in ("control", "level", "likelihood")}
     figures += [by_study[study] for study in STUDIES if study in by_study]

@@ -32,7 +32,7 @@ use rule evaluate_reference as evaluate with:
     input:
         policies=lambda w: f"{RUN}/policies/{arm(w).policies}.safetensors",
         plan=lambda w: [] if arm(w).policies == w.job else f"{RUN}/plans/{w.job}.csv",
-        curve=curve_first,
+        made=before_they_go,
         module=own_module,
     output:
         f"{RUN}/episodes/{{job}}.parquet",

@@ -91,6 +91,34 @@ rule fig4:
         "--output {output.png:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
+rule fig7:
+    input:
+        f"{RUN}/tables/runs.csv",
+    output:
+        png=report(
+            f"{RUN}/figures/fig07_thresholds.png",
+            caption="../report/fig7.rst",
+            category="Figures",
+            labels={"item": "Figure 7: reward and safety against the threshold"},
+        ),
+        others=multiext(f"{RUN}/figures/fig07_thresholds", ".pdf", ".csv"),
+    log:
+        f"{RUN}/logs/fig7.log",
+    benchmark:
+        f"{RUN}/benchmarks/fig7.jsonl"
+    conda:
+        "../../envs/plot.yaml"
+    params:
+        thresholds=as_json({task: configuration.thresholds(config, task) for task in TASKS}),
+        code=code("fig7"),
+    message:
+        "Figure 7"
+    shell:
+        "python scripts/fig7.py --runs {input:q} --study main "
+        "--thresholds {params.thresholds:q} --output {output.png:q} "
+        ">> {log:q} 2> >(tee -a {log:q} >&2)"
+
+
 rule fig8:
     input:
         f"{RUN}/tables/runs.csv",
@@ -143,4 +171,34 @@ rule paper_comparison:
         "Table 1 beside the paper's"
     shell:
         "python scripts/paper_comparison.py --table {input.table:q} --paper {input.paper:q} "
+        "--output {output.png:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
+
+
+rule ceiling:
+    input:
+        runs=f"{RUN}/tables/runs.csv",
+        manifests=task_paths(f"{RUN}/splits/{{task}}.json"),
+        table1="workflow/paper/table1.csv",
+        tables23="workflow/paper/tables2_3.csv",
+    output:
+        png=report(
+            f"{RUN}/figures/ceiling.png",
+            caption="../report/ceiling.rst",
+            category="Beyond the paper",
+            labels={"item": "Is D_p the ceiling of PREFINE's return?"},
+        ),
+        others=multiext(f"{RUN}/figures/ceiling", ".pdf", ".csv"),
+    log:
+        f"{RUN}/logs/ceiling.log",
+    benchmark:
+        f"{RUN}/benchmarks/ceiling.jsonl"
+    conda:
+        "../../envs/plot.yaml"
+    params:
+        code=code("ceiling"),
+    message:
+        "PREFINE's return against that of D_p"
+    shell:
+        "python scripts/ceiling.py --runs {input.runs:q} --study main "
+        "--manifests {input.manifests:q} --table1 {input.table1:q} --tables23 {input.tables23:q} "
         "--output {output.png:q} >> {log:q} 2> >(tee -a {log:q} >&2)"

@@ -1,0 +1,72 @@
+# Figure 13: where the states of D_p and D_np lie.
+
+FIG13 = config["figures"]["fig13"]
+
+
+def overlap_settings(wildcards):
+    """Settings of Figure 13 for a task: its threshold by rank, none where labels make the sets."""
+    limits = configuration.thresholds(config, wildcards.task)
+    limits = sorted(tau for tau in limits if tau is not None) or [None]
+    ranks = {"smallest": 0, "middle": (len(limits) - 1) // 2, "largest": -1}
+    settings = {name: value for name, value in FIG13.items() if name != "threshold"}
+    return as_json(settings | {"tau": limits[ranks[FIG13["threshold"]]]})
+
+
+rule overlap:
+    input:
+        data=f"{RUN}/data/{{task}}.hdf5",
+        trajectories=f"{RUN}/trajectories/{{task}}.csv",
+        splits=f"{RUN}/splits/{{task}}.csv",
+        manifest=f"{RUN}/splits/{{task}}.json",
+        task=task_file,
+    output:
+        points=f"{RUN}/overlap/{{task}}.csv",
+        numbers=f"{RUN}/overlap/{{task}}.json",
+    log:
+        f"{RUN}/logs/overlap/{{task}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/overlap/{{task}}.jsonl"
+    conda:
+        "../../envs/overlap.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+    params:
+        task=task_argument,
+        settings=overlap_settings,
+        code=code("overlap"),
+    message:
+        "Lay out states of D_p and D_np of {wildcards.task}"
+    shell:
+        "python scripts/overlap.py --task {params.task:q} --data {input.data:q} "
+        "--trajectories {input.trajectories:q} --splits {input.splits:q} "
+        "--manifest {input.manifest:q} --settings {params.settings:q} "
+        "--points {output.points:q} --numbers {output.numbers:q} "
+        ">> {log:q} 2> >(tee -a {log:q} >&2)"
+
+
+rule fig13:
+    input:
+        points=task_paths(f"{RUN}/overlap/{{task}}.csv"),
+        numbers=task_paths(f"{RUN}/overlap/{{task}}.json"),
+    output:
+        png=report(
+            f"{RUN}/figures/fig13_umap.png",
+            caption="../report/fig13.rst",
+            category="Data",
+            labels={"item": "Figure 13: overlap of D_p and D_np"},
+        ),
+        others=multiext(f"{RUN}/figures/fig13_umap", ".pdf", ".csv"),
+    log:
+        f"{RUN}/logs/fig13.log",
+    benchmark:
+        f"{RUN}/benchmarks/fig13.jsonl"
+    conda:
+        "../../envs/plot.yaml"
+    params:
+        code=code("fig13"),
+    message:
+        "Figure 13"
+    shell:
+        "python scripts/fig13.py --points {input.points:q} --numbers {input.numbers:q} "
+        "--output {output.png:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
