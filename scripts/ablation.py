@@ -15,17 +15,14 @@ def main() -> None:
     parser.add_argument("--curves", nargs="?", help="table; none if the study has no runs")
     args = parser.parse_args()
     curves = pd.read_csv(args.curves) if args.curves else pd.DataFrame()
-    if curves.empty:
+    own = curves[curves["task"] == args.task] if len(curves) else curves
+    if own.empty:
         return plotting.save_missing(args.output, MISSING)
-    own = curves[curves["task"] == args.task]
     table = learning.summarize(own, ["task", "method", "tau"], list(SCORES))
 
     plotting.use_style()
     figure, axes = plt.subplots(1, 2, figsize=(plotting.TEXT_WIDTH, 2.3))
     for axis, (score, label) in zip(axes, SCORES.items(), strict=True):
-        if own.empty:
-            plotting.say_missing(axis, f"no run on {args.task}")
-            continue
         for method in reversed(tables.method_order(own["method"])):
             color = PAPER_COLORS.get(method, plotting.method_color(method))
             rows = table[table["method"] == method]
@@ -37,9 +34,8 @@ def main() -> None:
         axis.set_title(f"{args.task}: {label}")
     for tau in own["tau"].dropna().unique():
         axes[1].axhline(tau, color="0.2", lw=0.8, ls=":", label=f"threshold τ = {tau:g}")
-    if len(own):
-        axes[1].set_ylim(bottom=0)
-        axes[1].legend(frameon=False)
+    axes[1].set_ylim(bottom=0)
+    axes[1].legend(frameon=False)
     runs = plotting.count(table["runs"], "run")
     note = f"Mean and standard deviation over {runs} a method, {args.episodes} episodes each."
     notes = [note, tables.source_note(curves["source"].dropna())]

@@ -22,9 +22,9 @@ def main() -> None:
     parser.add_argument("--curves", nargs="?", help="table; none if the study has no runs")
     args = parser.parse_args()
     curves = pd.read_csv(args.curves) if args.curves else pd.DataFrame()
-    if curves.empty:
+    own = curves[curves["task"] == args.task] if len(curves) else curves
+    if own.empty:
         return plotting.save_missing(args.output, MISSING)
-    own = curves[curves["task"] == args.task]
     own = own.assign(cvar_normalized=own[f"cvar_{LEVEL}"] / own["tau"])
     table = learning.summarize(own, ["task", "lam", "beta"], list(SCORES))
     lams, betas = sorted(own["lam"].unique()), sorted(own["beta"].unique())
@@ -34,9 +34,6 @@ def main() -> None:
     plotting.use_style()
     figure, axes = plt.subplots(3, 1, figsize=(plotting.TEXT_WIDTH, 6.0), sharex=True)
     for axis, (score, label) in zip(axes, SCORES.items(), strict=True):
-        if own.empty:
-            plotting.say_missing(axis, f"no run on {args.task}")
-            continue
         for (lam, beta), rows in table.groupby(["lam", "beta"]):
             learning.draw(axis, rows, score, "se", color=colors[lam], ls=lines[beta])
         learning.iteration_axis(axis)
@@ -44,12 +41,11 @@ def main() -> None:
         if "reward" not in label:
             axis.axhline(1.0, color="0.2", lw=0.8, ls=":")
             axis.set_ylim(bottom=0)
-    if len(own):
-        axes[0].set_title(args.task)
-        axes[-1].set_xlabel("iteration")
-        keys = [Line2D([], [], color=colors[lam], label=f"λ = {lam:g}") for lam in lams]
-        keys += [Line2D([], [], color="0.2", ls=lines[b], label=f"β = {b:g}") for b in betas]
-        figure.legend(handles=keys, loc="outside right upper", frameon=False, handlelength=2.4)
+    axes[0].set_title(args.task)
+    axes[-1].set_xlabel("iteration")
+    keys = [Line2D([], [], color=colors[lam], label=f"λ = {lam:g}") for lam in lams]
+    keys += [Line2D([], [], color="0.2", ls=lines[b], label=f"β = {b:g}") for b in betas]
+    figure.legend(handles=keys, loc="outside right upper", frameon=False, handlelength=2.4)
     seeds = plotting.count(table["runs"], "seed")
     notes = [
         f"Mean and standard error over {seeds}, {args.episodes} episodes each; "

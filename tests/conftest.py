@@ -43,7 +43,7 @@ def snakemake(*arguments, cwd, check=True):
     command = [sys.executable, "-m", "snakemake", *map(str, arguments)]
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
     text = done.stdout + done.stderr
-    assert not check or done.returncode == 0, text[-4000:]
+    assert not check or done.returncode == 0, text[-8000:]
     return text
 
 

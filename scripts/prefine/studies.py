@@ -9,7 +9,7 @@ is not repeated: the later one reads it there. `main` comes first, the others by
 import itertools
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 
@@ -248,21 +248,18 @@ def _effective(config: Mapping, method: str, task: str) -> tuple[dict, dict, str
 
 
 def check(config: Mapping) -> None:
-    """Check the studies' tasks and numbers of seeds.
+    """Check the names of tasks in studies and figures.
 
     Raises:
         UserError: one line that names the key.
     """
     known = list(dict.fromkeys([*TASKS, *config["file"], *config["tasks"]]))
-    for name, study in config["studies"].items():
-        for number, task in enumerate((study or {}).get("tasks") or []):
+    named = {f"studies.{name}": study for name, study in config["studies"].items() if study}
+    named["figures.fig2"] = config["figures"]["fig2"]
+    for place, part in named.items():
+        for number, task in enumerate(part["tasks"] or []):
             if task not in known:
                 raise UserError(
-                    f"config: studies.{name}.tasks.{number}: {task!r} is not allowed; "
+                    f"config: {place}.tasks.{number}: {task!r} is not allowed; "
                     f"{configuration.near(task, known)}Allowed: {', '.join(known)}"
                 )
-
-
-def unused(config: Mapping, studies: Iterable[str]) -> list[str]:
-    """Those of ``studies`` that are switched off or have none of the config's tasks."""
-    return [s for s in studies if config["studies"].get(s) is None or not tasks_of(config, s)]

@@ -204,9 +204,9 @@ def curves_table(study):
 
 
 def task_number(study, number):
-    """A study's first task, its second one, ... or an empty name."""
+    """A study's first task, its second one, ... or `none`."""
     own = study_tasks(study) if study in STUDIES else []
-    return own[number] if number < len(own) else ""
+    return own[number] if number < len(own) else "none"
 
 
 # Figure 2 needs PREFINE's policies on the way.
@@ -292,5 +292,6 @@ def final_targets():
         f"{RUN}/tables/claims.csv",
         f"{RUN}/tables/table1.csv",
         f"{RUN}/tables/dataset_statistics.csv",
+        *(f"{RUN}/tables/studies/{study}.csv" for study in STUDIES if study != "main"),
         *(f"{RUN}/figures/{name}.png" for name in figures),
     ]
