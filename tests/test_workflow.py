@@ -19,6 +19,7 @@ PAPER_JOBS = {
     "runs": 1,
     "table1": 1,
     "claims": 1,
+    "provenance": 1,
     "fig1": 1,
     "fig3": 1,
     "fig4": 1,

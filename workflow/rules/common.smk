@@ -116,6 +116,14 @@ def task_paths(pattern):
     return expand(pattern, task=TASKS)
 
 
+SECTIONS = ("Results", "Figures", "Data", "Ablations", "Beyond the paper", "Timing")
+
+
+def section(name):
+    """A section of the report; it sorts its sections by name, hence the number."""
+    return f"{1 + SECTIONS.index(name)}. {name}"
+
+
 def final_targets():
     """Everything that `all` makes."""
     prefine = ["fig01_overview", "fig07_thresholds", "ceiling"]
@@ -126,5 +134,6 @@ def final_targets():
         f"{RUN}/tables/claims.csv",
         f"{RUN}/tables/table1.csv",
         f"{RUN}/tables/dataset_statistics.csv",
+        f"{RUN}/tables/provenance.json",
         *(f"{RUN}/figures/{name}.png" for name in [*prefine, *others]),
     ]

@@ -56,8 +56,8 @@ rule runs:
         report(
             f"{RUN}/tables/runs.csv",
             caption="../report/runs.rst",
-            category="Results",
-            labels={"item": "All runs (CSV to download)"},
+            category=section("Results"),
+            labels={"item": "Runs, one row each (CSV to download)"},
         ),
     log:
         f"{RUN}/logs/runs.log",
@@ -83,7 +83,7 @@ rule table1:
         html=report(
             f"{RUN}/tables/table1.html",
             caption="../report/table1.rst",
-            category="Results",
+            category=section("Results"),
             labels={"item": "Table 1"},
         ),
         markdown=f"{RUN}/tables/table1.md",
@@ -115,7 +115,7 @@ rule claims:
         html=report(
             f"{RUN}/tables/claims.html",
             caption="../report/claims.rst",
-            category="Results",
+            category=section("Results"),
             labels={"item": "Claims of the paper"},
         ),
         markdown=f"{RUN}/tables/claims.md",

@@ -53,7 +53,7 @@ rule fig13:
         png=report(
             f"{RUN}/figures/fig13_umap.png",
             caption="../report/fig13.rst",
-            category="Data",
+            category=section("Data"),
             labels={"item": "Figure 13: overlap of D_p and D_np"},
         ),
         others=multiext(f"{RUN}/figures/fig13_umap", ".pdf", ".csv"),
