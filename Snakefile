@@ -18,6 +18,7 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/overlap.smk"
 include: "workflow/rules/studies.smk"
 include: "workflow/rules/cost_gap.smk"
+include: "workflow/rules/report.smk"
 
 
 rule all:

@@ -4,10 +4,12 @@ import json
 import shutil
 from pathlib import Path
 
+import browser
 import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
+import report_clicks as reading
 from conftest import counts, snakemake
 from prefine import policy_file
 from prefine.tasks import TASKS
@@ -36,6 +38,8 @@ FIGURES = {
     "paper_comparison": "paper_comparison",
 }
 FIGURE_JOBS = dict.fromkeys(set(FIGURES) - {"fig13"}, 1)
+NAMES = ["Results", "Figures", "Data", "Ablations", "Beyond the paper", "Timing"]
+SECTIONS = [f"{number}. {name}" for number, name in enumerate(NAMES, 1)]
 FIGURE_JOBS_OF_DATA = {"fig13": 1}  # those that ask for no run
 
 
@@ -72,7 +76,7 @@ def test_every_rule_left_a_log_and_a_benchmark(results):
         p.relative_to(results / "benchmarks").with_suffix("")
         for p in results.glob("benchmarks/**/*.jsonl")
     }
-    assert logs == marks and len(logs) == 111
+    assert logs == marks and len(logs) == 112
 
 
 def test_tables_have_a_row_for_every_run_and_episode(results):
@@ -180,6 +184,7 @@ def test_an_edit_reruns_what_it_can_change(done):
             **{"runs": 1, "study_table": 6, "curves_table": 3, "cost_gap": 2},
             "table1": 1,
             "claims": 1,
+            "provenance": 1,
         }
         | FIGURE_JOBS
     )
@@ -198,7 +203,7 @@ def test_a_config_edit_reruns_what_it_can_change(done, tmp_path):
         found.pop("total", None), found.pop("all", None)
         return found
 
-    assert jobs("figures: {fig1: {draw: 1}}") == {"fig1": 1}
+    assert jobs("figures: {fig1: {draw: 1}}") == {"fig1": 1, "provenance": 1}
     assert "train" not in jobs("evaluation: {episodes: 4}")
     beta = jobs("methods: {prefine: {beta: 0.3}}")
     assert [beta[rule] for rule in ("plan", "train", "train_and_follow")] == [9, 5, 3]
@@ -253,10 +258,46 @@ def test_another_run_can_take_the_sets_of_this_one(done, results, tmp_path):
     assert splits[0] == splits[1]
 
 
-def test_report_is_one_page_with_captions_and_label(done, results):
-    page = results / "report.html"
+@pytest.fixture(scope="module")
+def report(done):
+    """The report of the run."""
+    page = done[0] / "results/tiny/report.html"
     snakemake("--report", page.relative_to(done[0]), *TINY, cwd=done[0])
-    text = page.read_text()
+    return page
+
+
+def test_report_is_one_page_with_captions_and_label(report):
+    text = report.read_text()
     figures = [f"{name}.png" for name in FIGURES.values()]
-    for part in [*figures, "table1.html", "claims.html", "not DSRL"]:
+    for part in [*figures, "table1.html", "claims.html", "provenance.html", "not DSRL"]:
         assert part in text
+
+
+@pytest.mark.skipif(browser.find() is None, reason="no Chromium: apt-get install chromium")
+def test_every_item_of_the_report_can_be_seen_without_a_network(report, results, tmp_path):
+    """Screenshots are left in results/tiny/screenshots of the project's copy."""
+    folder, sizes = results / "screenshots", {}
+    with browser.opened(browser.find(), tmp_path) as page:
+        page.open(report)
+        names = reading.sections(page)
+        assert names == [name for name in SECTIONS if name in names] and names[0] == "1. Results"
+        for name in names:
+            assert name in reading.sections(page)
+            items = reading.open_section(page, name)
+            assert name != "1. Results" or items[0] == "Claims of the paper"
+            for place, item in enumerate(items):
+                picture = folder / f"{name[0]}_{place}.png"
+                if reading.kind(page, item) in reading.VISIBLE:
+                    sizes[item] = reading.show(page, place, item)
+                    assert reading.overflow(page) == 0
+                    page.screenshot(picture)
+                    assert matplotlib.image.imread(picture)[..., :3].std() > 0.05
+                assert "not DSRL's" in reading.caption(page, place), f"{item}: no caption"
+                page.screenshot(picture.with_stem(f"{picture.stem}_caption"))
+                reading.open_section(page, name)
+        assert set(page.run("Object.keys(categories)")) == set(names)
+    assert sum(text.startswith("2100 x ") for text in sizes.values()) == len(FIGURES)
+    assert "does not hold" in sizes["Claims of the paper"]
+    assert "yes: data, versions and devices" in sizes["Provenance: versions, devices, data, config"]
+    outside = [url[:80] for url in page.requests if not url.startswith(("file:", "data:", "blob:"))]
+    assert not outside and not page.errors

@@ -26,6 +26,7 @@ SCRIPTS = {
         "claims",
         "dataset_statistics",
         "calibrate",
+        "provenance",
     ],
     "download": ["download"],
     "collect": ["collect"],

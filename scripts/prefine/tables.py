@@ -1,6 +1,7 @@
 """From episodes to the tables: one row a run, then Table 1 (methods 6, "Aggregation")."""
 
 import itertools
+import re
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -268,21 +269,30 @@ def html_page(title: str, lines: list[list[str]], note: str) -> str:
 
     Cells are HTML already; they come from numbers and names of this project.
     """
+    lines = [[_unbroken(cell) for cell in line] for line in lines]
     head = "".join(f"<th>{cell.replace('π_ref', 'π<sub>ref</sub>')}</th>" for cell in lines[0])
     rows = "".join(
         "<tr>" + "".join(f"<td>{cell}</td>" for cell in line) + "</tr>" for line in lines[1:]
     )
     style = (
         "body{font:15px system-ui,sans-serif;margin:2em;color:#222}"
-        "table{border-collapse:collapse}th,td{padding:.35em .9em;text-align:left}"
+        "table{border-collapse:collapse}"
+        "th,td{padding:.35em .7em;text-align:left;vertical-align:top}"
         "th{border-bottom:2px solid #222}td{border-bottom:1px solid #ddd}"
-        "p{max-width:60em;color:#555}"
+        "p{max-width:60em;color:#555}code,pre{font-size:12px;overflow-wrap:anywhere}"
     )
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
         f"<style>{style}</style><h2>{title}</h2>"
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table><p>{note}</p></html>\n"
     )
+
+
+def _unbroken(cell: str) -> str:
+    """Keep numbers with their % and intervals in one line."""
+    space = "\N{NO-BREAK SPACE}"
+    cell = re.sub(r"(?<=\d) %", f"{space}%", cell).replace(" ± ", f"{space}±{space}")
+    return re.sub(r"\[[^\[\]\n<>]{,30}\]", lambda found: found[0].replace(" ", space), cell)
 
 
 def dataset_statistics(

@@ -88,7 +88,7 @@ def training_settings(wildcards):
 def state_folder(wildcards):
     """Where a training job keeps its checkpoints: another one for other settings or code."""
     key = training_settings(wildcards) + code("train", method_file(method_of(wildcards)))
-    name = wildcards[0].replace("/", "-")
+    name = "-".join(Path(wildcards[0]).parts)
     return f"{RUN}/state/{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
@@ -218,6 +218,28 @@ FIG2_TASKS = [
 ]
 
 
+def cost_gap_settings(wildcards):
+    """Settings of Figure 2 for a task."""
+    own = {k: v for k, v in config["figures"]["fig2"].items() if k not in ("tasks", "threshold")}
+    limits = configuration.thresholds(config, wildcards.task)
+    tau = (
+        {"tau": studies.middle(limits)}
+        if config["figures"]["fig2"]["threshold"] == "middle"
+        else {}
+    )
+    return as_json(own | tau)
+
+
+def overlap_settings(wildcards):
+    """Settings of Figure 13 for a task: its threshold by rank, none where labels make the sets."""
+    own = config["figures"]["fig13"]
+    limits = sorted(tau for tau in configuration.thresholds(config, wildcards.task) if tau)
+    limits = limits or [None]
+    tau = {"smallest": limits[0], "middle": studies.middle(limits), "largest": limits[-1]}
+    settings = {name: value for name, value in own.items() if name != "threshold"}
+    return as_json(settings | {"tau": tau[own["threshold"]]})
+
+
 def tasks_of_suite(suite):
     """The config's tasks of a suite."""
     return [task for task in TASKS if configuration.suite(task) == suite]
@@ -226,6 +248,16 @@ def tasks_of_suite(suite):
 def fixed_in(study):
     """What all runs of a study have otherwise than the config."""
     return as_json(config["studies"][study]["fixed"] if study in STUDIES else {})
+
+
+def all_episodes():
+    """The episodes of every study."""
+    return list(dict.fromkeys(path for study in STUDIES for path in study_episodes(study)))
+
+
+def all_training():
+    """The training logs of every study."""
+    return list(dict.fromkeys(path for study in STUDIES for path in study_training(study)))
 
 
 def followed(study):
@@ -272,6 +304,14 @@ def task_paths(pattern):
     return expand(pattern, task=TASKS)
 
 
+SECTIONS = ("Results", "Figures", "Data", "Ablations", "Beyond the paper", "Timing")
+
+
+def section(name):
+    """A section of the report; it sorts its sections by name, hence the number."""
+    return f"{1 + SECTIONS.index(name)}. {name}"
+
+
 def final_targets():
     """Everything that `all` makes: what has something to show."""
     figures = ["fig03_reward_cost", "fig04_wall_clock", "fig08_tasks_solved", "fig13_umap"]
@@ -292,6 +332,7 @@ def final_targets():
         f"{RUN}/tables/claims.csv",
         f"{RUN}/tables/table1.csv",
         f"{RUN}/tables/dataset_statistics.csv",
+        f"{RUN}/tables/provenance.json",
         *(f"{RUN}/tables/studies/{study}.csv" for study in STUDIES if study != "main"),
         *(f"{RUN}/figures/{name}.png" for name in figures),
     ]

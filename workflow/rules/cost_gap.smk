@@ -1,18 +1,6 @@
 # Figure 2: what PREFINE's policies on the way would have cost in the data's states.
 
 
-def cost_gap_settings(wildcards):
-    """Settings of Figure 2 for a task."""
-    own = {k: v for k, v in config["figures"]["fig2"].items() if k not in ("tasks", "threshold")}
-    limits = configuration.thresholds(config, wildcards.task)
-    tau = (
-        {"tau": studies.middle(limits)}
-        if config["figures"]["fig2"]["threshold"] == "middle"
-        else {}
-    )
-    return as_json(own | tau)
-
-
 rule cost_gap:
     input:
         policies=f"{RUN}/snapshots/main/{{task}}/prefine.safetensors",
@@ -50,7 +38,7 @@ rule fig2:
         png=report(
             f"{RUN}/figures/fig02_cost_gap.png",
             caption="../report/fig2.rst",
-            category="Figures",
+            category=section("Figures"),
             labels={"item": "Figure 2: cost gap"},
         ),
         others=multiext(f"{RUN}/figures/fig02_cost_gap", ".pdf", ".csv"),

@@ -186,7 +186,7 @@ rule dataset_statistics:
         html=report(
             f"{RUN}/tables/dataset_statistics.html",
             caption="../report/dataset_statistics.rst",
-            category="Data",
+            category=section("Data"),
             labels={"item": "Tables 2 and 3: dataset statistics"},
         ),
         markdown=f"{RUN}/tables/dataset_statistics.md",

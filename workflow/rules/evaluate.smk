@@ -76,8 +76,8 @@ rule runs:
         report(
             f"{RUN}/tables/runs.csv",
             caption="../report/runs.rst",
-            category="Results",
-            labels={"item": "All runs (CSV to download)"},
+            category=section("Results"),
+            labels={"item": "Runs, one row each (CSV to download)"},
         ),
     log:
         f"{RUN}/logs/runs.log",
@@ -108,7 +108,7 @@ use rule runs as study_table with:
         report(
             f"{RUN}/tables/studies/{{study}}.csv",
             caption="../report/runs.rst",
-            category="Results",
+            category=section("Ablations"),
             labels={"item": "Runs of the study {study} (CSV to download)"},
         ),
     log:
@@ -135,7 +135,7 @@ use rule runs as curves_table with:
         report(
             f"{RUN}/tables/curves/{{study}}.csv",
             caption="../report/runs.rst",
-            category="Results",
+            category=section("Figures"),
             labels={"item": "Learning curves of the study {study} (CSV to download)"},
         ),
     log:
@@ -159,7 +159,7 @@ rule table1:
         html=report(
             f"{RUN}/tables/table1.html",
             caption="../report/table1.rst",
-            category="Results",
+            category=section("Results"),
             labels={"item": "Table 1"},
         ),
         markdown=f"{RUN}/tables/table1.md",
@@ -191,7 +191,7 @@ rule claims:
         html=report(
             f"{RUN}/tables/claims.html",
             caption="../report/claims.rst",
-            category="Results",
+            category=section("Results"),
             labels={"item": "Claims of the paper"},
         ),
         markdown=f"{RUN}/tables/claims.md",

@@ -14,8 +14,8 @@ rule fig1:
         png=report(
             f"{RUN}/figures/fig01_overview.png",
             caption="../report/fig1.rst",
-            category="Figures",
-            labels={"item": "Figure 1: overview"},
+            category=section("Figures"),
+            labels={"item": "Figure 01: overview"},
         ),
         others=multiext(f"{RUN}/figures/fig01_overview", ".pdf", ".csv"),
     log:
@@ -45,8 +45,8 @@ rule fig3:
         png=report(
             f"{RUN}/figures/fig03_reward_cost.png",
             caption="../report/fig3.rst",
-            category="Figures",
-            labels={"item": "Figure 3: reward against cost"},
+            category=section("Figures"),
+            labels={"item": "Figure 03: reward against cost"},
         ),
         others=multiext(f"{RUN}/figures/fig03_reward_cost", ".pdf", ".csv"),
     log:
@@ -72,8 +72,8 @@ rule fig4:
         png=report(
             f"{RUN}/figures/fig04_wall_clock.png",
             caption="../report/fig4.rst",
-            category="Figures",
-            labels={"item": "Figure 4: wall-clock time"},
+            category=section("Timing"),
+            labels={"item": "Figure 04: wall-clock time"},
         ),
         others=multiext(f"{RUN}/figures/fig04_wall_clock", ".pdf", ".csv"),
     log:
@@ -98,8 +98,8 @@ rule fig7:
         png=report(
             f"{RUN}/figures/fig07_thresholds.png",
             caption="../report/fig7.rst",
-            category="Figures",
-            labels={"item": "Figure 7: reward and safety against the threshold"},
+            category=section("Figures"),
+            labels={"item": "Figure 07: reward and safety against the threshold"},
         ),
         others=multiext(f"{RUN}/figures/fig07_thresholds", ".pdf", ".csv"),
     log:
@@ -126,8 +126,8 @@ rule fig8:
         png=report(
             f"{RUN}/figures/fig08_tasks_solved.png",
             caption="../report/fig8.rst",
-            category="Figures",
-            labels={"item": "Figure 8: fraction of tasks solved"},
+            category=section("Figures"),
+            labels={"item": "Figure 08: fraction of tasks solved"},
         ),
         others=multiext(f"{RUN}/figures/fig08_tasks_solved", ".pdf", ".csv"),
     log:
@@ -155,7 +155,7 @@ rule paper_comparison:
         png=report(
             f"{RUN}/figures/paper_comparison.png",
             caption="../report/paper_comparison.rst",
-            category="Figures",
+            category=section("Results"),
             labels={"item": "Table 1 beside the paper's"},
         ),
         others=multiext(f"{RUN}/figures/paper_comparison", ".pdf", ".csv"),
@@ -184,7 +184,7 @@ rule ceiling:
         png=report(
             f"{RUN}/figures/ceiling.png",
             caption="../report/ceiling.rst",
-            category="Beyond the paper",
+            category=section("Beyond the paper"),
             labels={"item": "Is D_p the ceiling of PREFINE's return?"},
         ),
         others=multiext(f"{RUN}/figures/ceiling", ".pdf", ".csv"),

@@ -10,7 +10,7 @@ rule fig5:
         png=report(
             f"{RUN}/figures/fig05_sizes.png",
             caption="../report/fig5.rst",
-            category="Ablations",
+            category=section("Ablations"),
             labels={"item": "Figure 5: sizes of D_p and D_np"},
         ),
         others=multiext(f"{RUN}/figures/fig05_sizes", ".pdf", ".csv"),
@@ -37,7 +37,7 @@ rule fig6:
         png=report(
             f"{RUN}/figures/fig06_ablation.png",
             caption="../report/fig6.rst",
-            category="Ablations",
+            category=section("Ablations"),
             labels={"item": "Figure 6: without the SFT term"},
         ),
         others=multiext(f"{RUN}/figures/fig06_ablation", ".pdf", ".csv"),
@@ -64,7 +64,7 @@ use rule fig6 as fig10 with:
         png=report(
             f"{RUN}/figures/fig10_ablation.png",
             caption="../report/fig6.rst",
-            category="Ablations",
+            category=section("Ablations"),
             labels={"item": "Figure 10: without the SFT term, another task"},
         ),
         others=multiext(f"{RUN}/figures/fig10_ablation", ".pdf", ".csv"),
@@ -87,7 +87,7 @@ rule fig9:
         png=report(
             f"{RUN}/figures/fig09_sweep.png",
             caption="../report/fig9.rst",
-            category="Ablations",
+            category=section("Ablations"),
             labels={"item": "Figure 9: lambda and beta"},
         ),
         others=multiext(f"{RUN}/figures/fig09_sweep", ".pdf", ".csv"),
@@ -116,7 +116,7 @@ rule fig11:
         png=report(
             f"{RUN}/figures/fig11_learning_safety_gym.png",
             caption="../report/fig11.rst",
-            category="Figures",
+            category=section("Figures"),
             labels={"item": "Figure 11: learning curves, Safety Gym"},
         ),
         others=multiext(f"{RUN}/figures/fig11_learning_safety_gym", ".pdf", ".csv"),
@@ -144,7 +144,7 @@ use rule fig11 as fig12 with:
         png=report(
             f"{RUN}/figures/fig12_learning_bullet_gym.png",
             caption="../report/fig11.rst",
-            category="Figures",
+            category=section("Figures"),
             labels={"item": "Figure 12: learning curves, Bullet Gym"},
         ),
         others=multiext(f"{RUN}/figures/fig12_learning_bullet_gym", ".pdf", ".csv"),
@@ -164,7 +164,7 @@ use rule fig11 as own_learning_curves with:
         png=report(
             f"{RUN}/figures/learning_own.png",
             caption="../report/fig11.rst",
-            category="Figures",
+            category=section("Figures"),
             labels={"item": "Learning curves, own tasks"},
         ),
         others=multiext(f"{RUN}/figures/learning_own", ".pdf", ".csv"),
@@ -187,7 +187,7 @@ rule control:
         png=report(
             f"{RUN}/figures/control.png",
             caption="../report/control.rst",
-            category="Beyond the paper",
+            category=section("Beyond the paper"),
             labels={"item": "Control: PREFINE and BC from the reference"},
         ),
         others=multiext(f"{RUN}/figures/control", ".pdf", ".csv"),
@@ -215,7 +215,7 @@ use rule control as level with:
         png=report(
             f"{RUN}/figures/level.png",
             caption="../report/level.rst",
-            category="Beyond the paper",
+            category=section("Beyond the paper"),
             labels={"item": "Level of the preference: step, segment, trajectory"},
         ),
         others=multiext(f"{RUN}/figures/level", ".pdf", ".csv"),
@@ -236,7 +236,7 @@ use rule control as likelihood with:
         png=report(
             f"{RUN}/figures/likelihood.png",
             caption="../report/likelihood.rst",
-            category="Beyond the paper",
+            category=section("Beyond the paper"),
             labels={"item": "Likelihood and actions of the VAE"},
         ),
         others=multiext(f"{RUN}/figures/likelihood", ".pdf", ".csv"),

@@ -125,12 +125,7 @@ use rule train as train_and_follow with:
 # Not part of `all`: training logs for those who like to look at them in TensorBoard.
 rule tensorboard:
     input:
-        task_paths(f"{RUN}/training/reference/{{task}}.parquet"),
-        [
-            path
-            for study in STUDIES
-            for path in trained_paths(f"{RUN}/training/{{job}}.parquet", study)
-        ],
+        all_training(),
     output:
         directory(f"{RUN}/tensorboard"),
     log:
