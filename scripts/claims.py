@@ -1,9 +1,11 @@
 """The paper's claims: its number, ours with a bootstrap interval, and a verdict."""
 
 import html
+import json
+from pathlib import Path
 
 import pandas as pd
-from prefine import claims, cli, files, results, tables, verdicts
+from prefine import cli, files, results, study_claims, tables, verdicts
 from prefine.scores import made, read_study
 
 MARKS = {verdicts.HOLDS: "✓", verdicts.FAILS: "✗", verdicts.OPEN: "–"}
@@ -12,12 +14,27 @@ DATA = {
     "dsrl": "DSRL's data",
     "file": "the user's data (not DSRL's)",
 }
+TABLES = ("sizes", "sweep", "ablation", "cost_gap", "overlap", "timing")
 HEADING = ["Claim", "Where", "Paper", "Ours [95 %]", "Holds if", "Verdict", "Measured on"]
 
 
 def lines(table: pd.DataFrame, data: str) -> list[list[str]]:
     """Lay the claims out as text: a heading row, then one row a claim."""
     return [HEADING, *(line(row, data) for row in table.to_dict("records"))]
+
+
+def read(paths: list[Path]) -> pd.DataFrame:
+    """Tables of the same kind as one; of Figure 13 the numbers at its grid."""
+    parts = []
+    for path in paths:
+        if path.suffix == ".json":
+            numbers = json.loads(path.read_text())
+            at = [row for row in numbers["sweep"] if row["grid"] == numbers["grid"]]
+            parts.append(pd.DataFrame([{"task": numbers["task"]} | row for row in at]))
+        else:
+            parts.append(pd.read_csv(path))
+    parts = [part for part in parts if len(part)]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 def line(row: dict, data: str) -> list[str]:
@@ -67,12 +84,15 @@ def main() -> None:
         thresholds=cli.json_argument,
         study=str,
     )
+    for name in TABLES:
+        parser.add_argument(f"--{name.replace('_', '-')}", type=Path, nargs="*", default=[])
     args = parser.parse_args()
     own = read_study(args.runs, args.study)
+    others = {name: read(getattr(args, name)) for name in TABLES}
     paper = results.from_paper(pd.read_csv(args.paper))
-    ours = results.Results.of(own, args.thresholds, paper.suites)
+    ours = results.Results.of(own, args.thresholds, paper.suites, others)
     source, episodes = own["source"].iloc[0], made(own)["episodes"].min()
-    table = pd.DataFrame(verdicts.check(claims.CLAIMS, ours, paper))
+    table = pd.DataFrame(verdicts.check(study_claims.CLAIMS, ours, paper))
     table = table.assign(source=source, episodes=episodes, study=args.study)
     text = table.fillna({"tasks": "", "missing": "", "reason": ""})
     data = DATA.get(source, source)

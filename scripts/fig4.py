@@ -1,35 +1,19 @@
-"""Figure 4: wall-clock time of training, by method."""
+"""Figure 4: wall-clock time of training, every method timed alone."""
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
-from prefine import cli, plotting, scores, tables
-from prefine.methods import REFERENCE, method_constant
+from prefine import cli, plotting, tables
+from prefine.timings import MATCHED, totals
 
 PAPER_TASK = "Walker2dVelocity"  # the paper's Figure 4
-SECONDS = ("seconds", "seconds_1000", "seconds_reference")
 LARGEST = 900  # area of the largest marker, points squared
-
-
-def seconds_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """Seconds of a run and of 1 000 iterations by (task, method), and π_ref's where needed."""
-    seconds = scores.seconds_per_run(runs)
-    first = scores.made(runs).groupby(["task", "method"])[["train_iterations"]].first()
-    table = first.join(seconds.rename("seconds"), how="inner").reset_index()
-    table["seconds_1000"] = 1000 * table["seconds"] / table["train_iterations"]
-    reference = table[table["method"] == REFERENCE].set_index("task")["seconds"]
-    needs = table["method"].map(
-        lambda m: m != REFERENCE and method_constant(m, "STARTS_FROM") == REFERENCE
-    )
-    table["seconds_reference"] = table["task"].map(reference).where(needs)
-    return table
 
 
 def scatter(axis: plt.Axes, own: pd.DataFrame, task: str) -> None:
     """Cost and reward of each method on one task; the area is the time."""
     axis.axvline(1.0, color="0.2", lw=0.8, ls=":")
-    for row in own.sort_values("seconds", ascending=False).itertuples():  # small ones on top
-        area = LARGEST * row.seconds / own["seconds"].max()
+    for row in own.sort_values("hours", ascending=False).itertuples():  # small ones on top
+        area = LARGEST * row.hours / own["hours"].max()
         color = plotting.method_color(row.method)
         axis.scatter(row.cost, row.reward, area, color=color, alpha=0.8, ec="white", lw=0.8)
     axis.plot(own["cost"], own["reward"], ".", ms=2, color="black", mfc="white", mew=0.4)
@@ -47,73 +31,69 @@ def scatter(axis: plt.Axes, own: pd.DataFrame, task: str) -> None:
     axis.set_title(f"{task}: area ∝ time of a run")
 
 
-def bars(axis: plt.Axes, table: pd.DataFrame, methods: list[str], column: str) -> None:
-    """The mean over tasks as a bar, each task as a dot; π_ref's share on top, hatched."""
-    long = table[column].max() > 2 * 3600
-    table = table.assign(**{name: table[name] / (3600 if long else 1) for name in SECONDS})
-    axis.set_xlabel("hours" if long else "seconds")
-    for place, method in enumerate(methods):
-        own = table[table["method"] == method]
-        if own.empty:
-            axis.text(0, place, " missing", va="center", fontsize=6.5, color="0.4")
-            continue
-        mean, color = own[column].mean(), plotting.method_color(method)
-        axis.barh(place, mean, 0.7, color=color)
-        if column == "seconds" and own["seconds_reference"].notna().any():
-            axis.barh(
-                *(place, own["seconds_reference"].mean(), 0.7),
-                left=mean,
-                color="none",
-                edgecolor=color,
-                hatch="////",
-                lw=0.6,
-            )
-        spread = np.linspace(-0.2, 0.2, len(own)) if len(own) > 1 else np.zeros(1)
-        dots = {"ms": 2.5, "mfc": "white", "mec": "0.2", "mew": 0.5}
-        axis.plot(own[column], place + spread, "o", **dots)
-    axis.set_yticks(range(len(methods)), [])
-    axis.set_ylim(len(methods) - 0.4, -0.6)
-    axis.grid(axis="y", visible=False)
+def hour_bars(axis: plt.Axes, table: pd.DataFrame) -> None:
+    """Hours of a run; π_ref's on top, hatched; a diamond at matched iterations."""
+    for place, row in enumerate(table.itertuples()):
+        color = plotting.method_color(row.method)
+        axis.barh(place, row.hours, 0.7, color=color)
+        if pd.notna(row.hours_reference):
+            style = {"color": "none", "edgecolor": color, "hatch": "////", "lw": 0.6}
+            axis.barh(place, row.hours_reference, 0.7, left=row.hours, **style)
+        axis.plot(row.hours_matched, place, "D", ms=4, mfc="white", mec="0.2", mew=0.8)
+    axis.set_xlabel("hours of one run")
+    axis.set_xlim(left=0)
+
+
+def step_bars(axis: plt.Axes, table: pd.DataFrame) -> None:
+    """Milliseconds of an iteration: median and quartiles over blocks."""
+    for place, row in enumerate(table.itertuples()):
+        around = [[row.ms - row.ms_q25], [row.ms_q75 - row.ms]]
+        color = plotting.method_color(row.method)
+        axis.barh(place, row.ms, 0.7, color=color, xerr=around, ecolor="0.2", capsize=2)
+    axis.set_xlabel("milliseconds an iteration")
+    axis.set_xlim(left=0)
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, "runs", "table", "output", study=str)
+    parser = cli.parser(__doc__, "timing", "table", "output")
     args = parser.parse_args()
-    runs = scores.read_study(args.runs, args.study)
-    cells = pd.read_csv(args.table)[["task", "method", "reward", "cost"]]
-    table = seconds_table(runs).merge(cells, on=["task", "method"], how="left")
-    methods = tables.method_order(runs["method"])
-    tasks = list(dict.fromkeys(cells["task"]))
-    shown = PAPER_TASK if PAPER_TASK in set(table["task"]) else tasks[0]
+    blocks = pd.read_csv(args.timing)
+    task, device = blocks["task"].iloc[0], blocks["device"].iloc[0]
+    cells = pd.read_csv(args.table)
+    own = cells.loc[cells["task"] == task, ["method", "reward", "cost"]]
+    table = totals(blocks).merge(own, on="method", how="left")
+    order = tables.method_order(table["method"])
+    table = table.set_index("method").loc[order].reset_index()
 
     plotting.use_style()
     figure, axes = plt.subplots(
         1, 3, figsize=(plotting.TEXT_WIDTH, 2.7), width_ratios=(1.25, 1, 1), layout="constrained"
     )
-    own = table[table["task"] == shown].dropna(subset=["reward", "cost"])
-    scatter(axes[0], own, shown)
-    bars(axes[1], table, methods, "seconds")
-    axes[1].set_yticks(
-        range(len(methods)), [plotting.in_math(tables.method_label(m)) for m in methods]
-    )
-    axes[1].set_title(r"a run (hatched: $\pi_\mathrm{ref}$'s)")
-    bars(axes[2], table, methods, "seconds_1000")
-    axes[2].set_title("1 000 iterations of a run")
+    scatter(axes[0], table.dropna(subset=["reward", "cost"]), task)
+    hour_bars(axes[1], table)
+    axes[1].set_title(r"published iterations (hatched: $\pi_\mathrm{ref}$'s)")
+    step_bars(axes[2], table)
+    axes[2].set_title("one iteration, one run")
+    for axis in axes[1:]:
+        axis.set_yticks(range(len(table)), [])
+        axis.set_ylim(len(table) - 0.4, -0.6)
+        axis.grid(axis="y", visible=False)
+    axes[1].set_yticks(range(len(table)), [plotting.in_math(tables.method_label(m)) for m in order])
 
-    notes = [tables.source_note(runs["source"].dropna())]
-    notes.append("Not timed alone: runs of a job are stacked and jobs may share the machine.")
-    if shown != PAPER_TASK:
-        notes.append(f"{PAPER_TASK}, the paper's task, was not run.")
-    present = set(zip(table["task"], table["method"], strict=True))
-    gone = [
-        {"task": task, "method": method, "missing": "no run"}
-        for task in tasks
-        for method in methods
-        if (task, method) not in present
+    threads = blocks["threads"].iloc[0]
+    of = f"{blocks['block'].nunique()} blocks" if len(blocks) else ""
+    notes = [
+        f"One run alone on {device}, {threads} thread{'s' if threads > 1 else ''} (CPU); medians "
+        f"of {of}, extrapolated to the iterations of each publication; diamonds: {MATCHED:,} "
+        "iterations of every method.",
+        tables.source_note(cells["source"].dropna()),
     ]
+    if task != PAPER_TASK:
+        notes.append(f"{PAPER_TASK}, the paper's task, is none of the config's.")
+    gone = [tables.method_label(m) for m in order if m not in set(own.dropna()["method"])]
     if gone:
-        notes.append(f"Missing: {tables.gaps_text(pd.DataFrame(gone), methods)}.")
-    plotting.save(figure, args.output, table.assign(source=runs["source"].iloc[0]), " ".join(notes))
+        notes.append(f"No reward and cost on {task}: {', '.join(gone)}.")
+    plotting.save(figure, args.output, table.assign(task=task, device=device), " ".join(notes))
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def draw(tmp_path):
 
 
 FIG8 = ["--runs", "runs.csv", "--study", "main", "--thresholds", json.dumps(EXPECTED)]
-FIG4 = ["--runs", "runs.csv", "--table", "table1.csv", "--study", "main"]
+FIG4 = ["--timing", "timing.csv", "--table", "table1.csv"]
 FIG7 = FIG8
 CEILING = ["--runs", "runs.csv", "--study", "main"]
 CEILING += ["--table1", ROOT / "workflow/paper/table1.csv"]
@@ -80,20 +80,36 @@ def test_a_suite_without_normalised_cost_is_missing_not_zero(draw):
     assert "no normalised cost without a threshold" in note
 
 
-def test_times_are_shares_of_the_stack_and_of_the_reference(draw, runs):
+def timing(task):
+    """Three blocks: 2 ms an iteration of PREFINE, 4 of its reference, 1 and 3 of SafeDICE's."""
+    phases = [("reference", "train", 4.0, 100_000), ("prefine", "train", 2.0, 500_000)]
+    phases += [("safedice", "discriminator", 1.0, 100_000), ("safedice", "train", 3.0, 500_000)]
+    phases += [("cpq", "train", 9.0, 100_000)]
+    rows = [
+        {"task": task, "method": m, "phase": p, "ms": ms * factor, "block": block}
+        | {"iterations": n, "trains_policy": p == "train", "device": "a CPU", "threads": 1}
+        for m, p, ms, n in phases
+        for block, factor in enumerate((0.5, 1.0, 2.0))
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_times_are_extrapolated_from_medians_of_blocks(draw, runs, tmp_path):
+    timing("AntVelocity").to_csv(tmp_path / "timing.csv", index=False)
     numbers, note = draw("fig4", runs, *FIG4)
-    row = numbers.set_index(["task", "method"])
-    # Six runs, two thresholds and three seeds, share a stack of ten seconds.
-    prefine = row.loc["AntVelocity", "prefine"]
-    assert prefine["seconds"] == pytest.approx(10 / 6)
-    assert prefine["seconds_1000"] == pytest.approx(2 * 10 / 6)
-    assert prefine["seconds_reference"] == 10
-    assert pd.isna(row.loc["AntVelocity", "cpq"]["seconds_reference"])
-    assert "Not timed alone" in note and "was not run" not in note
-    assert ("DroneRun", "prefine") not in row.index
-    assert "DroneRun (all methods): no run" in note
-    _, note = draw("fig4", runs[runs["task"] != "Walker2dVelocity"], *FIG4)
-    assert "Walker2dVelocity, the paper's task, was not run" in note
+    row = numbers.set_index("method")
+    hour = 3.6e6
+    assert row.loc["prefine", "hours"] == pytest.approx(1e6 / hour)
+    assert row.loc["prefine", "hours_reference"] == pytest.approx(4e5 / hour)
+    assert pd.isna(row.loc["cpq", "hours_reference"])
+    assert row.loc["safedice", "hours"] == pytest.approx(1.6e6 / hour)
+    cpq = row.loc["cpq"]
+    assert (cpq["hours"], cpq["hours_matched"]) == pytest.approx((9e5 / hour, 4.5e6 / hour))
+    assert (cpq["ms"], cpq["ms_q25"], cpq["ms_q75"]) == (9.0, 6.75, 13.5)
+    assert "alone on a CPU" in note and "Walker2dVelocity, the paper's task, is none" in note
+    timing("DroneRun").to_csv(tmp_path / "timing.csv", index=False)
+    _, note = draw("fig4", runs, *FIG4)
+    assert "No reward and cost on DroneRun" in note
 
 
 def test_the_paper_s_numbers_stand_beside_dsrl_s_data_alone(draw, runs):

@@ -176,12 +176,6 @@ def test_changes_against_the_reference_policy():
     assert found.missing == ("BallRun: tau=20: π_ref has no severe violation to reduce",)
 
 
-def test_seconds_of_a_run_are_its_share_of_each_stack():
-    own = runs({(20, seed): (0.5, 0.5) for seed in range(5)})
-    own = own.assign(train_seconds=[30.0, 30.0, 30.0, 14.0, 14.0])
-    assert scores.seconds_per_run(own).to_dict() == {("BallRun", "prefine"): 44 / 5}
-
-
 def test_without_a_limit_the_cost_itself_is_shown_and_nothing_is_safe():
     own = runs({(np.nan, seed): (0.2 * seed, np.nan) for seed in (0, 1)}).assign(cost=7.25)
     table = tables.table1(own, {"BallRun": [None]})

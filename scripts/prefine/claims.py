@@ -1,7 +1,7 @@
 """The paper's claims, each with where it is said, its number and how it is measured here.
 
-A claim is a function from the results to its evidence; `verdicts` says what follows. To
-measure one that still raises NotMeasured, replace the raise. "§" is a section of the paper.
+A claim is a function from the results to its evidence; `verdicts` says what follows. Those that
+need other tables than the main study's are in `study_claims`. "§" is a section of the paper.
 """
 
 from collections.abc import Callable
@@ -9,8 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from prefine.metrics import is_safe
-from prefine.results import Evidence, NotMeasured, Results
-from prefine.scores import seconds_per_run
+from prefine.results import Evidence, Results
 from prefine.statistics import (
     Scores,
     fraction_solved,
@@ -18,7 +17,6 @@ from prefine.statistics import (
     mean_of_tasks,
     probability_of_improvement,
 )
-from prefine.tables import method_label
 from prefine.tasks import BULLET_GYM, SAFETY_GYM
 from prefine.verdicts import Claim, Rule
 
@@ -209,50 +207,10 @@ def more_reward_than_cpq(results: Results) -> Evidence:
     return _improves(results, REWARD, "prefine", "cpq")
 
 
-# Q2, efficiency ------------------------------------------------------------------------------
-
-
-def _not_timed(results: Results) -> NotMeasured:
-    """Say why there is no timing, and what the training jobs of this run took."""
-    text = "needs every method timed alone on the machine (Walker2dVelocity, methods 7)"
-    seconds = seconds_per_run(results.runs).unstack()
-    ratios = [
-        f"{method_label(name)} {(seconds[name] / seconds['prefine']).mean():.1f}"
-        for name in ("safedice", "cpq")
-        if {name, "prefine"} <= set(seconds)
-    ]
-    if ratios:
-        text += (
-            "; the jobs of this run were stacked, may have shared the machine and had "
-            f"iterations of their own: {', '.join(ratios)} times PREFINE's seconds a run"
-        )
-    return NotMeasured(text)
-
-
-@claim(
-    "PREFINE takes 8 to 12 times less wall-clock time than SafeDICE and CPQ",
-    "§1, §3.4, §5.3, Fig. 4",
-    Rule("at least", 8.0),
-    "8-12 ×; 10 × in §5.3",
-)
-def faster(results: Results) -> Evidence:
-    raise _not_timed(results)
-
-
-@claim(
-    "Fine-tuning takes 1.5 hours",
-    "§5.3, §6, A.4",
-    Rule("at most", 1.5, reading="hours for 500 000 iterations"),
-    "about 1.5 h; under 1.5 h in §6 (V100 or A100)",
-)
-def hours(results: Results) -> Evidence:
-    raise NotMeasured("needs every method timed alone on the machine (methods 7)")
-
-
 # Q3, robustness and sensitivity --------------------------------------------------------------
 
 
-def _spread(*by_threshold: Scores) -> np.ndarray:
+def spread(*by_threshold: Scores) -> np.ndarray:
     """Mean over tasks of the largest minus the smallest mean; noise makes it larger."""
     means = [[own.mean(-1) for own in scores] for scores in by_threshold]
     return np.mean(np.ptp(np.array(means), axis=0), axis=0)
@@ -265,7 +223,7 @@ def _spread(*by_threshold: Scores) -> np.ndarray:
     "no number; τ = 30, 40, 50",
 )
 def reward_robust_to_tau(results: Results) -> Evidence:
-    return results.evidence(_spread, *results.by_threshold("prefine", REWARD))
+    return results.evidence(spread, *results.by_threshold("prefine", REWARD))
 
 
 @claim(
@@ -275,7 +233,7 @@ def reward_robust_to_tau(results: Results) -> Evidence:
     "no number; τ = 30, 40, 50",
 )
 def safety_robust_to_tau(results: Results) -> Evidence:
-    return results.evidence(_spread, *results.by_threshold("prefine", COST))
+    return results.evidence(spread, *results.by_threshold("prefine", COST))
 
 
 @claim(
@@ -288,31 +246,6 @@ def cost_rises_with_tau(results: Results) -> Evidence:
         return mean_of_tasks(by_threshold[-1]) - mean_of_tasks(by_threshold[0])
 
     return results.evidence(rise, *results.by_threshold("prefine", COST))
-
-
-@claim(
-    "PREFINE is robust to the sizes of D_p and D_np",
-    "§5.4, Fig. 5",
-    Rule("at most", 0.1, reading="our reading: normalised reward moves by at most 0.1"),
-    "no number",
-)
-def robust_to_sizes(results: Results) -> Evidence:
-    raise NotMeasured("needs runs with other sizes N_p and N_np")
-
-
-@claim(
-    "PREFINE performs well for λ in {1.0, 1.6} and β in {0.05, 0.2}",
-    "§5.4, §6, Fig. 9",
-    Rule("at most", 0.1, reading="our reading: normalised reward moves by at most 0.1"),
-    "no number",
-)
-def robust_to_lambda_and_beta(results: Results) -> Evidence:
-    raise NotMeasured("needs a sweep of λ and β")
-
-
-@claim("A lower λ gives lower cost and less reward", "B.3, Fig. 9", Rule("above", 0.0))
-def lambda_trades_reward_for_cost(results: Results) -> Evidence:
-    raise NotMeasured("needs a sweep of λ and β")
 
 
 # Ablation ------------------------------------------------------------------------------------
@@ -340,42 +273,9 @@ def dpo_collapses(results: Results) -> Evidence:
     )
 
 
-@claim(
-    "Without the SFT term the return collapses within 10 000 iterations",
-    "§5.5, Fig. 6",
-    Rule("at most", 10_000.0),
-    "10 000 iterations",
-)
-def dpo_collapses_early(results: Results) -> Evidence:
-    raise NotMeasured("needs rollouts of DPO's policies during training")
-
-
 @claim("DPO alone has lower cost than PREFINE", "§5.5, Figs. 6, 10", HALF)
 def dpo_has_lower_cost(results: Results) -> Evidence:
     return _improves(results, COST, "dpo", "prefine")
-
-
-# Data and mechanism --------------------------------------------------------------------------
-
-
-@claim(
-    "D_p and D_np overlap by about 70 % (Jaccard)",
-    "§3.2, B.5, Fig. 13",
-    Rule("at least", 0.6, percent=True),
-    "about 70 %",
-)
-def jaccard(results: Results) -> Evidence:
-    raise NotMeasured("needs the overlap of the sets' states (Fig. 13)")
-
-
-@claim("On D_p the cost gap narrows during training", "§3.2, Fig. 2", Rule("above", 0.0))
-def gap_narrows_on_preferred(results: Results) -> Evidence:
-    raise NotMeasured("needs policies during training (Fig. 2)")
-
-
-@claim("On D_np the cost gap widens during training", "§3.2, Fig. 2", Rule("above", 0.0))
-def gap_widens_on_nonpreferred(results: Results) -> Evidence:
-    raise NotMeasured("needs policies during training (Fig. 2)")
 
 
 # Ours: PREFINE against bc_from_reference, which is PREFINE with β = 0 (methods 4.3). ----------
@@ -389,3 +289,33 @@ def preference_term_lowers_cost(results: Results) -> Evidence:
 @claim("The preference term adds reward, against BC from π_ref", "ours", HALF, "not measured")
 def preference_term_adds_reward(results: Results) -> Evidence:
     return _improves(results.everywhere(), REWARD, "prefine", "bc_from_reference")
+
+
+def _difference(results: Results, score: str, more: str, less: str) -> Evidence:
+    """Mean over tasks of ``more``'s mean score minus ``less``'s."""
+
+    def difference(one: Scores, other: Scores) -> np.ndarray:
+        return mean_of_tasks(one) - mean_of_tasks(other)
+
+    results = results.everywhere()
+    return results.evidence(difference, results.scores(more, score), results.scores(less, score))
+
+
+@claim(
+    "... by how much it lowers the cost",
+    "ours",
+    Rule("above", 0.0, reading="normalised cost of BC from π_ref minus PREFINE's"),
+    "not measured",
+)
+def preference_term_cost(results: Results) -> Evidence:
+    return _difference(results, COST, "bc_from_reference", "prefine")
+
+
+@claim(
+    "... by how much it adds reward",
+    "ours",
+    Rule("above", 0.0, reading="normalised reward of PREFINE minus that of BC from π_ref"),
+    "not measured",
+)
+def preference_term_reward(results: Results) -> Evidence:
+    return _difference(results, REWARD, "prefine", "bc_from_reference")

@@ -1,7 +1,7 @@
 """The runs of a study as evidence for a claim: which tasks, which scores, what is missing."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -26,13 +26,18 @@ class Evidence:
     runs: int
     missing: tuple[str, ...]
 
+    def named(self, tasks: tuple[str, ...]) -> "Evidence":
+        """The same, of tasks that were resampled as runs are."""
+        return replace(self, tasks=tasks)
+
 
 @dataclass(frozen=True)
 class Results:
     """The runs of a study, looked at for one claim.
 
     ``expected`` is task -> thresholds of the config, ``suites`` task -> suite of the paper's
-    tasks, ``tasks`` those that the claim is about, ``stream`` names the bootstrap's draws.
+    tasks, ``tasks`` those that the claim is about, ``stream`` names the bootstrap's draws,
+    ``tables`` are those of other studies and figures by name, where there are any.
     """
 
     runs: pd.DataFrame
@@ -40,10 +45,14 @@ class Results:
     suites: Mapping[str, str]
     tasks: tuple[str, ...]
     stream: str = ""
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, runs: pd.DataFrame, expected: Mapping, suites: Mapping) -> "Results":
-        return cls(against_reference(runs), expected, suites, tuple(suites))
+    def of(
+        cls, runs: pd.DataFrame, expected: Mapping, suites: Mapping, tables: Mapping | None = None
+    ) -> "Results":
+        tables = {} if tables is None else tables
+        return cls(against_reference(runs), expected, suites, tuple(suites), tables=tables)
 
     def on(self, suite: str, without: tuple[str, ...] = ()) -> "Results":
         """Look at one suite of the paper, without the tasks that the claim leaves out."""
@@ -53,6 +62,10 @@ class Results:
     def everywhere(self) -> "Results":
         """Look at every task of the config, those that are not the paper's too."""
         return replace(self, tasks=tuple(self.expected))
+
+    def of_tasks(self, tasks: Iterable[str]) -> "Results":
+        """Look at these tasks, those of a study."""
+        return replace(self, tasks=tuple(tasks))
 
     def scores(self, method: str, score: str) -> TaskScores:
         """Scores of ``method`` on the claim's tasks, averaged over thresholds within a seed."""

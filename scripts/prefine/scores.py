@@ -187,17 +187,3 @@ def against_reference(runs: pd.DataFrame) -> pd.DataFrame:
         share = both[column] / there.where(there > 0)
         both[name] = share if name == "reward_kept" else 1 - share
     return both
-
-
-def seconds_per_run(runs: pd.DataFrame) -> pd.Series:
-    """Training seconds of a run, by (task, method): the job's seconds over its runs.
-
-    All runs of a stack share one clock, ``train_seconds``; a job cut into several stacks has
-    one value a stack.
-    """
-
-    def share(seconds: pd.Series) -> float:
-        return seconds.drop_duplicates().sum() / len(seconds)
-
-    own = made(runs).drop_duplicates("run").dropna(subset="train_seconds")
-    return own.groupby(["task", "method"])["train_seconds"].agg(share)

@@ -240,6 +240,35 @@ def overlap_settings(wildcards):
     return as_json(settings | {"tau": tau[own["threshold"]]})
 
 
+def timed_settings():
+    """Each method's settings with the sizes of its own publication, whatever a preset cut."""
+    sizes = ("iterations", "batch_size", "segments", "discriminator_iterations")
+    own = {
+        name: {key: value for key, value in of.items() if key not in sizes}
+        for name, of in config["methods"].items()
+    }
+    own["cpq"] = own.get("cpq", {}) | {"iterations": 100_000}  # OSRL's, as the reference's
+    whole = config | {"methods": own, "training": config["training"] | TIMED}
+    whole["reference"] = config["reference"] | {"iterations": 100_000}
+    names = [REFERENCE, *config["studies"]["main"]["methods"]]
+    return {
+        name: configuration.training_settings(whole, name, FIG4_TASK) | {"points": 0}
+        for name in names
+    }
+
+
+# Figure 4 times what the paper trained (A.4), on its task where it is among the config's.
+TIMED = {"iterations": 500_000, "batch_size": 256}
+FIG4_TASK = config["figures"]["fig4"]["task"]
+FIG4_TASK = FIG4_TASK if FIG4_TASK in TASKS else TASKS[0]
+
+
+def tau_argument(task):
+    """The middle threshold of a task as an option; none where labels make the sets."""
+    tau = studies.middle(configuration.thresholds(config, task))
+    return [] if tau is None else ["--tau", tau]
+
+
 def tasks_of_suite(suite):
     """The config's tasks of a suite."""
     return [task for task in TASKS if configuration.suite(task) == suite]

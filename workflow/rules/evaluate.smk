@@ -186,6 +186,12 @@ rule claims:
     input:
         runs=f"{RUN}/tables/runs.csv",
         paper="workflow/paper/table1.csv",
+        sizes=study_table("sizes"),
+        sweep=study_table("sweep"),
+        ablation=curves_table("ablation"),
+        cost_gap=expand(f"{RUN}/cost_gap/{{task}}.csv", task=FIG2_TASKS),
+        overlap=task_paths(f"{RUN}/overlap/{{task}}.json"),
+        timing=f"{RUN}/tables/timing.csv",
     output:
         csv=f"{RUN}/tables/claims.csv",
         html=report(
@@ -208,5 +214,7 @@ rule claims:
         "The paper's claims: its numbers, ours, verdicts"
     shell:
         "python scripts/claims.py --runs {input.runs:q} --paper {input.paper:q} --study main "
+        "--sizes {input.sizes:q} --sweep {input.sweep:q} --ablation {input.ablation:q} "
+        "--cost-gap {input.cost_gap:q} --overlap {input.overlap:q} --timing {input.timing:q} "
         "--thresholds {params.thresholds:q} --csv {output.csv:q} --html {output.html:q} "
         "--markdown {output.markdown:q} >> {log:q} 2> >(tee -a {log:q} >&2)"

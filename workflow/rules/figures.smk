@@ -64,9 +64,45 @@ rule fig3:
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
+# Every method alone on the machine: all cores are taken, and the GPU.
+rule timing:
+    input:
+        data=f"{RUN}/data/{FIG4_TASK}.hdf5",
+        trajectories=f"{RUN}/trajectories/{FIG4_TASK}.csv",
+        splits=f"{RUN}/splits/{FIG4_TASK}.csv",
+        reference=f"{RUN}/reference/{FIG4_TASK}.safetensors",
+        task=f"{RUN}/tasks/{FIG4_TASK}.json" if config["source"] == "file" else [],
+    output:
+        f"{RUN}/tables/timing.csv",
+    log:
+        f"{RUN}/logs/timing.log",
+    benchmark:
+        f"{RUN}/benchmarks/timing.jsonl"
+    conda:
+        "../../envs/train.yaml"
+    threads: workflow.cores or 1
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+    params:
+        task=lambda w, input: input.get("task") or FIG4_TASK,
+        tau=tau_argument(FIG4_TASK),
+        settings=as_json({k: v for k, v in config["figures"]["fig4"].items() if k != "task"}),
+        methods=lambda w: as_json(timed_settings()),
+        code=code("timing", *map(method_file, timed_settings())),
+    message:
+        "Time every method, one after another, with nothing beside"
+    shell:
+        "python scripts/timing.py --task {params.task:q} --data {input.data:q} "
+        "--trajectories {input.trajectories:q} --splits {input.splits:q} "
+        "--reference {input.reference:q} {params.tau} --settings {params.settings:q} "
+        "--methods {params.methods:q} --output {output:q} "
+        ">> {log:q} 2> >(tee -a {log:q} >&2)"
+
+
 rule fig4:
     input:
-        runs=f"{RUN}/tables/runs.csv",
+        timing=f"{RUN}/tables/timing.csv",
         table=f"{RUN}/tables/table1.csv",
     output:
         png=report(
@@ -87,7 +123,7 @@ rule fig4:
     message:
         "Figure 4"
     shell:
-        "python scripts/fig4.py --runs {input.runs:q} --table {input.table:q} --study main "
+        "python scripts/fig4.py --timing {input.timing:q} --table {input.table:q} "
         "--output {output.png:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
 
 

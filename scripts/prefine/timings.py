@@ -1,0 +1,45 @@
+"""What the timing of methods says of whole trainings (methods 7)."""
+
+import pandas as pd
+
+from prefine.methods import REFERENCE, method_constant
+
+MATCHED = 500_000  # iterations of every method (paper A.4)
+HOUR = 3.6e6  # milliseconds
+
+
+def totals(blocks: pd.DataFrame) -> pd.DataFrame:
+    """Hours of one run of each method, from the milliseconds of its iterations.
+
+    Args:
+        blocks: one row a method, phase and block: ``ms`` an iteration, ``iterations`` that the
+            phase has in the method's publication, ``trains_policy``.
+
+    Returns:
+        A row a method: ``ms`` an iteration of the phase that trains the policy (median,
+        ``ms_q25``, ``ms_q75``), ``hours`` at its publication's iterations, ``hours_matched``
+        with 500 000 in that phase, and ``hours_reference`` of pi_ref where it starts from it.
+    """
+    rows = {}
+    for method, own in blocks.groupby("method"):
+        phases = own.groupby("phase").agg(
+            ms=("ms", "median"), n=("iterations", "first"), main=("trains_policy", "first")
+        )
+        main = own.loc[own["trains_policy"], "ms"]
+        matched = phases["n"].where(~phases["main"], MATCHED)
+        rows[method] = {
+            "ms": main.median(),
+            "ms_q25": main.quantile(0.25),
+            "ms_q75": main.quantile(0.75),
+            "iterations": int(phases["n"].sum()),
+            "hours": (phases["ms"] * phases["n"]).sum() / HOUR,
+            "hours_matched": (phases["ms"] * matched).sum() / HOUR,
+        }
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    before = table["hours"].get(REFERENCE, float("nan"))
+    starts = [
+        method != REFERENCE and method_constant(method, "STARTS_FROM") == REFERENCE
+        for method in table.index
+    ]
+    table["hours_reference"] = pd.Series(before, table.index).where(starts)
+    return table.rename_axis("method").reset_index()

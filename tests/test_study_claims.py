@@ -1,0 +1,137 @@
+"""Claims that rest on studies, learning curves, Figures 2, 4 and 13: both ways, and missing."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hand_made import PAPER, SUITES, TAUS, table
+from prefine import claims, results, study_claims, verdicts
+from prefine.verdicts import FAILS, HOLDS, OPEN
+from test_figures import timing
+
+TASKS = ("BallRun", "BallCircle")
+OTHERS = {
+    "faster": "timing",
+    "hours": "timing",
+    "robust_to_sizes": "sizes",
+    "robust_to_lambda_and_beta": "sweep",
+    "lambda_trades_reward_for_cost": "sweep",
+    "dpo_collapses_early": "ablation",
+    "jaccard": "overlap",
+    "gap_narrows_on_preferred": "cost_gap",
+    "gap_widens_on_nonpreferred": "cost_gap",
+}
+
+
+def check(name, **tables):
+    expected = {task: list(TAUS) for task in SUITES}
+    ours = results.Results.of(table(), expected, SUITES, tables)
+    wanted = [claim for claim in study_claims.CLAIMS if claim.name == name]
+    (row,) = verdicts.check(wanted, ours, results.from_paper(PAPER))
+    return row
+
+
+def runs(numbers, **settings):
+    """Three runs a task that all score the same; π_ref's rows have to be left out."""
+    reward, cost = numbers
+    own = {"normalized_return": reward, "normalized_cost": cost, "method": "prefine"} | settings
+    rows = [own | {"task": t, "run": f"{t}{settings}{k}"} for t in TASKS for k in range(3)]
+    return pd.DataFrame([*rows, {"task": "BallRun", "method": "reference", "run": "r"}])
+
+
+def sizes(smallest):
+    of = {(100, 20): 0.9, (25, 20): smallest, (100, 5): 0.88}
+    return pd.concat([runs((r, 0.5), n_preferred=p, n_nonpreferred=n) for (p, n), r in of.items()])
+
+
+def sweep(low_cost, low_reward):
+    """λ = 1.0 with these, 1.6 with 0.6 and 0.9, for two β."""
+    of = {1.0: (low_reward, low_cost), 1.6: (0.9, 0.6)}
+    return pd.concat([runs(n, lam=lam, beta=b) for lam, n in of.items() for b in (0.05, 0.2)])
+
+
+def curves(collapse):
+    """DPO's runs, whose return halves at ``collapse``; PREFINE's, which keep it."""
+    rows = []
+    for method, at in (("dpo", collapse), ("prefine", np.inf)):
+        for k in range(3):
+            for iteration in range(0, 20_001, 2_000):
+                place = {"task": "BallRun", "run": f"{method}{k}", "method": method}
+                now = {"iteration": iteration, "normalized_return": 0.8 if iteration < at else 0.4}
+                rows.append(place | now)
+    return pd.DataFrame(rows)
+
+
+def gaps(preferred, nonpreferred):
+    """Gaps of the early and late thirds."""
+    rows = []
+    for name, (early, late) in {"preferred": preferred, "nonpreferred": nonpreferred}.items():
+        for iteration, gap in ((0, 99.0), (20, early), (30, early), (50, 7.0), (80, late)):
+            for k in range(3):
+                place = {"task": "BallRun", "run": f"r{k}", "iteration": iteration, "until": 90}
+                rows.append(place | {"set": name, "gap": gap})
+    return pd.DataFrame(rows)
+
+
+def overlap(*values):
+    return pd.DataFrame({"task": [f"T{n}" for n in range(len(values))], "jaccard": values})
+
+
+@pytest.mark.parametrize(
+    ("name", "holds", "value", "refuted", "other"),
+    [
+        ("robust_to_sizes", sizes(0.85), 0.05, sizes(0.7), 0.2),
+        ("robust_to_lambda_and_beta", sweep(0.5, 0.85), 0.05, sweep(0.5, 0.7), 0.2),
+        ("lambda_trades_reward_for_cost", sweep(0.4, 0.85), 0.05, sweep(0.4, 0.95), -0.05),
+        ("dpo_collapses_early", curves(4_000), 4_000, curves(12_000), 12_000),
+        ("jaccard", overlap(0.7, 0.7, 0.7), 0.7, overlap(0.3, 0.3), 0.3),
+        ("gap_narrows_on_preferred", gaps((5, 2), (1, 1)), 3, gaps((2, 5), (1, 1)), -3),
+        ("gap_widens_on_nonpreferred", gaps((1, 1), (2, 5)), -3, gaps((1, 1), (5, 2)), 3),
+    ],
+    ids=lambda v: v if isinstance(v, str) else "",
+)
+def test_a_claim_holds_where_it_is_so_and_not_where_it_is_not(name, holds, value, refuted, other):
+    row = check(name, **{OTHERS[name]: holds})
+    assert (row["verdict"], row["reason"]) == (HOLDS, "")
+    assert row["ours"] == row["low"] == row["high"] == pytest.approx(value)
+    row = check(name, **{OTHERS[name]: refuted})
+    assert row["verdict"] == FAILS and row["reason"].startswith("contradicted")
+    assert row["ours"] == pytest.approx(other)
+
+
+def test_speed_is_of_published_iterations_and_of_the_faster_baseline():
+    row = check("faster", timing=timing("BallRun"))
+    assert row["ours"] == pytest.approx(9e5 / 1e6)  # CPQ: 100 000 iterations of 9 ms
+    assert row["verdict"] == FAILS and row["low"] < row["ours"] < row["high"]
+    row = check("hours", timing=timing("BallRun"))
+    assert row["ours"] == pytest.approx(np.mean([0.5, 1, 2]) * 1e6 / 3.6e6)
+    assert row["verdict"] == HOLDS
+
+
+def test_what_is_not_there_is_not_measured_with_a_reason():
+    for name in OTHERS:
+        row = check(name)
+        assert row["verdict"] == OPEN and row["reason"].startswith("needs ")
+        assert np.isnan(row["ours"]) and row["tasks"] == ""
+    short = curves(np.inf)
+    short = short[short["iteration"] <= 8_000]
+    assert (
+        "without a collapse in the first 8000"
+        in check("dpo_collapses_early", ablation=short)["reason"]
+    )
+    narrow = sweep(0.4, 0.85)
+    row = check("robust_to_lambda_and_beta", sweep=narrow[narrow["beta"] == 0.2])
+    assert row["verdict"] == OPEN and "λ in {1.0, 1.6}" in row["reason"]
+    late = gaps((5, 2), (1, 1))
+    row = check("gap_narrows_on_preferred", cost_gap=late[late["iteration"] > 60])
+    assert row["verdict"] == OPEN
+
+
+def test_a_collapse_that_never_comes_refutes_an_early_one():
+    row = check("dpo_collapses_early", ablation=curves(np.inf))
+    assert row["verdict"] == FAILS and np.isinf(row["ours"])
+
+
+def test_every_claim_is_listed_once():
+    names = [claim.name for claim in study_claims.CLAIMS]
+    assert len(names) == len(set(names)) == 33
+    assert study_claims.CLAIMS is claims.CLAIMS and set(OTHERS) <= set(names)
