@@ -1,16 +1,5 @@
 # Figure 13: where the states of D_p and D_np lie.
 
-FIG13 = config["figures"]["fig13"]
-
-
-def overlap_settings(wildcards):
-    """Settings of Figure 13 for a task: its threshold by rank, none where labels make the sets."""
-    limits = configuration.thresholds(config, wildcards.task)
-    limits = sorted(tau for tau in limits if tau is not None) or [None]
-    ranks = {"smallest": 0, "middle": (len(limits) - 1) // 2, "largest": -1}
-    settings = {name: value for name, value in FIG13.items() if name != "threshold"}
-    return as_json(settings | {"tau": limits[ranks[FIG13["threshold"]]]})
-
 
 rule overlap:
     input:
