@@ -289,9 +289,10 @@ def html_page(title: str, lines: list[list[str]], note: str) -> str:
 
 
 def _unbroken(cell: str) -> str:
-    """Keep numbers with their % and intervals in one line."""
+    """Keep numbers with their %, ± and intervals in one line."""
     space = "\N{NO-BREAK SPACE}"
     cell = re.sub(r"(?<=\d) %", f"{space}%", cell).replace(" ± ", f"{space}±{space}")
+    cell = cell.replace(" / ", f"{space}/ ")
     return re.sub(r"\[[^\[\]\n<>]{,30}\]", lambda found: found[0].replace(" ", space), cell)
 
 

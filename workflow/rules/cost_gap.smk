@@ -39,7 +39,7 @@ rule fig2:
             f"{RUN}/figures/fig02_cost_gap.png",
             caption="../report/fig2.rst",
             category=section("Figures"),
-            labels={"item": "Figure 2: cost gap"},
+            labels={"item": "Figure 02: cost gap"},
         ),
         others=multiext(f"{RUN}/figures/fig02_cost_gap", ".pdf", ".csv"),
     log:

@@ -11,7 +11,7 @@ rule fig5:
             f"{RUN}/figures/fig05_sizes.png",
             caption="../report/fig5.rst",
             category=section("Ablations"),
-            labels={"item": "Figure 5: sizes of D_p and D_np"},
+            labels={"item": "Figure 05: sizes of D_p and D_np"},
         ),
         others=multiext(f"{RUN}/figures/fig05_sizes", ".pdf", ".csv"),
     log:
@@ -38,7 +38,7 @@ rule fig6:
             f"{RUN}/figures/fig06_ablation.png",
             caption="../report/fig6.rst",
             category=section("Ablations"),
-            labels={"item": "Figure 6: without the SFT term"},
+            labels={"item": "Figure 06: without the SFT term"},
         ),
         others=multiext(f"{RUN}/figures/fig06_ablation", ".pdf", ".csv"),
     log:
@@ -88,7 +88,7 @@ rule fig9:
             f"{RUN}/figures/fig09_sweep.png",
             caption="../report/fig9.rst",
             category=section("Ablations"),
-            labels={"item": "Figure 9: lambda and beta"},
+            labels={"item": "Figure 09: lambda and beta"},
         ),
         others=multiext(f"{RUN}/figures/fig09_sweep", ".pdf", ".csv"),
     log:
