@@ -185,6 +185,7 @@ def test_an_edit_reruns_what_it_can_change(done):
             "table1": 1,
             "claims": 1,
             "provenance": 1,
+            "timing": 1,
         }
         | FIGURE_JOBS
     )
