@@ -6,10 +6,10 @@ import pandas as pd
 import seaborn as sns
 from prefine import cli, plotting, tables
 from prefine.methods import REFERENCE
+from prefine.plan import CONFIG
 from prefine.scores import complete_seeds
 from prefine.statistics import bootstrap, mean_of_tasks
 from prefine.streams import generator
-from prefine.studies import CONFIG
 
 MISSING = "The study has no runs: it is off, or none of its tasks is among the config's."
 

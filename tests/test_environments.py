@@ -30,10 +30,13 @@ SCRIPTS = {
     ],
     "download": ["download"],
     "collect": ["collect"],
-    "train": ["train", *(f"prefine/methods/{method}" for method in METHODS)],
-    "evaluate": ["evaluate"],
+    "train": ["train", "timing", *(f"prefine/methods/{method}" for method in METHODS)],
+    "evaluate": ["evaluate", "cost_gap"],
     "overlap": ["overlap"],
-    "plot": ["fig1", "fig3", "fig4", "fig7", "fig8", "fig13", "ceiling", "paper_comparison"],
+    "plot": [
+        *(f"fig{number}" for number in (1, 2, 3, 4, 5, 7, 8, 9, 13)),
+        *("ablation", "learning_curves", "variants", "ceiling", "paper_comparison"),
+    ],
     "tensorboard": ["event_files"],
 }
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
+SIZES = ("n_preferred", "n_nonpreferred")
+CONFIG = "config"  # the variant of a study in which nothing is changed
 COLUMNS = ("run", "study", "task", "method", "arm", "tau", "draw", "seed", "stream")
 
 

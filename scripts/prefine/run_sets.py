@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from prefine.plan import SIZES
 from prefine.streams import generator
-from prefine.studies import SIZES
 
 
 def reference_sets(

@@ -16,12 +16,10 @@ from dataclasses import dataclass, field
 from prefine import config as configuration
 from prefine.errors import UserError
 from prefine.methods import method_constant
-from prefine.plan import draw_seed_pairs, suffix
+from prefine.plan import CONFIG, SIZES, draw_seed_pairs, suffix
 from prefine.tasks import TASKS
 
-SIZES = ("n_preferred", "n_nonpreferred")
 ACTION_MODE = "action_mode"
-CONFIG = "config"  # the variant in which nothing is changed
 # What a study may vary besides the methods' own keys, with a value of its type or its choices.
 TRAINING = {
     "learning_rate": 0.1,
