@@ -8,6 +8,29 @@ from prefine import cli, metrics, plotting, tables
 from prefine.tasks import SUITES
 
 
+def name_marks(axis: plt.Axes, own: pd.DataFrame) -> None:
+    """Names beside the marks, moved up or down where they would lie on each other."""
+    low, high = axis.get_ylim()
+    for left, side in own.groupby(own["cost"] > 3):  # else the label leaves the panel
+        heights = side["reward"].to_numpy()
+        gap = 0.085 * (high - low)
+        moved = plotting.apart(heights, gap, low + 0.03, high - gap)
+        for cell, y in zip(side.itertuples(), moved, strict=True):
+            axis.annotate(
+                *(cell.label, (cell.cost, cell.reward), (-11 if left else 11, y)),
+                textcoords=("offset points", "data"),
+                **{"ha": "right" if left else "left", "va": "center", "fontsize": 7},
+                arrowprops={
+                    "arrowstyle": "-",
+                    "lw": 0.4,
+                    "color": "0.5",
+                    "shrinkA": 0,
+                    "shrinkB": 2,
+                },
+                path_effects=[withStroke(linewidth=1.5, foreground="white")],
+            )
+
+
 def main() -> None:
     args = cli.parser(__doc__, "table", "output").parse_args()
     table = pd.read_csv(args.table, keep_default_na=False, na_values=[""])
@@ -49,16 +72,7 @@ def main() -> None:
                     lw=0.7,
                     color=plotting.SAFE_COLOR if safe else plotting.UNSAFE_COLOR,
                 )
-                left = cell.cost > 3  # else the label leaves the panel
-                axis.annotate(
-                    cell.label,
-                    (cell.cost, cell.reward),
-                    xytext=(-4 if left else 4, 4),
-                    textcoords="offset points",
-                    ha="right" if left else "left",
-                    fontsize=7,
-                    path_effects=[withStroke(linewidth=1.5, foreground="white")],
-                )
+            name_marks(axis, own)
             for y, what, gone in (
                 (0.02, "missing", cells[cells["reward"].isna()]),
                 (0.09, "no cost limit", cells[cells["cost"].isna() & cells["reward"].notna()]),

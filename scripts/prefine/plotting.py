@@ -9,6 +9,7 @@ import matplotlib
 matplotlib.use("agg")
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
 
@@ -67,6 +68,24 @@ def use_style() -> None:
             "savefig.dpi": 300,
         }
     )
+
+
+def apart(places: np.ndarray, gap: float, low: float, high: float) -> np.ndarray:
+    """Move numbers as little as possible so that neighbours differ by ``gap``, within bounds."""
+    order = np.argsort(places, kind="stable")
+    steps = gap * np.arange(len(places))
+    moved = np.asarray(places, dtype=float)[order] - steps
+    for _ in range(len(moved)):  # isotonic regression: pool what is out of order
+        for end in range(1, len(moved)):
+            start = end
+            while start > 0 and moved[start - 1] > moved[start] + 1e-12:
+                block = slice(np.flatnonzero(np.isclose(moved, moved[start - 1]))[0], end + 1)
+                moved[block] = moved[block].mean()
+                start = block.start
+    moved = np.clip(moved, low, max(low, high - steps[-1])) + steps if len(moved) else moved
+    result = np.empty(len(places))
+    result[order] = moved
+    return result
 
 
 def cost_axis(axis: plt.Axes) -> None:
