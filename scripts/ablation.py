@@ -11,7 +11,7 @@ SCORES = {"return": "return", "cost": "cost"}
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, "output", task=str, episodes=int)
+    parser = cli.parser(__doc__, "output", task=str, episodes=int, fixed=cli.json_argument)
     parser.add_argument("--curves", nargs="?", help="table; none if the study has no runs")
     args = parser.parse_args()
     curves = pd.read_csv(args.curves) if args.curves else pd.DataFrame()
@@ -37,7 +37,8 @@ def main() -> None:
     axes[1].set_ylim(bottom=0)
     axes[1].legend(frameon=False)
     runs = plotting.count(table["runs"], "run")
-    note = f"Mean and standard deviation over {runs} a method, {args.episodes} episodes each."
+    note = f"Mean and standard deviation over {runs} a method{plotting.having(args.fixed)}, "
+    note += f"{args.episodes} episodes each."
     notes = [note, tables.source_note(curves["source"].dropna())]
     plotting.save(
         figure, args.output, table.assign(source=curves["source"].iloc[0]), " ".join(notes)

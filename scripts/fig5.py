@@ -17,7 +17,7 @@ MARKS = "osD^vP"
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, "output", sizes=cli.json_argument)
+    parser = cli.parser(__doc__, "output", sizes=cli.json_argument, fixed=cli.json_argument)
     parser.add_argument("--runs", nargs="?", help="table; none if the study has no runs")
     args = parser.parse_args()
     runs = pd.read_csv(args.runs) if args.runs else pd.DataFrame()
@@ -68,7 +68,7 @@ def main() -> None:
         axes[0][0].legend(frameon=False)
     notes = [
         f"PREFINE at the middle threshold, mean and standard deviation over "
-        f"{plotting.count(table['runs'], 'run')}; "
+        f"{plotting.count(table['runs'], 'run')}{plotting.having(args.fixed)}; "
         "dotted upright: the config's size; dotted across: the cost limit.",
         tables.source_note(runs["source"].dropna()),
     ]

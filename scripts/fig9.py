@@ -18,7 +18,7 @@ STYLES = ["-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1))]
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, "output", task=str, episodes=int)
+    parser = cli.parser(__doc__, "output", task=str, episodes=int, fixed=cli.json_argument)
     parser.add_argument("--curves", nargs="?", help="table; none if the study has no runs")
     args = parser.parse_args()
     curves = pd.read_csv(args.curves) if args.curves else pd.DataFrame()
@@ -48,7 +48,8 @@ def main() -> None:
     figure.legend(handles=keys, loc="outside right upper", frameon=False, handlelength=2.4)
     seeds = plotting.count(table["runs"], "seed")
     notes = [
-        f"Mean and standard error over {seeds}, {args.episodes} episodes each; "
+        f"Mean and standard error over {seeds}{plotting.having(args.fixed)}, {args.episodes} "
+        "episodes each; "
         f"CVaR of the worst {LEVEL:.0%}.",
         tables.source_note(curves["source"].dropna()),
     ]

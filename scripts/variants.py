@@ -88,11 +88,10 @@ def main() -> None:
         axes[1].set_xlim(-0.5, len(names) - 0.5)
         keys = axes[0].get_legend_handles_labels()
         figure.legend(*keys, loc="outside upper center", ncols=3, frameon=False)
-    fixed = ", ".join(f"{key} {value}" for key, value in args.fixed.items())
     each = plotting.count(table["runs"], "run")
     notes = [
         f"Mean and 95 % bootstrap interval over seeds, {each} a mark"
-        f"{f', all with {fixed}' if fixed else ''}; dotted: the cost limit.",
+        f"{plotting.having(args.fixed)}; dotted: the cost limit.",
         tables.source_note(runs["source"].dropna()),
     ]
     plotting.save(figure, args.output, table, " ".join(notes))

@@ -106,6 +106,12 @@ def count(numbers: pd.Series, noun: str) -> str:
     return f"{text} {noun}{'' if high == 1 else 's'}"
 
 
+def having(fixed: dict) -> str:
+    """What all runs of a study have otherwise than the config, as the end of a clause."""
+    told = ", ".join(f"{key} {value}" for key, value in fixed.items())
+    return f", all with {told}" if told else ""
+
+
 def say_missing(axis: plt.Axes, text: str) -> None:
     """A panel with nothing but the reason."""
     axis.set_axis_off()

@@ -22,11 +22,12 @@ rule fig5:
         "../../envs/plot.yaml"
     params:
         sizes=as_json({name: config["split"][name] for name in studies.SIZES}),
+        fixed=fixed_in("sizes"),
         code=code("fig5"),
     message:
         "Figure 5"
     shell:
-        "python scripts/fig5.py --runs {input:q} --sizes {params.sizes:q} "
+        "python scripts/fig5.py --runs {input:q} --sizes {params.sizes:q} --fixed {params.fixed:q} "
         "--output {output.png:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
@@ -50,12 +51,13 @@ rule fig6:
     params:
         task=task_number("ablation", 0),
         episodes=CURVE_EPISODES,
+        fixed=fixed_in("ablation"),
         code=code("ablation"),
     message:
         "Figure 6"
     shell:
         "python scripts/ablation.py --curves {input:q} --task {params.task:q} "
-        "--episodes {params.episodes} --output {output.png:q} "
+        "--episodes {params.episodes} --fixed {params.fixed:q} --output {output.png:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
@@ -75,6 +77,7 @@ use rule fig6 as fig10 with:
     params:
         task=task_number("ablation", 1),
         episodes=CURVE_EPISODES,
+        fixed=fixed_in("ablation"),
         code=code("ablation"),
     message:
         "Figure 10"
@@ -100,12 +103,13 @@ rule fig9:
     params:
         task=task_number("sweep", 0),
         episodes=CURVE_EPISODES,
+        fixed=fixed_in("sweep"),
         code=code("fig9"),
     message:
         "Figure 9"
     shell:
         "python scripts/fig9.py --curves {input:q} --task {params.task:q} "
-        "--episodes {params.episodes} --output {output.png:q} "
+        "--episodes {params.episodes} --fixed {params.fixed:q} --output {output.png:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
