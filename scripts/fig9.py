@@ -13,7 +13,7 @@ SCORES = {
     "cvar_normalized": "normalised CVaR",
     "normalized_return": "normalised reward",
 }
-LEVEL = 0.2  # of the CVaR; the paper does not name its own (methods 10, point 29)
+LEVEL = 0.1  # of the CVaR; the paper does not name its own (docs/readings.md, point 29)
 STYLES = ["-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1))]
 
 

@@ -162,6 +162,15 @@ def test_a_deleted_figure_is_one_job(done, results):
     assert figure.read_bytes() == before
 
 
+def test_each_deleted_figure_is_one_job(done, results):
+    pictures = [results / f"figures/{name}.png" for name in FIGURES.values()]
+    aside = [picture.rename(picture.with_suffix(".aside")) for picture in pictures]
+    jobs = counts(snakemake("all", "-n", *TINY, cwd=done[0]))
+    for picture, there in zip(pictures, aside, strict=True):
+        there.rename(picture)
+    assert jobs == FIGURE_JOBS | FIGURE_JOBS_OF_DATA | {"all": 1, "total": len(FIGURES) + 1}
+
+
 def test_an_edit_reruns_what_it_can_change(done):
     project = done[0]
     library = project / "scripts/prefine"
