@@ -56,7 +56,9 @@ def curves(collapse):
         for k in range(3):
             for iteration in range(0, 20_001, 2_000):
                 place = {"task": "BallRun", "run": f"{method}{k}", "method": method}
-                now = {"iteration": iteration, "normalized_return": 0.8 if iteration < at else 0.4}
+                place |= {"tau": 20, "draw": k, "seed": k, "iteration": iteration}
+                falls = 1.0 - iteration / 40_000  # both do
+                now = {"normalized_return": falls * (0.8 if iteration < at else 0.4)}
                 rows.append(place | now)
     return pd.DataFrame(rows)
 
@@ -82,7 +84,7 @@ def overlap(*values):
         ("robust_to_sizes", sizes(0.85), 0.05, sizes(0.7), 0.2),
         ("robust_to_lambda_and_beta", sweep(0.5, 0.85), 0.05, sweep(0.5, 0.7), 0.2),
         ("lambda_trades_reward_for_cost", sweep(0.4, 0.85), 0.05, sweep(0.4, 0.95), -0.05),
-        ("dpo_collapses_early", curves(4_000), 4_000, curves(12_000), 12_000),
+        ("dpo_collapses_early", curves(4_000), 1.0, curves(12_000), 0.0),
         ("jaccard", overlap(0.7, 0.7, 0.7), 0.7, overlap(0.3, 0.3), 0.3),
         ("gap_narrows_on_preferred", gaps((5, 2), (1, 1)), 3, gaps((2, 5), (1, 1)), -3),
         ("gap_widens_on_nonpreferred", gaps((1, 1), (2, 5)), -3, gaps((1, 1), (5, 2)), 3),
@@ -115,7 +117,7 @@ def test_what_is_not_there_is_not_measured_with_a_reason():
     short = curves(np.inf)
     short = short[short["iteration"] <= 8_000]
     assert (
-        "without a collapse in the first 8000"
+        "not all collapse in the first 8000"
         in check("dpo_collapses_early", ablation=short)["reason"]
     )
     narrow = sweep(0.4, 0.85)
@@ -124,11 +126,6 @@ def test_what_is_not_there_is_not_measured_with_a_reason():
     late = gaps((5, 2), (1, 1))
     row = check("gap_narrows_on_preferred", cost_gap=late[late["iteration"] > 60])
     assert row["verdict"] == OPEN
-
-
-def test_a_collapse_that_never_comes_refutes_an_early_one():
-    row = check("dpo_collapses_early", ablation=curves(np.inf))
-    assert row["verdict"] == FAILS and np.isinf(row["ours"])
 
 
 def test_every_claim_is_listed_once():

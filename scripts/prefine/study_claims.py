@@ -18,7 +18,8 @@ from prefine.timings import totals
 from prefine.verdicts import Rule
 
 __all__ = ["CLAIMS"]
-COLLAPSED = 0.88  # of the return at the start (§5.5)
+COLLAPSED = 0.88  # of the return (§5.5, which does not say of which)
+SOON = 10_000  # iterations (§5.5)
 THIRD = 1 / 3  # early, mid, late of Figure 2
 
 
@@ -153,31 +154,32 @@ def lambda_trades_reward_for_cost(results: Results) -> Evidence:
 @claim(
     "Without the SFT term the return collapses within 10 000 iterations",
     "§5.5, Fig. 6",
-    Rule("at most", 10_000.0, reading="median of the first iterations below 88 % of the start"),
+    Rule(
+        *("at least", 0.5, True),
+        reading="share of the runs whose return is below 88 % of PREFINE's by then",
+    ),
     "10 000 iterations",
 )
 def dpo_collapses_early(results: Results) -> Evidence:
-    """The first evaluated iteration whose normalised return is below 88 % of iteration 0's."""
-    curves = table_of(results, "ablation", "rollouts of DPO's policies during training")
-    curves = curves[curves["method"] == "dpo"]
-    if curves.empty:
-        raise NotMeasured("needs rollouts of DPO's policies during training")
-    rows = []
-    for (task, run), own in curves.sort_values("iteration").groupby(["task", "run"]):
-        start = own[REWARD].iloc[0]
-        below = own.loc[own[REWARD] < COLLAPSED * start, "iteration"]
-        first = float(below.iloc[0]) if len(below) else np.inf
-        rows.append({"task": task, "run": run, "first": first})
-    last = curves["iteration"].max()
-    table = pd.DataFrame(rows)
-    if last < 10_000 and np.isinf(table["first"]).any():
-        raise NotMeasured(f"needs 10 000 iterations; without a collapse in the first {last}")
-    scores = by_task(table, "first")
+    """Share of runs with an evaluation by then whose normalised return is below 88 % of PREFINE's.
 
-    def median(own: Scores) -> np.ndarray:
-        return np.max([np.median(task, axis=-1) for task in own], axis=0)
-
-    return results.of_tasks(scores.values).evidence(median, scores)
+    Of PREFINE's and not of π_ref's: what is safe returns less, with the SFT term too.
+    """
+    needs = "rollouts of DPO's and PREFINE's policies during training"
+    curves = table_of(results, "ablation", needs)
+    place = ["task", "tau", "draw", "seed", "iteration"]
+    prefine = curves.loc[curves["method"] == "prefine", [*place, REWARD]]
+    both = curves[curves["method"] == "dpo"].merge(prefine, on=place, suffixes=("", "_prefine"))
+    if both.empty:
+        raise NotMeasured(f"needs {needs}")
+    last, early = both["iteration"].max(), both[both["iteration"] <= SOON]
+    below = early[REWARD] < COLLAPSED * early[f"{REWARD}_prefine"]
+    table = early.assign(collapsed=below).groupby(["task", "run"], as_index=False)["collapsed"]
+    table = table.max().astype({"collapsed": float})
+    if last < SOON and not table["collapsed"].all():
+        raise NotMeasured(f"needs 10 000 iterations; not all collapse in the first {last}")
+    scores = by_task(table, "collapsed")
+    return results.of_tasks(scores.values).evidence(mean_of_tasks, scores)
 
 
 # Data and mechanism --------------------------------------------------------------------------
