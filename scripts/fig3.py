@@ -11,7 +11,7 @@ from prefine.tasks import SUITES
 def name_marks(axis: plt.Axes, own: pd.DataFrame) -> None:
     """Names beside the marks, moved up or down where they would lie on each other."""
     low, high = axis.get_ylim()
-    for left, side in own.groupby(own["cost"] > 3):  # else the label leaves the panel
+    for left, side in own.groupby(own["cost"] > 2):  # else the label leaves the panel
         heights = side["reward"].to_numpy()
         gap = 0.085 * (high - low)
         moved = plotting.apart(heights, gap, low + 0.03, high - gap)
