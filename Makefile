@@ -33,7 +33,7 @@ report: setup
 	@echo "Open results/$(PRESET)/report.html"
 
 test: setup
-	$(BIN)/python -m pytest -n $(CORES) --dist loadfile
+	$(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	$(BIN)/ruff check .
