@@ -78,7 +78,7 @@ def test_the_paper_s_protocol_in_every_documented_form(project, form):
         ("fig13", {"collect": 12, "split": 12, "overlap": 12, "fig13": 1}),
         ("paper_comparison", {"train": 70, "train_and_follow": 14, "table1": 1}),
         ("table1", {"collect": 12, "train": 70, "train_and_follow": 14, "runs": 1}),
-        ("claims", {"collect": 12, "train": 70, "train_and_follow": 14, "runs": 1}),
+        ("claims", {"collect": 12, "train": 72, "train_and_follow": 15, "runs": 1}),
         ("table2", {"collect": 12, "split": 12, "dataset_statistics": 1}),
         ("table3", {"collect": 12, "split": 12, "dataset_statistics": 1}),
     ],
