@@ -30,7 +30,7 @@ for i in 0 1; do mknod "$folder/gpu$i" c 1 3; done
 echo "NodeName=$host Name=gpu Type=fake File=$folder/gpu[0-1]" > "$folder/gres.conf"
 
 memory=$(awk '/MemTotal/{print int($2 / 1024 * 0.9)}' /proc/meminfo)
-cat > "$folder/slurm.conf" <<CONF
+cat > "$folder/slurm.conf" << CONF
 ClusterName=prefine
 SlurmctldHost=$host(127.0.0.1)
 SlurmUser=root
@@ -64,7 +64,7 @@ PartitionName=main Nodes=$host Default=YES MaxTime=3-0 State=UP
 PartitionName=gpu Nodes=$host MaxTime=3-0 State=UP
 CONF
 if [ "${1:-}" = --dbd ]; then
-  cat >> "$folder/slurm.conf" <<CONF
+  cat >> "$folder/slurm.conf" << CONF
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort=16819
