@@ -81,6 +81,7 @@ def slurm_jobs():
     """SLURM's jobs: one dictionary each, with the rule's name."""
     lines = output("scontrol", "--oneliner", "show", "job").splitlines()
     jobs = [dict(part.split("=", 1) for part in line.split() if "=" in part) for line in lines]
+    jobs = [job for job in jobs if "Comment" in job]  # no line but one if there is no job
     for job in jobs:
         job["rule"] = re.match(r"rule_([a-z_]+?)(_wildcards_|$)", job["Comment"])[1]
     return jobs
@@ -127,7 +128,8 @@ def test_gpu_rules_run_on_the_gpu_partition_and_no_other(through_slurm):
     on_gpu = jobs["rule"].isin(ON_A_GPU)
     assert set(jobs.loc[on_gpu, "Partition"]) == {"gpu"}
     assert set(jobs.loc[~on_gpu, "Partition"]) == {"main"}
-    assert jobs["TRES"].str.contains("gres/gpu=1").tolist() == on_gpu.tolist()
+    assert set(jobs.loc[on_gpu, "TresPerJob"]) == {"gres:gpu:1"}
+    assert jobs.loc[~on_gpu, "TresPerJob"].isna().all()
     of_rule = jobs.set_index("rule")
     assert of_rule.loc["timing", "OverSubscribe"] == "NO"
     assert of_rule.loc["train", "TimeLimit"] == "12:00:00"
@@ -202,7 +204,7 @@ class Running:
 
     def stop(self):
         if self.process.poll() is None:
-            self.process.terminate()
+            self.process.kill()
             self.process.wait()
 
 

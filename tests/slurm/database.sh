@@ -41,9 +41,9 @@ CONF
 chmod 600 "$folder/slurmdbd.conf"
 ln -s "$folder/slurmdbd.conf" /etc/slurm/slurmdbd.conf
 slurmdbd
-for _ in $(seq 150); do
-  if sacctmgr -n list cluster > /dev/null 2>&1; then break; fi
-  sleep 0.2
+for _ in $(seq 10); do
+  if timeout 3 sacctmgr -n list cluster > /dev/null 2>&1; then break; fi
+  sleep 0.5
 done
 sacctmgr -i add cluster prefine > /dev/null
 sacctmgr -i add account lab cluster=prefine > /dev/null

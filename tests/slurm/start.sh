@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # A SLURM of one node with two fake GPUs, for the tests: root, no systemd, no cgroups.
+# Its processors and its memory are made up too, and nothing holds a job to what it asked for.
 # start.sh [--dbd]; with --dbd jobs are accounted in slurmdbd and a MariaDB of its own.
 # Everything but three links in /etc/slurm lies in /run/prefine-slurm; stop.sh takes it away.
 set -euo pipefail
@@ -29,7 +30,6 @@ runuser -u munge -- munged --socket="$folder/munge/socket" --key-file="$folder/m
 for i in 0 1; do mknod "$folder/gpu$i" c 1 3; done
 echo "NodeName=$host Name=gpu Type=fake File=$folder/gpu[0-1]" > "$folder/gres.conf"
 
-memory=$(awk '/MemTotal/{print int($2 / 1024 * 0.9)}' /proc/meminfo)
 cat > "$folder/slurm.conf" << CONF
 ClusterName=prefine
 SlurmctldHost=$host(127.0.0.1)
@@ -50,16 +50,16 @@ TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/linux
 MpiDefault=none
 SwitchType=switch/none
-ReturnToService=2
+ReturnToService=1
 SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_interval=2,bf_interval=2
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SlurmdParameters=config_overrides
-MinJobAge=300
+MinJobAge=3600
 KillWait=5
 GresTypes=gpu
-NodeName=$host NodeAddr=127.0.0.1 CPUs=4 RealMemory=$memory Gres=gpu:fake:2 State=UNKNOWN
+NodeName=$host NodeAddr=127.0.0.1 CPUs=4 RealMemory=128000 Gres=gpu:fake:2 State=UNKNOWN
 PartitionName=main Nodes=$host Default=YES MaxTime=3-0 State=UP
 PartitionName=gpu Nodes=$host MaxTime=3-0 State=UP
 CONF
@@ -68,6 +68,7 @@ if [ "${1:-}" = --dbd ]; then
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort=16819
+AccountingStoragePass=$folder/munge/socket
 AccountingStorageTRES=gres/gpu
 AccountingStorageEnforce=associations
 CONF
@@ -81,7 +82,7 @@ if [ "${1:-}" = --dbd ]; then bash "$here/database.sh"; fi
 until_true() { # seconds command...
   local end=$((SECONDS + $1))
   shift
-  until "$@" > /dev/null 2>&1; do
+  until timeout 5 "$@" > /dev/null 2>&1; do
     if [ $SECONDS -ge $end ]; then
       echo "waited in vain for: $*" >&2
       tail -n 20 "$folder"/log/*.log >&2
