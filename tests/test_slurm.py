@@ -63,7 +63,7 @@ def cluster(request):
 def local(tmp_path_factory):
     """The project after a local run of what the tables need."""
     folder = copy_project(tmp_path_factory.mktemp("local"))
-    targets = ["claims", "table2", "provenance", "results/small/tables/curves/main.csv"]
+    targets = ["claims", "table1", "table2", "provenance", "results/small/tables/curves/main.csv"]
     snakemake(*targets, "--cores", "2", *SMALL, cwd=folder)
     return folder
 
