@@ -1,5 +1,6 @@
 # make quickstart   set up, then the main job: both suites, collected data, a report (minutes)
 # make test         set up, then the tests
+# make test-slurm   set up, then the tests that start a SLURM here; root, apt-get install slurm-wlm munge
 # make setup        what both share: .venv from the pinned lock in envs/
 
 SHELL := /bin/bash
@@ -11,7 +12,7 @@ PRESET ?= quickstart
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 
-.PHONY: setup quickstart report test lint format clean
+.PHONY: setup quickstart report test test-slurm lint format clean
 
 setup: .venv/.installed
 
@@ -34,6 +35,10 @@ report: setup
 
 test: setup
 	$(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
+
+# Not beside other tests: SLURM has the whole machine. Its accounting too with slurmdbd and mariadb-server.
+test-slurm: setup
+	$(BIN)/python -m pytest -m slurm tests/test_slurm.py
 
 lint: setup
 	$(BIN)/ruff check .

@@ -21,6 +21,37 @@ include: "workflow/rules/cost_gap.smk"
 include: "workflow/rules/report.smk"
 
 
+# On a cluster these run where Snakemake does: seconds each, less than a wait in a queue.
+localrules:
+    plan,
+    dataset_statistics,
+    runs,
+    study_table,
+    curves_table,
+    table1,
+    claims,
+    provenance,
+    fig1,
+    fig2,
+    fig3,
+    fig4,
+    fig5,
+    fig6,
+    fig7,
+    fig8,
+    fig9,
+    fig10,
+    fig11,
+    fig12,
+    fig13,
+    own_learning_curves,
+    control,
+    level,
+    likelihood,
+    ceiling,
+    paper_comparison,
+
+
 rule all:
     default_target: True
     input:

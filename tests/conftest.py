@@ -38,10 +38,10 @@ def ball_run_file(ball_run_log, tmp_path_factory):
     return path
 
 
-def snakemake(*arguments, cwd, check=True):
+def snakemake(*arguments, cwd, check=True, timeout=None):
     """Run Snakemake and return what it printed."""
     command = [sys.executable, "-m", "snakemake", *map(str, arguments)]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout)
     text = done.stdout + done.stderr
     assert not check or done.returncode == 0, text[-8000:]
     return text
@@ -58,7 +58,11 @@ def counts(text):
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """A copy of the project without results, to run and to edit."""
-    folder = tmp_path_factory.mktemp("project")
+    return copy_project(tmp_path_factory.mktemp("project"))
+
+
+def copy_project(folder):
+    """Copy what a run needs, without results."""
     for name in ("Snakefile", "config.yaml", "workflow", "profiles", "scripts", "envs"):
         source = ROOT / name
         if source.is_dir():

@@ -47,6 +47,7 @@ PAPER_JOBS = {
         ["--cores", "8"],
         ["all", "--cores", "8", "--resources", "gpu=1"],
         ["--cores", "8", "--resources", "gpu=1", "--", "all"],
+        ["--workflow-profile", "profiles/slurm"],
     ],
     ids=" ".join,
 )

@@ -31,6 +31,7 @@ if config["source"] == "dsrl":
             f"{RUN}/logs/download/{{task}}.log",
         benchmark:
             f"{RUN}/benchmarks/download/{{task}}.jsonl"
+        localrule: True  # nodes of a cluster often reach no network
         conda:
             "../../envs/download.yaml"
         resources:

@@ -80,7 +80,7 @@ rule timing:
         f"{RUN}/benchmarks/timing.jsonl"
     conda:
         "../../envs/train.yaml"
-    threads: workflow.cores or 1
+    threads: workflow.resource_settings.cores or 1
     resources:
         gpu=GPU,
         mem_mb=8000,
