@@ -333,16 +333,6 @@ def task_paths(pattern):
     return expand(pattern, task=TASKS)
 
 
-def overlap_settings(wildcards):
-    """Settings of Figure 13 for a task: its threshold by rank, none where labels make the sets."""
-    limits = configuration.thresholds(config, wildcards.task)
-    limits = sorted(tau for tau in limits if tau is not None) or [None]
-    ranks = {"smallest": 0, "middle": (len(limits) - 1) // 2, "largest": -1}
-    settings = dict(config["figures"]["fig13"])
-    rank = ranks[settings.pop("threshold")]
-    return as_json(settings | {"tau": limits[rank]})
-
-
 SECTIONS = ("Results", "Figures", "Data", "Ablations", "Beyond the paper", "Timing")
 
 
