@@ -4,8 +4,6 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from prefine import cli, learning, plotting, tables
 
-MISSING = "The study has no runs: it is off, or none of its tasks is among the config's."
-
 PAPER_COLORS = {"prefine": "#D7301F", "dpo": "#0072B2"}  # the paper's red and blue
 SCORES = {"return": "return", "cost": "cost"}
 
@@ -17,7 +15,7 @@ def main() -> None:
     curves = pd.read_csv(args.curves) if args.curves else pd.DataFrame()
     own = curves[curves["task"] == args.task] if len(curves) else curves
     if own.empty:
-        return plotting.save_missing(args.output, MISSING)
+        return plotting.save_missing(args.output)
     table = learning.summarize(own, ["task", "method", "tau"], list(SCORES))
 
     plotting.use_style()

@@ -5,6 +5,7 @@ import logging
 import pandas as pd
 import torch
 from prefine import cli, files, policy_file, provenance
+from prefine.errors import UserError
 from prefine.rollout import evaluate
 from prefine.tasks import Task
 
@@ -15,7 +16,11 @@ def planned(runs: pd.DataFrame, plan: pd.DataFrame) -> pd.DataFrame:
     """Find the policies of a plan among those of another arm; index is their place there."""
     same = [c for c in plan.columns if c not in ("run", "study", "arm")]
     places = runs[same].assign(place=runs.index)
-    return plan.merge(places, on=same, how="inner", validate="one_to_one").set_index("place")
+    found = plan.merge(places, on=same, how="inner", validate="one_to_one").set_index("place")
+    if len(found) < len(plan):
+        gone = sorted(set(plan["run"]) - set(found["run"]))
+        raise UserError(f"{gone[0]}: its policy is not in the file; run the training again")
+    return found
 
 
 def main() -> None:

@@ -6,8 +6,6 @@ import seaborn as sns
 from prefine import cli, plotting, tables
 from prefine.methods import REFERENCE
 
-MISSING = "The study has no runs: it is off, or none of its tasks is among the config's."
-
 SIZES = {
     "n_preferred": "preferred trajectories, $N_p$",
     "n_nonpreferred": "non-preferred, $N_{np}$",
@@ -22,7 +20,7 @@ def main() -> None:
     args = parser.parse_args()
     runs = pd.read_csv(args.runs) if args.runs else pd.DataFrame()
     if runs.empty:
-        return plotting.save_missing(args.output, MISSING)
+        return plotting.save_missing(args.output)
     own = runs[runs["method"] != REFERENCE].assign(safety=lambda t: 1 - t["normalized_cost"])
     rows = []
     for size, usual in args.sizes.items():

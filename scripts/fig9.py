@@ -6,8 +6,6 @@ import seaborn as sns
 from matplotlib.lines import Line2D
 from prefine import cli, learning, plotting, tables
 
-MISSING = "The study has no runs: it is off, or none of its tasks is among the config's."
-
 SCORES = {
     "normalized_cost": "normalised cost",
     "cvar_normalized": "normalised CVaR",
@@ -24,7 +22,7 @@ def main() -> None:
     curves = pd.read_csv(args.curves) if args.curves else pd.DataFrame()
     own = curves[curves["task"] == args.task] if len(curves) else curves
     if own.empty:
-        return plotting.save_missing(args.output, MISSING)
+        return plotting.save_missing(args.output)
     own = own.assign(cvar_normalized=own[f"cvar_{LEVEL}"] / own["tau"])
     table = learning.summarize(own, ["task", "lam", "beta"], list(SCORES))
     lams, betas = sorted(own["lam"].unique()), sorted(own["beta"].unique())

@@ -6,8 +6,6 @@ import pandas as pd
 from prefine import cli, learning, plotting, tables
 from prefine.tasks import SUITES
 
-MISSING = "The study has no runs: it is off, or none of its tasks is among the config's."
-
 COLUMNS = 4
 ROWS = {"return": "return", "cost": "cost"}
 
@@ -29,9 +27,9 @@ def main() -> None:
     parser.add_argument("--curves", nargs="?", help="table; none if the study has no runs")
     args = parser.parse_args()
     curves = pd.read_csv(args.curves) if args.curves else pd.DataFrame()
-    if curves.empty:
-        return plotting.save_missing(args.output, MISSING)
-    own = curves[curves["task"].isin(args.tasks)]
+    own = curves[curves["task"].isin(args.tasks)] if len(curves) else curves
+    if own.empty:  # also where the config has no task of the suite
+        return plotting.save_missing(args.output)
     table = learning.summarize(own, ["task", "method"], list(ROWS))
     methods = tables.method_order(own["method"])
 

@@ -11,8 +11,6 @@ from prefine.scores import complete_seeds
 from prefine.statistics import bootstrap, mean_of_tasks
 from prefine.streams import generator
 
-MISSING = "The study has no runs: it is off, or none of its tasks is among the config's."
-
 SCORES = {"normalized_return": "normalised reward", "normalized_cost": "normalised cost"}
 
 
@@ -45,7 +43,7 @@ def main() -> None:
     args = parser.parse_args()
     runs = pd.read_csv(args.runs) if args.runs else pd.DataFrame()
     if runs.empty:
-        return plotting.save_missing(args.output, MISSING)
+        return plotting.save_missing(args.output)
     own = runs[runs["method"] != REFERENCE]
     places = own[["method", "variant"]].drop_duplicates().to_dict("records")
     order = tables.method_order(own["method"])

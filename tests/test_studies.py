@@ -182,6 +182,8 @@ def test_policies_of_another_arm_are_found_by_what_they_are():
     asked = there.iloc[[2, 1]].assign(run=["x", "y"], study="acts", arm="prefine-sampled")
     found = planned(there, asked.reset_index(drop=True))
     assert found.index.tolist() == [2, 1] and found["run"].tolist() == ["x", "y"]
+    with pytest.raises(UserError, match=r"^y: its policy is not in the file"):
+        planned(there.drop(index=1), asked.reset_index(drop=True))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import seaborn as sns
 
 from prefine.files import atomic, write_table
 
+NO_RUNS = "The study has no runs: it is off, or none of its tasks is among the config's."
 COLUMN_WIDTH, TEXT_WIDTH = 3.35, 7.0  # inches, two-column paper
 
 # Okabe-Ito, ordered so that neighbours also differ in lightness.
@@ -119,7 +120,7 @@ def say_missing(axis: plt.Axes, text: str) -> None:
     axis.text(0.5, 0.5, text, transform=axis.transAxes, ha="center", va="center", color="0.3")
 
 
-def save_missing(png: Path, reason: str) -> None:
+def save_missing(png: Path, reason: str = NO_RUNS) -> None:
     """A figure of which there is nothing to draw says why."""
     use_style()
     figure, axis = plt.subplots(figsize=(TEXT_WIDTH, 1.5))
