@@ -30,6 +30,7 @@ except UserError as error:
 RUN = f"results/{config['run']}"
 TASKS = config["tasks"]
 STUDIES = [study for study in MEMBERS if MEMBERS[study]]
+OWN_DATA = config["source"] in configuration.OWN_SOURCES
 
 own_python_first()
 
@@ -122,7 +123,7 @@ def sized_sets(wildcards):
 
 def task_file(wildcards):
     """A task of the user's own is described in a file, DSRL's by their names."""
-    return f"{RUN}/tasks/{task_of(wildcards)}.json" if config["source"] == "file" else []
+    return f"{RUN}/tasks/{task_of(wildcards)}.json" if OWN_DATA else []
 
 
 def task_argument(wildcards, input):
@@ -130,10 +131,14 @@ def task_argument(wildcards, input):
     return input.get("task") or task_of(wildcards)
 
 
+def own_entry(task):
+    """What the config's `file` says of a task; nothing if the data are not the user's own."""
+    return config["file"].get(task, {}) if OWN_DATA else {}
+
+
 def own_module(wildcards):
     """The file that registers a task's environment, if the user named one."""
-    own = config["file"].get(task_of(wildcards), {}) if config["source"] == "file" else {}
-    return own.get("module", [])
+    return own_entry(task_of(wildcards)).get("module", [])
 
 
 def of_task(pattern):
@@ -142,8 +147,10 @@ def of_task(pattern):
 
 
 def own_file(task):
-    """The user's data; of a folder of Minari, the file that holds it."""
-    path = Path(config["file"][task]["data"])
+    """The user's data, if there are any; of a folder of Minari, the file that holds it."""
+    if "data" not in own_entry(task):
+        return []
+    path = Path(own_entry(task)["data"])
     return str(path / "data/main_data.hdf5" if path.is_dir() else path)
 
 
