@@ -13,7 +13,7 @@ from prefine.dataset import load_transitions
 from prefine.errors import UserError
 from prefine.methods import REFERENCE, method_module
 from prefine.networks import Params
-from prefine.policies import make_policy
+from prefine.policies import describe, make_policy
 from prefine.run_sets import reference_sets, run_sets
 from prefine.tasks import find
 from prefine.training import device, snapshot_iterations, train
@@ -121,7 +121,9 @@ def main() -> None:
     policy = make_policy(settings["policy"], *sizes, **limits)
     reference = None
     if method.STARTS_FROM == "reference":
-        of_reference, reference, *_ = policy_file.load(args.reference)
+        # A reference that was not trained on these data has standardisation constants of its own.
+        of_reference, reference, mean, std, _ = policy_file.load(args.reference)
+        data = replace(data, mean=mean, std=std)
         policy = replace(of_reference, **limits)
 
     n_chunks = -(-len(runs) // stack_size(policy, settings))
@@ -135,11 +137,7 @@ def main() -> None:
     metadata = {
         "task": task.to_dict(),
         "method": args.method,
-        "policy": policy.name,
-        "obs_dim": task.obs_dim,
-        "act_dim": task.act_dim,
-        "hidden": list(policy.hidden),
-        "limits": limits,
+        **describe(policy),
         "runs": runs.to_dict("records"),
         "settings": settings,
         "data_sha256": files.sha256(args.data),

@@ -10,9 +10,24 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 Params = dict[str, Tensor]
+
+# What stands between layers; in place where the gradient needs the result alone.
+ACTIVATIONS = {
+    "relu": torch.relu_,
+    "tanh": torch.tanh_,
+    "sigmoid": torch.sigmoid_,
+    "elu": F.elu,
+    "selu": F.selu,
+    "leaky_relu": F.leaky_relu,
+    "gelu": F.gelu,
+    "silu": F.silu,
+    "mish": F.mish,
+    "softplus": F.softplus,
+}
 
 
 def init_linear(n_in: int, n_out: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -46,11 +61,11 @@ def init_he_mlp(name: str, sizes: Sequence[int], generator: torch.Generator) -> 
     return params
 
 
-def mlp(params: Params, name: str, x: Tensor) -> Tensor:
-    """Apply an MLP with ReLU between its layers: (R, B, n_in) -> (R, B, n_out)."""
-    layer = 0
+def mlp(params: Params, name: str, x: Tensor, activation: str = "relu") -> Tensor:
+    """Apply an MLP with ``activation`` between its layers: (R, B, n_in) -> (R, B, n_out)."""
+    layer, between = 0, ACTIVATIONS[activation]
     while f"{name}.{layer}.weight" in params:
-        x = x if layer == 0 else x.relu_()
+        x = x if layer == 0 else between(x)
         weight, bias = params[f"{name}.{layer}.weight"], params.get(f"{name}.{layer}.bias")
         x = x @ weight if bias is None else torch.baddbmm(bias, x, weight)
         layer += 1

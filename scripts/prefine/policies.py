@@ -7,7 +7,7 @@ Noise is always handed in, so that two policies can share it and runs stay repro
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import torch
@@ -48,15 +48,29 @@ class Latents(NamedTuple):
     log_weight: Tensor
 
 
+def clipped(obs: Tensor, limit: float | None) -> Tensor:
+    """Clip standardised observations to +-limit, as VecNormalize does; None leaves them."""
+    return obs if limit is None else obs.clamp(-limit, limit)
+
+
 @dataclass(frozen=True)
 class GaussianPolicy:
-    """a ~ N(mu(s), diag sigma(s)^2) with mu = tanh(f(s)); exact likelihood (methods 3.2)."""
+    """a ~ N(mu(s), diag sigma(s)^2) with mu = tanh(f(s)); exact likelihood (methods 3.2).
+
+    A policy from elsewhere may have another activation, a mean that is not squashed
+    (``squash_mean``), one learned log sigma a dimension (``fixed_std``), or observations that are
+    clipped after they were standardised (``obs_clip``).
+    """
 
     obs_dim: int
     act_dim: int
     hidden: Sequence[int] = (256, 256)
     log_std_min: float = -3.0
     log_std_max: float = 0.5
+    activation: str = "relu"
+    squash_mean: bool = True
+    fixed_std: bool = False
+    obs_clip: float | None = None
 
     name = "gaussian"
     frozen_in_fine_tuning = ()
@@ -73,15 +87,23 @@ class GaussianPolicy:
 
     def init(self, generator: torch.Generator) -> Params:
         """Return one replica's parameters."""
-        params = init_mlp("trunk", [self.obs_dim, *self.hidden, 2 * self.act_dim], generator)
+        n_out = self.act_dim if self.fixed_std else 2 * self.act_dim
+        params = init_mlp("trunk", [self.obs_dim, *self.hidden, n_out], generator)
+        if self.fixed_std:
+            return params | {"log_std": torch.full((1, self.act_dim), -0.5)}
         head_bias = params[f"trunk.{len(self.hidden)}.bias"]
         head_bias[:, self.act_dim :] = -0.5
         return params
 
     def distribution(self, params: Params, obs: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log_std, (R, B, act_dim) each."""
-        mean, log_std = mlp(params, "trunk", obs).chunk(2, dim=-1)
-        return torch.tanh(mean), log_std.clamp(self.log_std_min, self.log_std_max)
+        out = mlp(params, "trunk", clipped(obs, self.obs_clip), self.activation)
+        if self.fixed_std:
+            mean, log_std = out, params["log_std"].expand_as(out)
+        else:
+            mean, log_std = out.chunk(2, dim=-1)
+            log_std = log_std.clamp(self.log_std_min, self.log_std_max)
+        return torch.tanh(mean) if self.squash_mean else mean, log_std
 
     def draw_latents(self, params, obs, action, noise) -> None:
         """A Gaussian has no latents."""
@@ -116,7 +138,10 @@ class GaussianPolicy:
         return self.distribution(params, obs)[0].clamp(-1, 1)
 
     def project(self, params: Params) -> None:
-        """Nothing to keep in bounds."""
+        """Keep a log sigma that is a parameter in its bounds after an optimiser step."""
+        if self.fixed_std:
+            with torch.no_grad():
+                params["log_std"].clamp_(self.log_std_min, self.log_std_max)
 
 
 @dataclass(frozen=True)
@@ -131,6 +156,8 @@ class TanhGaussianPolicy:
     log_std_max: float = 2.0
     # DSRL's actions sit at exactly +-1, where the density has a pole.
     edge: float = 1e-3
+    activation: str = "relu"
+    obs_clip: float | None = None
 
     name = "tanh_gaussian"
     frozen_in_fine_tuning = ()
@@ -147,7 +174,8 @@ class TanhGaussianPolicy:
 
     def distribution(self, params: Params, obs: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log_std of u, (R, B, act_dim) each."""
-        mean, log_std = mlp(params, "trunk", obs).chunk(2, dim=-1)
+        out = mlp(params, "trunk", clipped(obs, self.obs_clip), self.activation)
+        mean, log_std = out.chunk(2, dim=-1)
         mean = mean.clamp(-self.mean_limit, self.mean_limit)
         return mean, log_std.clamp(self.log_std_min, self.log_std_max)
 
@@ -160,6 +188,14 @@ class TanhGaussianPolicy:
         """An exact draw of a; noise (R, B, act_dim) standard normal."""
         mean, log_std = self.distribution(params, obs)
         return torch.tanh(mean + torch.exp(log_std) * noise)
+
+    def draw_latents(self, params, obs, action, noise) -> None:
+        """It has no latents."""
+        return None
+
+    def mean_log_std(self, params: Params, obs: Tensor) -> Tensor:
+        """Mean log sigma of u over states and dimensions: (R,)."""
+        return self.distribution(params, obs)[1].mean((1, 2))
 
     def pretraining_loss(self, params: Params, obs: Tensor, action: Tensor, noise: Tensor):
         """Negative log-likelihood (R, B) and what to log of it."""
@@ -303,12 +339,50 @@ class CVAEPolicy:
             params["decoder_log_std"].clamp_(self.log_std_min, self.log_std_max)
 
 
+@dataclass(frozen=True)
+class DeterministicPolicy:
+    """a = f(s) in the box, ``tanh`` or clipped; it acts and has no density (TD3, DDPG)."""
+
+    obs_dim: int
+    act_dim: int
+    hidden: Sequence[int] = (256, 256)
+    activation: str = "relu"
+    squash: bool = True
+    obs_clip: float | None = None
+
+    name = "deterministic"
+    sample_dim = 0
+    latent_dim = 0
+
+    def act(self, params: Params, obs: Tensor, mode: str, noise: Tensor) -> Tensor:
+        """The action in the box, (R, B, act_dim), whatever the mode."""
+        out = mlp(params, "trunk", clipped(obs, self.obs_clip), self.activation)
+        return torch.tanh(out) if self.squash else out.clamp(-1, 1)
+
+
 POLICIES = {
     policy.name: policy
-    for policy in (GaussianPolicy, TanhGaussianPolicy, WideTanhGaussianPolicy, CVAEPolicy)
+    for policy in (
+        GaussianPolicy,
+        TanhGaussianPolicy,
+        WideTanhGaussianPolicy,
+        CVAEPolicy,
+        DeterministicPolicy,
+    )
 }
 
 
-def make_policy(name: str, obs_dim: int, act_dim: int, hidden: Sequence[int], **limits: float):
+def make_policy(name: str, obs_dim: int, act_dim: int, hidden: Sequence[int], **limits):
     """Build a policy class by its name in config.yaml; ``limits`` are such as log_std_min."""
     return POLICIES[name](obs_dim, act_dim, tuple(hidden), **limits)
+
+
+def describe(policy) -> dict:
+    """Return what a file must keep of a policy for ``make_policy`` to build it again."""
+    sizes = {"obs_dim": policy.obs_dim, "act_dim": policy.act_dim, "hidden": list(policy.hidden)}
+    limits = {
+        field.name: getattr(policy, field.name)
+        for field in fields(policy)
+        if field.name not in sizes and getattr(policy, field.name) != field.default
+    }
+    return {"policy": policy.name, **sizes, "limits": limits}
