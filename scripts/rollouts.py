@@ -28,9 +28,7 @@ def main() -> None:
     task, box, scores = describe(args.name, args.settings, has_costs=not args.labelled)
     rollouts = args.policy["rollouts"]
     own = read_policy(args.policy, task.obs_dim, task.act_dim, box.low, box.high)
-    act = own_rollouts.acting(
-        own.actor, own.actor_params, own.mean, own.std, rollouts["actions"]
-    )
+    act = own_rollouts.acting(own.actor, own.actor_params, own.mean, own.std, rollouts["actions"])
     progress = cli.Progress(f"play {task.name}", rollouts["episodes"] * task.horizon, "steps")
     parts = own_rollouts.play(task, act, rollouts, own.actor.sample_dim, progress.update)
     progress.close()

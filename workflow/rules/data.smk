@@ -171,7 +171,7 @@ rule split:
         task=task_argument,
         source=config["source"],
         reuse=lambda w, input: ["--reuse", *input.reuse] if input.reuse else [],
-        labels=lambda w, input: ["--labels", input.labels] if input.labels else [],
+        labels=labels_arguments,
         settings=lambda w: split_settings(w.task),
         code=code("split"),
     message:
@@ -203,7 +203,7 @@ use rule split as split_sizes with:
         task=task_argument,
         source=config["source"],
         reuse=[],
-        labels=lambda w, input: ["--labels", input.labels] if input.labels else [],
+        labels=labels_arguments,
         settings=lambda w: split_settings(w.task, sizes=sizes_of(w.task)),
         code=code("split"),
     message:
