@@ -14,6 +14,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/own_policy.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/overlap.smk"
 include: "workflow/rules/studies.smk"
@@ -50,6 +51,11 @@ localrules:
     likelihood,
     ceiling,
     paper_comparison,
+    choose,
+    before_after,
+    fig_before_after,
+    fig_cost_per_step,
+    fig_own_learning,
 
 
 rule all:

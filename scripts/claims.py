@@ -13,6 +13,7 @@ DATA = {
     "collect": "collected data (not DSRL's)",
     "dsrl": "DSRL's data",
     "file": "the user's data (not DSRL's)",
+    "policy": "rollouts of the user's policy (not DSRL's)",
 }
 TABLES = ("sizes", "sweep", "ablation", "cost_gap", "overlap", "timing")
 HEADING = ["Claim", "Where", "Paper", "Ours [95 %]", "Holds if", "Verdict", "Measured on"]

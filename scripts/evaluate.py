@@ -41,6 +41,7 @@ def main() -> None:
         *(policy, params, mean, std, task, n_episodes, mode, progress.update),
         workers=args.workers,
         names=list(runs["run"]),
+        purpose=args.settings.get("purpose", "evaluate"),
     )
     progress.close()
 

@@ -6,6 +6,7 @@ With ``--reuse`` the sets of another run are taken instead, if its trajectories 
 import itertools
 import json
 import logging
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 from prefine import cli, files
 from prefine.errors import UserError
-from prefine.own_data import read_labels
+from prefine.labels import read_labels, waiting
 from prefine.split import SplitSettings, labelled_split, reference_set, split
 from prefine.tasks import find
 
@@ -124,12 +125,21 @@ def main() -> None:
     )
     parser.add_argument("--reuse", type=Path, nargs=2, help="splits and manifest of another run")
     parser.add_argument("--labels", type=Path, help="table of trajectory and label")
+    parser.add_argument("--save-as", help="where the labels are awaited, if they are a bare sheet")
     args = parser.parse_args()
     table = pd.read_csv(args.trajectories)
     if args.reuse:
         rows, sets = reuse_sets(table, *args.reuse, args.settings)
     else:
-        labels = read_labels(args.labels, len(table)) if args.labels else None
+        if args.labels and waiting(args.labels):
+            again = os.environ.get("PREFINE_COMMAND", "the same command")
+            page = f"look at {args.labels.with_suffix('.html')}, " if args.save_as else ""
+            there = f", save it as {args.save_as}" if args.save_as else ""
+            raise UserError(
+                f"{args.task.name} has no labels yet: {page}fill in the column label of "
+                f"{args.labels} (preferred or nonpreferred){there}, then: {again}"
+            )
+        labels = read_labels(args.labels, table) if args.labels else None
         rows, sets = draw_sets(table, args.task.name, args.settings, labels)
     manifest = {
         "task": args.task.to_dict(),

@@ -8,10 +8,12 @@ from copy import deepcopy
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from prefine import own_config
 from prefine.errors import UserError
 from prefine.methods import METHODS, REFERENCE, method_constant, method_settings
 from prefine.tasks import BULLET_GYM, OWN, SAFETY_GYM, SUITES, TASKS
 
+OWN_SOURCES = ("file", "policy")  # of data: the user's own
 OWN_TRAINING = ("iterations", "batch_size")  # keys of training that a method may have its own of
 
 
@@ -26,6 +28,10 @@ def check(config: Mapping, schema: Mapping) -> dict:
     if errors:
         raise UserError(f"config: {_explain(errors[0], schema)}")
     filled = _fill(deepcopy(dict(config)), schema, schema)
+    filled = _fill(own_config.one_spelling(filled), schema, schema)
+    for part in (_check_methods, own_config.check, _check_tasks):
+        part(filled)
+    filled = own_config.with_own_figure(filled, thresholds(filled, filled["tasks"][0]))
     _check_meaning(filled)
     return filled
 
@@ -179,8 +185,7 @@ def _unknown(key, place: str, allowed) -> str:
 
 
 def _check_meaning(config: Mapping) -> None:
-    """Check what a schema cannot say."""
-    _check_methods(config)
+    """Check the rest of what a schema cannot say."""
     if config["pairing"] == "paired" and config["draws"] != config["seeds"]:
         raise UserError(
             f"config: draws ({config['draws']}) and seeds ({config['seeds']}) must be equal "
@@ -191,7 +196,6 @@ def _check_meaning(config: Mapping) -> None:
             f"config: splits_from: {config['run']!r} is not allowed; it is this run itself, "
             "name another one or null"
         )
-    _check_tasks(config)
     without = [task for task in config["tasks"] if task not in config["collect"]["recipes"]]
     if config["source"] == "collect" and without:
         raise UserError(
@@ -229,13 +233,15 @@ def _check_meaning(config: Mapping) -> None:
 
 def _check_tasks(config: Mapping) -> None:
     """Every task is known, and has what its source needs."""
-    own, labels = config["file"], config["labels"]
+    own, labels, mine = config["file"], config["labels"], config["source"] in OWN_SOURCES
     if labels and config["splits_from"]:
         raise UserError(
             f"config: splits_from: {config['splits_from']!r} is not allowed with labels; the sets "
             "come from one or the other"
         )
     for task, entry in own.items():
+        if config["source"] == "file" and "data" not in entry:
+            raise UserError(f"config: file.{task}: lacks data, the trajectories")
         if task not in TASKS and not entry.get("env_id"):
             raise UserError(
                 f"config: file.{task}: lacks env_id, the id of its environment in Gymnasium"
@@ -256,10 +262,11 @@ def _check_tasks(config: Mapping) -> None:
                 f"config: file: lacks {task}; with `source: file` each task needs an entry there "
                 "with its `data`"
             )
-        if config["source"] != "file" and task not in TASKS:
+        if task not in TASKS and not (mine and task in own):
             raise UserError(
                 f"config: tasks.{number}: {task!r} is not allowed; {near(task, TASKS)}"
-                f"Allowed: {', '.join(TASKS)}; a task of your own needs `source: file`"
+                f"Allowed: {', '.join(TASKS)}; a task of your own needs `source: file` or "
+                "`policy`, and its env_id under `file`"
             )
         limits = thresholds(config, task)
         if task in labels and len(limits) > 1:
@@ -275,7 +282,7 @@ def _check_tasks(config: Mapping) -> None:
             )
     for place, names in (("file", own), ("labels", labels)):
         unused = [name for name in names if name not in config["tasks"]]
-        if unused and (place == "labels" or config["source"] == "file"):
+        if unused and (place == "labels" or mine):
             raise UserError(
                 f"config: {_unknown(unused[0], place, config['tasks'])}; it is none of tasks"
             )
@@ -292,7 +299,8 @@ def suite(task: str) -> str:
 
 def thresholds(config: Mapping, task: str) -> list[int | None]:
     """Return the cost thresholds of a task; ``[None]`` if labels alone say what is preferred."""
-    own = config["file"].get(task, {}).get("thresholds") if config["source"] == "file" else None
+    mine = config["source"] in OWN_SOURCES
+    own = config["file"].get(task, {}).get("thresholds") if mine else None
     if own is None and task in config["labels"]:
         return [None]
     return own if own is not None else config["thresholds"][suite(task)]

@@ -1,4 +1,4 @@
-"""Data of the user's own: HDF5 in DSRL's layout or a Minari dataset, and labels.
+"""Data of the user's own: HDF5 in DSRL's layout or a Minari dataset.
 
 What comes in is checked as DSRL's files are, and goes on in DSRL's layout with actions in
 [-1, 1], so that nothing after it knows the difference.
@@ -10,7 +10,6 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import pandas as pd
 
 from prefine.errors import UserError
 from prefine.hdf5 import (
@@ -26,7 +25,6 @@ from prefine.hdf5 import (
 )
 from prefine.tasks import Task
 
-LABELS = ("preferred", "nonpreferred")
 MINARI_FILE = Path("data/main_data.hdf5")
 
 
@@ -119,36 +117,3 @@ def _concatenate(episodes: Iterator[dict[str, np.ndarray]]) -> dict[str, np.ndar
     parts = list(episodes)
     keys = [key for key in KEYS if all(key in part for part in parts)]
     return {key: np.concatenate([part[key] for part in parts]) for key in keys}
-
-
-def read_labels(path: Path, n_trajectories: int) -> dict[str, np.ndarray]:
-    """Read a table of trajectory numbers and labels: label -> sorted dataset indices.
-
-    Raises:
-        UserError: in one line what is wrong and where.
-    """
-    try:
-        table = pd.read_csv(path, skipinitialspace=True)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as CSV ({error})") from None
-    if sorted(table.columns) != ["label", "trajectory"]:
-        raise UserError(
-            f"{path}: has columns {', '.join(map(str, table.columns))}; it needs trajectory,label"
-        )
-    numbers = pd.to_numeric(table["trajectory"], errors="coerce")
-    labels = table["label"].astype(str).str.strip()
-    findings = {
-        f"is not a trajectory of 0 to {n_trajectories - 1}": ~numbers.isin(range(n_trajectories)),
-        "is labelled twice": numbers.duplicated(),
-        f"has another label than {' or '.join(LABELS)}": ~labels.isin(LABELS),
-    }
-    for finding, wrong in findings.items():
-        if wrong.any():
-            line = int(wrong.to_numpy().argmax())
-            values = ",".join(map(str, table.iloc[line][["trajectory", "label"]]))
-            raise UserError(f"{path}: line {line + 2}: {values}: {finding}")
-    sets = {name: np.sort(numbers[labels == name].to_numpy(dtype=int)) for name in LABELS}
-    for name, indices in sets.items():
-        if not len(indices):
-            raise UserError(f"{path}: no trajectory is {name}; both labels are needed")
-    return sets

@@ -32,7 +32,7 @@ import torch
 from prefine.errors import UserError
 from prefine.networks import Params
 from prefine.rollout_worker import STEP, Failure, read_reply, tick_type
-from prefine.simulators import EVALUATION_SEED
+from prefine.simulators import FIRST_SEEDS
 from prefine.streams import generator
 from prefine.tasks import BULLET_GYM, Task
 
@@ -60,6 +60,7 @@ class Block:
     obs: np.ndarray | None = None  # (1, ROWS, obs_dim) float32
     noise: np.ndarray | None = None  # (horizon, 1, ROWS, noise_dim) float32
     sums: np.ndarray | None = None  # (2, ROWS) return and cost so far
+    costs: list[np.ndarray] | None = None  # (ROWS,) of each step so far
     params: Params | None = None  # the replica's own, (1, ...)
 
     @property
@@ -142,8 +143,11 @@ class Worker:
 class Rollout:
     """Everything that is to be played, and the rows of what has been."""
 
-    def __init__(self, policy, params: Params, mean, std, task: Task, mode: str, names):
+    def __init__(
+        self, policy, params: Params, mean, std, task: Task, mode: str, names, purpose: str
+    ):
         self.policy, self.params, self.task, self.mode = policy, params, task, mode
+        self.purpose = purpose
         self.mean, self.std, self.names = mean, std, names
         self.queue: deque[Block] = deque()
         self.rows: list[dict] = []
@@ -158,11 +162,12 @@ class Rollout:
         block.obs = np.zeros((1, ROWS, task.obs_dim), dtype=np.float32)
         block.noise = np.zeros((task.horizon, 1, ROWS, shape[1]), dtype=np.float32)
         block.sums = np.zeros((2, ROWS))
+        block.costs = []
         block.params = {name: value[block.replica, None] for name, value in self.params.items()}
         for episode, row in zip(block.episodes, block.rows, strict=True):
-            stream = generator("evaluate", task.name, int(episode))
+            stream = generator(self.purpose, task.name, int(episode))
             block.noise[:, 0, row] = stream.standard_normal(shape, dtype=np.float32)
-        worker.send(block, seeds=EVALUATION_SEED + block.episodes)
+        worker.send(block, seeds=FIRST_SEEDS[self.purpose] + block.episodes)
 
     def step(self, worker: Worker, block: Block) -> None:
         """Send a block's next actions."""
@@ -179,6 +184,8 @@ class Rollout:
         if not block.started:
             block.started = True
             return 0
+        block.costs.append(np.zeros(ROWS, dtype=np.float32))
+        block.costs[-1][rows] = answer["cost"]
         block.length += 1
         block.sums[:, rows] += answer["reward"], answer["cost"]
         ended = answer["terminated"] | answer["truncated"]
@@ -191,6 +198,7 @@ class Rollout:
                     "cost": block.sums[1, rows[place]],
                     "length": block.length,
                     "terminated": answer["terminated"][place],
+                    "step_costs": np.array([costs[rows[place]] for costs in block.costs]),
                 }
             )
         block.episodes = block.episodes[~ended]
@@ -226,6 +234,8 @@ def evaluate(
     workers: int = 1,
     names: Sequence[str] | None = None,
     silence: float = SILENCE_SECONDS,
+    purpose: str = "evaluate",
+    step_costs: bool = False,
 ) -> pd.DataFrame:
     """Roll out every replica for episodes 0 .. n_episodes - 1.
 
@@ -237,6 +247,8 @@ def evaluate(
         workers: processes that step environments.
         names: of the replicas, for messages.
         silence: seconds without an answer after which a worker is taken for dead.
+        purpose: ``evaluate``, or ``validate``: other starts and other noise.
+        step_costs: also return the cost of each step, an array an episode.
 
     Returns:
         One row a replica and episode: replica, episode, return, cost, length, terminated.
@@ -247,7 +259,7 @@ def evaluate(
     """
     n_replicas = next(iter(params.values())).shape[0]
     names = names or [str(replica) for replica in range(n_replicas)]
-    rollout = Rollout(policy, params, mean, std, task, action_mode, names)
+    rollout = Rollout(policy, params, mean, std, task, action_mode, names, purpose)
     rollout.queue.extend(blocks_of(task, n_replicas, n_episodes, workers))
     busy: set[Worker] = set()
     answers = selectors.DefaultSelector()
@@ -291,4 +303,5 @@ def evaluate(
         answers.close()
         for worker in busy:
             worker.close()
-    return pd.DataFrame(rollout.rows).sort_values(["replica", "episode"], ignore_index=True)
+    table = pd.DataFrame(rollout.rows).sort_values(["replica", "episode"], ignore_index=True)
+    return table if step_costs else table.drop(columns="step_costs")

@@ -28,6 +28,8 @@ from prefine.errors import UserError
 from prefine.tasks import BULLET_GYM, OWN, TASKS, Task
 
 EVALUATION_SEED = 10_000  # episode j of an evaluation starts from seed 10 000 + j (methods 2.9)
+# ... and of a validation, on which one of several policies is chosen, from another one.
+FIRST_SEEDS = {"evaluate": EVALUATION_SEED, "validate": 1_000_000}
 
 
 @contextlib.contextmanager

@@ -30,6 +30,7 @@ SOURCE_LABELS = {
     "collect": "collected locally in the simulators; these are not DSRL's numbers.",
     "dsrl": "DSRL (Liu et al., 2024).",
     "file": "the user's own.",
+    "policy": "rollouts of the user's own policy.",
 }
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -30,8 +31,12 @@ except UserError as error:
 RUN = f"results/{config['run']}"
 TASKS = config["tasks"]
 STUDIES = [study for study in MEMBERS if MEMBERS[study]]
+OWN_DATA = config["source"] in configuration.OWN_SOURCES
 
 own_python_first()
+
+# A job that waits for the user says how to go on.
+os.environ.setdefault("PREFINE_COMMAND", shlex.join(["snakemake", *sys.argv[1:]]))
 
 # One training job at a time on a GPU, also when other limits replace the profile's.
 if "gpu" not in workflow.global_resources:
@@ -122,7 +127,7 @@ def sized_sets(wildcards):
 
 def task_file(wildcards):
     """A task of the user's own is described in a file, DSRL's by their names."""
-    return f"{RUN}/tasks/{task_of(wildcards)}.json" if config["source"] == "file" else []
+    return f"{RUN}/tasks/{task_of(wildcards)}.json" if OWN_DATA else []
 
 
 def task_argument(wildcards, input):
@@ -130,10 +135,14 @@ def task_argument(wildcards, input):
     return input.get("task") or task_of(wildcards)
 
 
+def own_entry(task):
+    """What the config's `file` says of a task; nothing if the data are not the user's own."""
+    return config["file"].get(task, {}) if OWN_DATA else {}
+
+
 def own_module(wildcards):
     """The file that registers a task's environment, if the user named one."""
-    own = config["file"].get(task_of(wildcards), {}) if config["source"] == "file" else {}
-    return own.get("module", [])
+    return own_entry(task_of(wildcards)).get("module", [])
 
 
 def of_task(pattern):
@@ -142,9 +151,27 @@ def of_task(pattern):
 
 
 def own_file(task):
-    """The user's data; of a folder of Minari, the file that holds it."""
-    path = Path(config["file"][task]["data"])
+    """The user's data, if there are any; of a folder of Minari, the file that holds it."""
+    if "data" not in own_entry(task):
+        return []
+    path = Path(own_entry(task)["data"])
     return str(path / "data/main_data.hdf5" if path.is_dir() else path)
+
+
+def labels_file(wildcards):
+    """The labels of a task: the user's file, or the sheet that waits for it to be filled in."""
+    own = config["labels"].get(wildcards.task)
+    if own is None or Path(own).exists():
+        return own or []
+    return f"{RUN}/labels/{wildcards.task}.csv"
+
+
+def labels_arguments(wildcards, input):
+    """The labels of a task, and where they are awaited if they are not there."""
+    own = config["labels"].get(wildcards.task)
+    if own is None:
+        return []
+    return ["--labels", input.labels] + ([] if input.labels == own else ["--save-as", own])
 
 
 def splits_of_another_run(wildcards):
@@ -280,7 +307,9 @@ def fixed_in(study):
 
 
 def all_episodes():
-    """The episodes of every study."""
+    """The episodes of every study; of the user's own policies those that are reported."""
+    if config["own_policy"]:
+        return [f"{RUN}/episodes/{task}/before_after.parquet" for task in TASKS]
     return list(dict.fromkeys(path for study in STUDIES for path in study_episodes(study)))
 
 
@@ -333,16 +362,74 @@ def task_paths(pattern):
     return expand(pattern, task=TASKS)
 
 
-SECTIONS = ("Results", "Figures", "Data", "Ablations", "Beyond the paper", "Timing")
+def own_policy_files(task):
+    """The files of the user's own policy."""
+    own = config["own_policy"][task]
+    return [own[name] for name in ("file", "vec_normalize") if own.get(name)]
+
+
+def distil_settings(task):
+    """How a policy without a density is cloned: as pi_ref is, in the states of all data."""
+    own = configuration.training_settings(config, REFERENCE, task)
+    distil = config["own_policy"][task]["distil"]
+    return as_json(
+        own | {"iterations": distil["iterations"], "policy": distil["into"], "points": 0}
+    )
+
+
+def candidates(task, followed=False):
+    """The jobs whose policies are those to choose from."""
+    own = {job: a for job, a in ARMS.items() if (a.task, a.method) == (task, "prefine")}
+    return [job for job, a in own.items() if a.policies == job and (a.points or not followed)]
+
+
+def candidate_paths(task, pattern, followed=False):
+    """One path for each of these jobs."""
+    return [pattern.format(job=job) for job in candidates(task, followed)]
+
+
+def control_policies(wildcards):
+    """BC from pi_ref on the preferred alone, if the main study has it."""
+    job = f"main/{wildcards.task}/bc_from_reference"
+    return f"{RUN}/policies/{job}.safetensors" if job in ARMS else []
+
+
+def validation_settings(wildcards):
+    """What a rollout needs by which a policy is chosen."""
+    own = {"episodes": config["choose"]["episodes"], "purpose": "validate"}
+    return as_json(own | {"action_mode": config["evaluation"]["action_mode"]})
+
+
+def data_note():
+    """Where the trajectories come from, for the foot of a figure."""
+    labels = {"collect": "collected locally in the simulators", "dsrl": "DSRL"}
+    labels |= {"file": "the user's own", "policy": "rollouts of the user's own policy"}
+    return f"Trajectories: {labels[config['source']]}."
+
+
+SECTIONS = ("Your policy", "Results", "Figures", "Data", "Ablations", "Beyond the paper", "Timing")
 
 
 def section(name):
     """A section of the report; it sorts its sections by name, hence the number."""
-    return f"{1 + SECTIONS.index(name)}. {name}"
+    return f"{SECTIONS.index(name)}. {name}"
+
+
+def own_policy_targets():
+    """What a run with the user's own policies ends in."""
+    followed = all(candidates(task, followed=True) for task in TASKS)
+    figures = ["before_after", "cost_per_step"] + ["own_learning"] * followed
+    return [
+        f"{RUN}/tables/before_after.csv",
+        f"{RUN}/tables/provenance.json",
+        *(f"{RUN}/figures/{name}.png" for name in figures),
+    ]
 
 
 def final_targets():
     """Everything that `all` makes: what has something to show."""
+    if config["own_policy"]:
+        return own_policy_targets()
     figures = ["fig03_reward_cost", "fig04_wall_clock", "fig08_tasks_solved", "fig13_umap"]
     figures += ["paper_comparison"]
     if "prefine" in config["studies"]["main"]["methods"]:

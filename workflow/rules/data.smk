@@ -42,6 +42,39 @@ if config["source"] == "dsrl":
             "python scripts/download.py --task {wildcards.task} --output {output:q} "
             ">> {log:q} 2> >(tee -a {log:q} >&2)"
 
+elif config["source"] == "policy":
+
+    # The trajectories are what the user's own policy plays, behind those that the user brings.
+    rule rollouts:
+        input:
+            policy=lambda w: own_policy_files(w.task),
+            data=lambda w: own_file(w.task),
+            module=own_module,
+        output:
+            data=f"{RUN}/data/{{task}}.hdf5",
+            task=f"{RUN}/tasks/{{task}}.json",
+        log:
+            f"{RUN}/logs/rollouts/{{task}}.log",
+        benchmark:
+            f"{RUN}/benchmarks/rollouts/{{task}}.jsonl"
+        conda:
+            "../../envs/evaluate.yaml"
+        resources:
+            mem_mb=4000,
+        params:
+            policy=lambda w: as_json(config["own_policy"][w.task]),
+            settings=lambda w: as_json(own_entry(w.task)),
+            data=lambda w: ["--data", own_entry(w.task)["data"]] if own_file(w.task) else [],
+            labelled=lambda w: "--labelled" if w.task in config["labels"] else "",
+            code=code("rollouts"),
+        message:
+            "Play the policy of {wildcards.task}"
+        shell:
+            "python scripts/rollouts.py --name {wildcards.task} --policy {params.policy:q} "
+            "--settings {params.settings:q} {params.data:q} {params.labelled} "
+            "--output {output.data:q} --task {output.task:q} "
+            ">> {log:q} 2> >(tee -a {log:q} >&2)"
+
 elif config["source"] == "file":
 
     rule import_data:
@@ -123,7 +156,7 @@ rule split:
         data=f"{RUN}/data/{{task}}.hdf5",
         trajectories=f"{RUN}/trajectories/{{task}}.csv",
         reuse=splits_of_another_run,
-        labels=lambda w: config["labels"].get(w.task, []),
+        labels=labels_file,
         task=task_file,
     output:
         splits=f"{RUN}/splits/{{task}}.csv",
@@ -138,7 +171,7 @@ rule split:
         task=task_argument,
         source=config["source"],
         reuse=lambda w, input: ["--reuse", *input.reuse] if input.reuse else [],
-        labels=lambda w, input: ["--labels", input.labels] if input.labels else [],
+        labels=labels_arguments,
         settings=lambda w: split_settings(w.task),
         code=code("split"),
     message:
@@ -157,7 +190,7 @@ use rule split as split_sizes with:
         data=f"{RUN}/data/{{task}}.hdf5",
         trajectories=f"{RUN}/trajectories/{{task}}.csv",
         reuse=[],
-        labels=lambda w: config["labels"].get(w.task, []),
+        labels=labels_file,
         task=task_file,
     output:
         splits=f"{RUN}/splits/sizes/{{task}}.csv",
@@ -170,7 +203,7 @@ use rule split as split_sizes with:
         task=task_argument,
         source=config["source"],
         reuse=[],
-        labels=lambda w, input: ["--labels", input.labels] if input.labels else [],
+        labels=labels_arguments,
         settings=lambda w: split_settings(w.task, sizes=sizes_of(w.task)),
         code=code("split"),
     message:

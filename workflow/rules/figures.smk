@@ -71,7 +71,7 @@ rule timing:
         trajectories=f"{RUN}/trajectories/{FIG4_TASK}.csv",
         splits=f"{RUN}/splits/{FIG4_TASK}.csv",
         reference=f"{RUN}/reference/{FIG4_TASK}.safetensors",
-        task=f"{RUN}/tasks/{FIG4_TASK}.json" if config["source"] == "file" else [],
+        task=f"{RUN}/tasks/{FIG4_TASK}.json" if OWN_DATA else [],
     output:
         f"{RUN}/tables/timing.csv",
     log:

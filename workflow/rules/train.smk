@@ -14,6 +14,8 @@ rule pretrain:
         f"{RUN}/logs/pretrain/{{task}}.log",
     benchmark:
         f"{RUN}/benchmarks/pretrain/{{task}}.jsonl"
+    wildcard_constraints:
+        task=one_of(task for task in TASKS if task not in config["own_policy"]),
     conda:
         "../../envs/train.yaml"
     threads: config["training"]["threads"]

@@ -1,0 +1,76 @@
+"""Take a policy of the user's own as the reference policy, distilled where it has no density."""
+
+import logging
+from dataclasses import replace
+
+import pandas as pd
+from prefine import cli, files, own_task, policy_file, provenance
+from prefine.dataset import Transitions, load_transitions
+from prefine.methods import REFERENCE, method_module
+from prefine.own_policy import OwnPolicy, read_policy
+from prefine.policies import describe, make_policy
+from prefine.run_sets import reference_sets
+from prefine.tasks import Task, find
+from prefine.training import device, train
+
+
+def distil(own: OwnPolicy, data: Transitions, task: Task, name: str, settings: dict):
+    """Clone what the policy would do in the states of all trajectories.
+
+    Returns:
+        Policy, its parameters (1, ...), the log, and data with the policy's actions.
+    """
+    data = replace(data, actions=own.act(data.observations))
+    everything = pd.DataFrame({"role": "reference", "index": range(len(data.starts))})
+    sets = reference_sets(everything, settings["seed"], settings["held_out"], task.name)
+    limits = {key: settings[key] for key in ("log_std_min",) if settings[key] is not None}
+    sizes = task.obs_dim, task.act_dim, settings["hidden"]
+    policy = make_policy(settings["policy"], *sizes, **limits)
+    runs = pd.DataFrame([{"run": name, "stream": name}])
+    progress = cli.Progress(f"distil {task.name}", settings["iterations"] + 1, "it")
+    method = method_module(REFERENCE)
+    params, log = train(*(method, policy, runs, data, sets, settings), on_iteration=progress.update)
+    progress.close()
+    return policy, {key: value.cpu() for key, value in params.items()}, log, data
+
+
+def main() -> None:
+    parser = cli.parser(
+        *(__doc__, "data", "output", "log"),
+        task=find,
+        policy=cli.json_argument,
+        settings=cli.json_argument,
+        environment=cli.json_argument,
+    )
+    args = parser.parse_args()
+    task, settings = args.task, args.settings
+    _, box, _ = own_task.describe(task.name, args.environment, has_costs=False)
+    own = read_policy(args.policy, task.obs_dim, task.act_dim, box.low, box.high)
+    name = f"{task.name}/reference/own"
+    if own.has_density:
+        policy, params, mean, std = own.policy, own.params, own.mean, own.std
+        log = pd.DataFrame([{"run": name, "phase": "import", "iteration": 0, "seconds": 0.0}])
+        settings = settings | {"iterations": 0}
+    else:
+        data = load_transitions(args.data, task)
+        policy, params, log, data = distil(own, data, task, name, settings)
+        mean, std = data.mean, data.std
+    metadata = {
+        "task": task.to_dict(),
+        "method": REFERENCE,
+        **describe(policy),
+        "runs": [{"run": name, "task": task.name, "method": REFERENCE, "stream": name}],
+        "settings": settings,
+        "own_policy": own.description | {"distilled": not own.has_density},
+        "data_sha256": files.sha256(args.data),
+        "versions": provenance.versions(),
+        "device": str(device()),
+    }
+    log.attrs = {"provenance": metadata}
+    policy_file.save(args.output, params, mean, std, metadata)
+    files.write_table(args.log, log)
+    logging.info("%s", metadata["own_policy"])
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,62 @@
+"""Which of several fine-tuned policies is handed back, by episodes that are not reported."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+NUMBERS = ("beta", "lam")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A variant (``job`` and its numbers), the run of it that is handed back, and the reason."""
+
+    job: str
+    numbers: dict
+    run: str
+    runs: tuple[str, ...]  # of the same variant, the chosen one too
+    why: str
+
+
+def summarize(episodes: pd.DataFrame, plans: pd.DataFrame) -> pd.DataFrame:
+    """One row a run: job, run, beta, lam, seed, and its mean return and cost."""
+    means = episodes.groupby("run")[["return", "cost"]].mean().reset_index()
+    return plans[["job", "run", "seed", *NUMBERS]].merge(means, on="run", validate="one_to_one")
+
+
+def choose(runs: pd.DataFrame, cost_before: float, cost_share: float, usual: dict) -> Choice:
+    """Choose the numbers of best mean return among those that cost little enough, then a run.
+
+    Args:
+        runs: what ``summarize`` returns.
+        cost_before: of the policy before, on the same episodes.
+        cost_share: of it that is allowed; where nothing is so cheap, the cheapest is chosen.
+        usual: the config's numbers, which are kept where the environment tells no costs.
+    """
+    variants = runs.groupby(["job", *NUMBERS], sort=False)[["return", "cost"]].mean().reset_index()
+    limit = cost_share * cost_before
+    if variants["cost"].isna().any() or np.isnan(cost_before):
+        same = np.isclose(variants[list(NUMBERS)], [usual[name] for name in NUMBERS]).all(axis=1)
+        best = variants[same].iloc[0]
+        why = "the environment tells no costs, so the config's own beta and lambda were kept"
+    else:
+        best, within = _best(variants, limit)
+        many = f"{len(variants)} pair{'s' if len(variants) > 1 else ''} of beta and lambda"
+        why = f"of {many}, the best mean return among those that cost at most {limit:.1f}"
+        if not within:
+            why = f"none of {many} costs at most {limit:.1f}; this one costs least"
+        why += f" ({cost_share:.0%} of the policy's own {cost_before:.1f})"
+    same = (runs[["job", *NUMBERS]] == best[["job", *NUMBERS]]).all(axis=1)
+    own = runs[same]
+    run = own.iloc[0] if own["cost"].isna().any() else _best(own, limit)[0]
+    numbers = {name: float(best[name]) for name in NUMBERS}
+    return Choice(best["job"], numbers, run["run"], tuple(own["run"]), why)
+
+
+def _best(rows: pd.DataFrame, limit: float) -> tuple[pd.Series, bool]:
+    """The best return within the limit, or the lowest cost; and which of the two it is."""
+    within = rows[rows["cost"] <= limit]
+    if len(within):
+        return within.loc[within["return"].idxmax()], True
+    return rows.loc[rows["cost"].idxmin()], False

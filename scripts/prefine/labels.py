@@ -1,0 +1,84 @@
+"""Labels in place of costs: the table that a person fills in, and how it comes back."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from prefine.errors import UserError
+
+LABELS = ("preferred", "nonpreferred")
+FEWEST = 3  # of each label; one or two trajectories do not show what is common to them
+
+
+def sheet(trajectories: pd.DataFrame) -> pd.DataFrame:
+    """The table to fill in, one row a trajectory; its numbers tell later whose labels they are."""
+    table = trajectories[["index", "return", "length"]].rename(columns={"index": "trajectory"})
+    return table.round({"return": 3}).assign(label="")
+
+
+def waiting(path: Path) -> bool:
+    """Whether nobody has filled in anything yet."""
+    return (_read(path)["label"].str.strip() == "").all()
+
+
+def read_labels(path: Path, trajectories: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Read a table of trajectory numbers and labels: label -> sorted dataset indices.
+
+    Rows without a label are left out; a sheet's returns and lengths must be those of
+    ``trajectories``, the dataset's table.
+
+    Raises:
+        UserError: in one line what is wrong and where.
+    """
+    table = _read(path)
+    numbers = pd.to_numeric(table["trajectory"], errors="coerce")
+    here = numbers.isin(trajectories["index"])
+    last = len(trajectories) - 1
+    findings = {
+        f"is not a trajectory of 0 to {last}; the labels are of other trajectories": ~here,
+        "is labelled twice": numbers.duplicated(),
+    }
+    own = trajectories.set_index("index").reindex(numbers)
+    for column in {"return", "length"} & set(table.columns):
+        given = pd.to_numeric(table[column], errors="coerce").to_numpy()
+        same = np.isclose(given, own[column].to_numpy(), rtol=1e-4, atol=1e-3)
+        differs = pd.Series(~same & ~np.isnan(given), index=table.index)
+        findings[f"has another {column} here; the labels are of other trajectories"] = differs
+    labels = table["label"].str.strip()
+    findings[f"has another label than {' or '.join(LABELS)}"] = ~labels.isin(LABELS) & (
+        labels != ""
+    )
+    for finding, wrong in findings.items():
+        if wrong.any():
+            line = int(wrong.to_numpy().argmax())
+            values = ",".join(map(str, table.iloc[line][["trajectory", "label"]]))
+            raise UserError(f"{path}: line {line + 2}: {values}: {finding}")
+    sets = {name: np.sort(numbers[labels == name].to_numpy(dtype=int)) for name in LABELS}
+    _check_numbers(path, sets)
+    return sets
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path, skipinitialspace=True, dtype={"label": str})
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as CSV ({error})") from None
+    if not {"trajectory", "label"} <= set(table.columns):
+        raise UserError(
+            f"{path}: has columns {', '.join(map(str, table.columns))}; it needs trajectory,label"
+        )
+    return table.assign(label=table["label"].fillna(""))
+
+
+def _check_numbers(path: Path, sets: dict[str, np.ndarray]) -> None:
+    """Both labels must be there, and often enough."""
+    for name, indices in sets.items():
+        if not len(indices):
+            raise UserError(f"{path}: no trajectory is {name}; both labels are needed")
+    for name, indices in sets.items():
+        if len(indices) < FEWEST:
+            raise UserError(
+                f"{path}: only {len(indices)} {name}; at least {FEWEST} of each label are needed, "
+                "20 are better"
+            )
