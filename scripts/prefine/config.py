@@ -31,7 +31,7 @@ def check(config: Mapping, schema: Mapping) -> dict:
     filled = _fill(own_config.one_spelling(filled), schema, schema)
     for part in (_check_methods, own_config.check, _check_tasks):
         part(filled)
-    filled = own_config.with_own_figure(filled, thresholds(filled, filled["tasks"][0]))
+    filled = own_config.with_own_figure(filled, thresholds)
     _check_meaning(filled)
     return filled
 

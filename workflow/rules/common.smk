@@ -14,7 +14,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from prefine import config as configuration
-from prefine import studies
+from prefine import own_config, studies
 from prefine.dsrl_files import how_to_help
 from prefine.errors import UserError
 from prefine.methods import REFERENCE, method_constant, method_file
@@ -24,6 +24,7 @@ SCHEMA = Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
 try:
     config = configuration.check(config, yaml.safe_load(SCHEMA.read_text()))
     studies.check(config)
+    own_config.check_files(config)
     ARMS, MEMBERS = studies.expand(config)  # job -> what it trains; study -> what it reads
 except UserError as error:
     raise WorkflowError(str(error)) from None
