@@ -25,6 +25,9 @@ FAMILIES = {
     "collect": [*SIMULATORS, "numpy", "torch", "stable-baselines3"],
     "train": [*TABLES, "h5py", "torch", "safetensors"],
     "evaluate": [*TABLES, *SIMULATORS, "torch", "safetensors"],
+    # A policy of the user's own; VecNormalize's pickle names Stable-Baselines3.
+    "policy": [*TABLES, *SIMULATORS, "torch", "safetensors", "stable-baselines3"],
+    "export": [*TABLES, "torch", "safetensors", "onnx", "onnxscript"],
     "overlap": [*TABLES, "h5py", "scikit-learn", "umap-learn"],
     "plot": [*TABLES, "matplotlib", "seaborn"],
     "tensorboard": [*TABLES, "torch", "tensorboard"],

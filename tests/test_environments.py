@@ -32,6 +32,8 @@ SCRIPTS = {
     "collect": ["collect"],
     "train": ["train", "timing", *(f"prefine/methods/{method}" for method in METHODS)],
     "evaluate": ["evaluate", "cost_gap"],
+    "policy": ["prefine/own_policy"],
+    "export": ["export"],
     "overlap": ["overlap"],
     "plot": [
         *(f"fig{number}" for number in (1, 2, 3, 4, 5, 7, 8, 9, 13)),

@@ -121,14 +121,7 @@ def _of_this_project(path: Path, settings: Mapping):
     """Take one run out of a file of policies."""
     if settings.get("vec_normalize"):
         raise UserError(f"{path}: holds its own standardisation; leave out policy.vec_normalize")
-    policy, params, mean, std, metadata = policy_file.load(path)
-    names, wanted = [run["run"] for run in metadata["runs"]], settings.get("run")
-    if wanted is None and len(names) > 1:
-        raise UserError(f"{path}: holds {len(names)} runs; set policy.run, such as {names[0]}")
-    if wanted is not None and wanted not in names:
-        raise UserError(f"{path}: has no run {wanted}; it has {', '.join(names[:5])}")
-    # Of policies that were kept on the way, the last is the run's.
-    place = len(names) - 1 - names[::-1].index(wanted) if wanted else 0
-    about = {"algorithm": metadata["method"], "run": names[place], "task": metadata["task"]["name"]}
-    own = {name: value[place : place + 1] for name, value in params.items()}
-    return policy, own, mean, std, about
+    policy, params, mean, std, metadata = policy_file.load_run(path, settings.get("run"))
+    (run,) = metadata["runs"]
+    about = {"algorithm": metadata["method"], "run": run["run"], "task": metadata["task"]["name"]}
+    return policy, params, mean, std, about

@@ -38,7 +38,34 @@ def load(path: str | Path) -> tuple[object, Params, np.ndarray, np.ndarray, dict
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, KeyError, ValueError) as error:
         raise UserError(f"{path}: not a policy of this project ({error})") from None
-    sizes = metadata["obs_dim"], metadata["act_dim"], metadata["hidden"]
-    policy = make_policy(metadata["policy"], *sizes, **metadata.get("limits", {}))
+    try:
+        sizes = metadata["obs_dim"], metadata["act_dim"], metadata["hidden"]
+        policy = make_policy(metadata["policy"], *sizes, **metadata.get("limits", {}))
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"{path}: is not a policy that this version knows ({error}); it may be of a newer one"
+        ) from None
     params = {n.removeprefix("params."): v for n, v in tensors.items() if n.startswith("params.")}
     return policy, params, tensors["obs_mean"].numpy(), tensors["obs_std"].numpy(), metadata
+
+
+def load_run(
+    path: str | Path, run: str | None = None
+) -> tuple[object, Params, np.ndarray, np.ndarray, dict]:
+    """Return the same of one run: params (1, ...), and ``metadata["runs"]`` its row alone.
+
+    Of policies that were kept on the way it is the last. ``run`` may be left out of a file that
+    holds no other.
+
+    Raises:
+        UserError: there is no such run, or several and none is named.
+    """
+    policy, params, mean, std, metadata = load(path)
+    names = [row["run"] for row in metadata["runs"]]
+    if run is None and len(names) > 1:
+        raise UserError(f"{path}: holds {len(names)} runs; name one (run), such as {names[0]}")
+    if run is not None and run not in names:
+        raise UserError(f"{path}: has no run {run}; it has {', '.join(names[:5])}")
+    place = len(names) - 1 - names[::-1].index(run or names[0])
+    own = {name: value[place : place + 1] for name, value in params.items()}
+    return policy, own, mean, std, metadata | {"runs": [metadata["runs"][place]]}

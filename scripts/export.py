@@ -1,0 +1,44 @@
+"""Write one run's policy for others: safetensors, ONNX, TorchScript and a model card."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from prefine import cli, policy_file
+from prefine.errors import UserError
+from prefine.export import export
+from prefine.model_card import model_card
+
+
+def episodes_of(path: Path, run: str | None) -> pd.DataFrame:
+    """Read the episodes of one run, at its last iteration."""
+    table = pd.read_parquet(path)
+    if run is not None:
+        table = table[table["run"] == run]
+    if table.empty:
+        raise UserError(f"{path}: has no episode of {run}")
+    return table[table["iteration"] == table["iteration"].max()]
+
+
+def main() -> None:
+    parser = cli.parser(__doc__, "policies", "episodes", "output")
+    parser.add_argument("--run", help="which one, where the file holds several")
+    parser.add_argument("--before", type=Path, help="episodes of the policy that it was made from")
+    parser.add_argument("--before-run", help="which one of those")
+    parser.add_argument("--low", type=cli.json_argument, default=-1.0, help="of the actions")
+    parser.add_argument("--high", type=cli.json_argument, default=1.0, help="of the actions")
+    parser.add_argument("--trained-on", type=cli.json_argument, default={}, help="for the card")
+    parser.add_argument("--remarks", default="", help="for the card")
+    args = parser.parse_args()
+    if not np.all(np.less(args.low, args.high)):
+        raise UserError(f"--low {args.low} must be below --high {args.high}")
+    *_, trained = policy_file.load_run(args.policies, args.run)
+    (run,) = trained["runs"]
+    before = args.before and episodes_of(args.before, args.before_run)
+    after = episodes_of(args.episodes, run["run"])
+    card = model_card(trained, after, before, args.trained_on, args.remarks)
+    export(args.output, args.policies, run["run"], args.low, args.high, card)
+
+
+if __name__ == "__main__":
+    cli.run(main)

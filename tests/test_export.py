@@ -1,0 +1,224 @@
+"""What is exported acts as the policy did, in each format and in other people's loops."""
+
+import re
+import subprocess
+import sys
+
+import gymnasium
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+import torch
+from conftest import ROOT
+from prefine import policy_file
+from prefine.deploy import LoadedPolicy, load_policy
+from prefine.errors import UserError
+from prefine.export import export
+from prefine.model_card import model_card
+from prefine.networks import stack
+from prefine.own_policy import read_policy
+from prefine.policies import DeterministicPolicy, GaussianPolicy, describe, make_policy
+from prefine.tasks import OWN, Task
+from stable_baselines3 import PPO
+from stable_baselines3.common.evaluation import evaluate_policy
+
+OBS_DIM, ACT_DIM = 3, 2
+LOW, HIGH = [-2.0, 0.5], [2.0, 3.0]
+TASK = Task("Toy", "t", OWN, "Toy-v0", 50, OBS_DIM, ACT_DIM, 9.0, 0.0, 1.0, 10)
+CLASSES = {
+    "cvae": {},
+    "gaussian": {},
+    "tanh_gaussian": {},
+    "tanh_gaussian_wide": {"activation": "silu", "obs_clip": 1.0},
+    "ppo": {"activation": "tanh", "squash_mean": False, "fixed_std": True, "obs_clip": 1.5},
+    "deterministic": {"obs_clip": 2.0},
+}
+
+
+def policies(path, name, n_runs=2):
+    """A file of policies as training writes it; returns class, parameters and constants."""
+    kind = "gaussian" if name == "ppo" else name
+    policy = make_policy(kind, OBS_DIM, ACT_DIM, (16, 8), **CLASSES[name])
+    source = (
+        policy
+        if hasattr(policy, "init")
+        else GaussianPolicy(OBS_DIM, ACT_DIM, (16, 8), fixed_std=True)
+    )
+    params = stack([source.init(torch.Generator().manual_seed(k)) for k in range(n_runs)])
+    if isinstance(policy, DeterministicPolicy):
+        del params["log_std"]
+    mean, std = np.float32([0.5, -1.0, 2.0]), np.float32([0.1, 1.0, 3.0])
+    metadata = {
+        **describe(policy),
+        "task": TASK.to_dict(),
+        "method": "prefine",
+        "runs": [{"run": f"run{k}", "tau": 10.0, "seed": k} for k in range(n_runs)],
+        "settings": {"iterations": 5},
+        "data_sha256": "abc",
+        "versions": {"torch": torch.__version__},
+    }
+    policy_file.save(path, params, mean, std, metadata)
+    return policy, {key: value[1:] for key, value in params.items()}, mean, std
+
+
+@pytest.fixture(scope="module", params=CLASSES)
+def exported(request, tmp_path_factory):
+    """A folder with the second run's policy, and its actions in the box for observations."""
+    folder = tmp_path_factory.mktemp(request.param)
+    policy, params, mean, std = policies(folder / "all.safetensors", request.param)
+    export(folder / "out", folder / "all.safetensors", "run1", LOW, HIGH, "card")
+    obs = np.random.default_rng(0).normal(size=(1000, OBS_DIM)).astype(np.float32) * 3
+    batch = torch.from_numpy((obs - mean) / std)[None]
+    unit = policy.act(params, batch, "deterministic", torch.zeros(1, 1000, policy.sample_dim))
+    low, high = np.array(LOW), np.array(HIGH)
+    return folder / "out", obs, low + (unit[0].numpy() + 1) / 2 * (high - low)
+
+
+def test_onnx(exported):
+    folder, obs, expected = exported
+    session = onnxruntime.InferenceSession(
+        folder / "policy.onnx", providers=["CPUExecutionProvider"]
+    )
+    assert np.ptp(expected, axis=0).min() > 1e-2
+    for rows in (slice(None), slice(1), slice(7)):
+        (action,) = session.run(["action"], {"observation": obs[rows]})
+        np.testing.assert_allclose(action, expected[rows], atol=1e-5)
+
+
+def test_torchscript_in_a_process_without_this_package(exported, tmp_path):
+    folder, obs, expected = exported
+    np.save(tmp_path / "obs.npy", obs)
+    code = (
+        "import sys, numpy as np, torch; m = torch.jit.load(sys.argv[1]); "
+        "np.save(sys.argv[3], m(torch.from_numpy(np.load(sys.argv[2]))).numpy()); "
+        "assert 'prefine' not in sys.modules"
+    )
+    files = folder / "policy.pt", tmp_path / "obs.npy", tmp_path / "action.npy"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code, *files], check=True, cwd=tmp_path)
+    np.testing.assert_allclose(np.load(files[2]), expected, atol=1e-5)
+
+
+def test_loading_in_three_lines(exported):
+    folder, obs, expected = exported
+    policy = load_policy(folder)
+    np.testing.assert_allclose(policy.act(obs), expected, atol=1e-5)
+    np.testing.assert_allclose(policy.act(obs[0]), expected[0], atol=1e-5)
+    assert policy.act(obs[0]).shape == (ACT_DIM,)
+    action, state = policy.predict(obs[:4])
+    np.testing.assert_array_equal(action, policy.act(obs[:4]))
+    assert state is None
+    drawn, _ = load_policy(folder / "policy.safetensors", seed=0).predict(obs, deterministic=False)
+    assert (drawn >= np.array(LOW) - 1e-6).all() and (drawn <= np.array(HIGH) + 1e-6).all()
+    again, _ = load_policy(folder, seed=0).predict(obs, deterministic=False)
+    np.testing.assert_array_equal(drawn, again)
+    if not isinstance(policy.actor.policy, DeterministicPolicy):
+        assert np.abs(drawn - expected).max() > 1e-2
+    with pytest.raises(ValueError, match=r"shape \(3,\)"):
+        policy.act(obs[:, :2])
+
+
+def test_what_cannot_be_loaded_says_so(tmp_path):
+    policies(tmp_path / "all.safetensors", "gaussian")
+    with pytest.raises(UserError, match="holds 2 runs"):
+        load_policy(tmp_path / "all.safetensors")
+    with pytest.raises(UserError, match="no run run9"):
+        load_policy(tmp_path / "all.safetensors", run="run9")
+    with pytest.raises(UserError, match="bounds of its actions; export it"):
+        load_policy(tmp_path / "all.safetensors", run="run1")
+    (tmp_path / "policy.safetensors").write_bytes(b"nothing")
+    with pytest.raises(UserError, match="not a policy of this project"):
+        load_policy(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def pendulum(tmp_path_factory):
+    """PPO's policy of a real environment with bounds of +-2, as it is and exported."""
+    folder = tmp_path_factory.mktemp("pendulum")
+    model = PPO("MlpPolicy", "Pendulum-v1", n_steps=256, seed=0, device="cpu").learn(512)
+    model.save(folder / "model.zip")
+    settings = {"file": folder / "model.zip", "format": "sb3"}
+    own = read_policy(settings, 3, 1, -2.0, 2.0)
+    task = Task("Pendulum", "p", OWN, "Pendulum-v1", 200, 3, 1, 0.0, 0.0, 1.0, 0)
+    metadata = {**describe(own.policy), "runs": [{"run": "only"}], "task": task.to_dict()}
+    policy_file.save(
+        folder / "own.safetensors", own.params, own.mean, own.std, metadata | {"method": "none"}
+    )
+    export(folder / "out", folder / "own.safetensors", None, [-2.0], [2.0], "card")
+    return model, load_policy(folder / "out")
+
+
+def test_in_stable_baselines3s_evaluation(pendulum):
+    """Same episodes, same returns as the model that it came from."""
+    model, loaded = pendulum
+
+    def returns(policy):
+        env = gymnasium.make("Pendulum-v1")
+        env.reset(seed=5)
+        return evaluate_policy(policy, env, n_eval_episodes=3, return_episode_rewards=True)[0]
+
+    assert isinstance(loaded, LoadedPolicy)
+    np.testing.assert_allclose(returns(loaded), returns(model), rtol=1e-3)
+
+
+def test_in_gymnasiums_loop(pendulum):
+    model, loaded = pendulum
+    env = gymnasium.make("Pendulum-v1")
+    obs, _ = env.reset(seed=1)
+    for _ in range(50):
+        action = loaded.act(obs)
+        assert env.action_space.contains(action)
+        np.testing.assert_allclose(action, model.predict(obs, deterministic=True)[0], atol=1e-5)
+        obs, *_ = env.step(action)
+
+
+def episodes(cost, n=40, run="run1"):
+    generator = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "run": run,
+            "iteration": 5,
+            "return": generator.normal(100, 5, n),
+            "cost": generator.normal(cost, 1, n),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("cost", "verdict"),
+    [(2.0, "**Safe**"), (40.0, "**Not safe**"), (10.02, "but not for certain")],
+)
+def test_card_says_whether_it_is_safe(tmp_path, cost, verdict):
+    policies(tmp_path / "all.safetensors", "gaussian")
+    *_, trained = policy_file.load_run(tmp_path / "all.safetensors", "run1")
+    card = model_card(trained, episodes(cost), episodes(30.0), {"labelled trajectories": 12})
+    assert verdict in card and "limit 10" in card
+    for label in ("before", "after"):
+        assert re.search(rf"\| {label} \| \d+\.?\d* \[", card)
+    assert "| labelled trajectories | 12 |" in card and "abc" in card
+    none = model_card(trained | {"runs": [{"run": "run1", "tau": None}]}, episodes(np.nan))
+    assert "no cost limit" in none and "| before |" not in none
+
+
+def test_command(tmp_path):
+    policies(tmp_path / "all.safetensors", "ppo")
+    episodes(3.0).to_parquet(tmp_path / "after.parquet")
+    episodes(30.0, run="reference").to_parquet(tmp_path / "before.parquet")
+    command = [sys.executable, ROOT / "scripts/export.py", "--run", "run1"]
+    options = {
+        "policies": tmp_path / "all.safetensors",
+        "episodes": tmp_path / "after.parquet",
+        "before": tmp_path / "before.parquet",
+        "before-run": "reference",
+        "low": "[-2, 0.5]",
+        "high": "[2, 3]",
+        "output": tmp_path / "out",
+    }
+    for name, value in options.items():
+        command += [f"--{name}", value]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "**Safe**" in (tmp_path / "out/README.md").read_text()
+    names = {file.name for file in (tmp_path / "out").iterdir()}
+    assert names == {"README.md", "policy.safetensors", "policy.onnx", "policy.pt"}
+    assert str(tmp_path) not in (tmp_path / "out/README.md").read_text()
