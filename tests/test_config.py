@@ -94,7 +94,7 @@ def test_presets_are_valid_overlays(preset):
     config = merge(deepcopy(PAPER), yaml.safe_load(preset.read_text()))
     assert config["run"] == Path(preset).stem
     if config["source"] == "policy":  # the preset waits for a policy
-        with pytest.raises(UserError, match="not allowed without a policy; give policy: {file"):
+        with pytest.raises(UserError, match="not allowed without a policy; give policy"):
             configuration.check(config, SCHEMA)
         config = merge(config, {"tasks": ["BallRun"], "policy": {"file": "a", "format": "sb3"}})
     configuration.check(config, SCHEMA)

@@ -58,7 +58,7 @@ elif config["source"] == "policy":
         benchmark:
             f"{RUN}/benchmarks/rollouts/{{task}}.jsonl"
         conda:
-            "../../envs/evaluate.yaml"
+            "../../envs/policy.yaml"
         resources:
             mem_mb=4000,
         params:
