@@ -1,7 +1,48 @@
 """PREFINE: make a pretrained control policy safe from preferences.
 
-Importing the package is light; torch, gymnasium and matplotlib are imported only by
-the modules whose work needs them, so that each rule's environment stays small.
+The names below are the library's public ones (docs/library.md). They are imported when they are
+first asked for: importing the package is light, and torch, gymnasium and h5py are imported only by
+what needs them, so that each rule's environment stays small.
 """
 
+import importlib
+
 __version__ = "0.1.0"
+
+# name -> the module that has it, and its name there where that is another
+_PUBLIC = {
+    "UserError": ("errors", ""),
+    "Task": ("tasks", ""),
+    "describe_task": ("own_task", "own_task"),
+    "load_data": ("own_data", "load"),
+    "write_dataset": ("dataset", "write"),
+    "load_transitions": ("dataset", ""),
+    "trajectory_table": ("dataset", ""),
+    "SplitSettings": ("split", ""),
+    "split_by_cost": ("split", "split"),
+    "split_by_labels": ("split", "labelled_split"),
+    "read_labels": ("labels", ""),
+    "read_policy": ("own_policy", ""),
+    "make_policy": ("policies", ""),
+    "METHODS": ("methods", ""),
+    "pretrain": ("fine_tuning", ""),
+    "fine_tune": ("fine_tuning", ""),
+    "evaluate": ("rollout", ""),
+    "load_policy": ("deploy", ""),
+    "export_policy": ("export", "export"),
+}
+__all__ = ["__version__", *sorted(_PUBLIC)]
+
+
+def __getattr__(name: str):
+    """Import a public name when it is first asked for."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'prefine' has no attribute {name!r}")
+    module, there = _PUBLIC[name]
+    value = getattr(importlib.import_module(f"prefine.{module}"), there or name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

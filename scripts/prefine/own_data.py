@@ -28,7 +28,7 @@ from prefine.tasks import Task
 MINARI_FILE = Path("data/main_data.hdf5")
 
 
-def load(path: Path, task: Task, box: ActionBox) -> dict[str, np.ndarray]:
+def load(path: str | Path, task: Task, box: ActionBox) -> dict[str, np.ndarray]:
     """Read all steps of a file or folder as DSRL's seven arrays, actions scaled to [-1, 1].
 
     Costs may be missing where ``task.has_costs`` is false.
@@ -36,6 +36,7 @@ def load(path: Path, task: Task, box: ActionBox) -> dict[str, np.ndarray]:
     Raises:
         UserError: in one line the file, the key and what is wrong with it.
     """
+    path = Path(path)
     if path.is_dir():
         arrays = _concatenate(minari_episodes(path / MINARI_FILE, task, box))
     else:
