@@ -57,7 +57,10 @@ def test_a_sheet_comes_back_with_what_was_judged(tmp_path):
         (filled([P, P, P, N, N, "", "", ""]), "only 2 nonpreferred; at least 3 of each label"),
         (filled([P] * 8), "no trajectory is nonpreferred; both labels are needed"),
         (filled([P, P, P, N, N, N, "good", ""]), "line 8: 6,good: has another label than"),
-        (filled([P] * 4 + [N] * 4, trajectory=range(1, 9)), "line 2: 1,preferred: has another ret"),
+        (
+            filled([P] * 4 + [N] * 4, trajectory=[*range(1, 8), 0]),
+            "line 2: 1,preferred: has another ret",
+        ),
         (filled([P] * 4 + [N] * 4, length=11), "has another length here; the labels are of other"),
         (
             "trajectory,label\n" + "".join(f"{n},{P if n % 2 else N}\n" for n in range(9)),
