@@ -9,6 +9,12 @@ def labels_file(wildcards):
     return f"{RUN}/labels/{wildcards.task}.csv"
 
 
+def waiting_sheets(wildcards):
+    """All sheets that wait, so that each lies there when the first job says so."""
+    own = {task: path for task, path in config["labels"].items() if not Path(path).exists()}
+    return [f"{RUN}/labels/{task}.csv" for task in own] if wildcards.task in own else []
+
+
 def labels_arguments(wildcards, input):
     """The labels of a task, and where they are awaited if they are not there."""
     own = config["labels"].get(wildcards.task)
