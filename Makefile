@@ -1,6 +1,7 @@
 # make quickstart   set up, then the main job: both suites, collected data, a report (minutes)
 # make test         set up, then the tests
 # make test-slurm   set up, then the tests that start a SLURM here; root, apt-get install slurm-wlm munge
+# make own-policy-example   set up, then two pretrained policies made safe from labels, and a report
 # make setup        what both share: .venv from the pinned lock in envs/
 
 SHELL := /bin/bash
@@ -12,7 +13,7 @@ PRESET ?= quickstart
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 
-.PHONY: setup quickstart report test test-slurm lint format clean
+.PHONY: setup quickstart own-policy-example report test test-slurm lint format clean
 
 setup: .venv/.installed
 
@@ -32,6 +33,17 @@ quickstart: setup
 report: setup
 	snakemake --cores 1 --configfile workflow/presets/$(PRESET).yaml --report results/$(PRESET)/report.html
 	@echo "Open results/$(PRESET)/report.html"
+
+# Two policies of Stable-Baselines3, from archive to report; label.py stands for the person.
+OWN := workflow/presets/own_policy.yaml examples/own_policy/config.yaml
+own-policy-example: setup
+	python examples/own_policy/make_log.py data/own_policy/BallCircle.hdf5
+	snakemake label_sheets --cores $(CORES) --configfile $(OWN)
+	python examples/own_policy/label.py results/own_policy_example data/own_policy
+	snakemake all --cores $(CORES) --configfile $(OWN)
+	snakemake --cores 1 --configfile $(OWN) --report results/own_policy_example/report.html
+	@cat results/own_policy_example/tables/before_after.md
+	@echo "Open results/own_policy_example/report.html"
 
 test: setup
 	$(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder

@@ -14,7 +14,8 @@ from conftest import ROOT, snakemake
 from prefine import simulators
 from prefine.errors import UserError
 from prefine.hdf5 import UNIT_BOX, ActionBox
-from prefine.own_data import load, read_labels
+from prefine.labels import read_labels
+from prefine.own_data import load
 from prefine.split import SplitSettings, labelled_split
 from prefine.tasks import OWN, TASKS, Task
 
@@ -169,17 +170,22 @@ def test_minari_is_not_trusted_either(edit, finding, tmp_path):
 
 
 def test_labels_come_in_whole_or_not_at_all(tmp_path):
+    trajectories = pd.DataFrame({"index": range(6), "return": 0.0, "length": 9})
+
     def read(text):
         (tmp_path / "labels.csv").write_text(text)
-        return read_labels(tmp_path / "labels.csv", 5)
+        return read_labels(tmp_path / "labels.csv", trajectories)
 
-    sets = read("trajectory,label\n3,preferred\n0,nonpreferred\n1, preferred\n")
+    sets = read(
+        "trajectory,label\n3,preferred\n0,nonpreferred\n1, preferred\n2,preferred\n"
+        "4,nonpreferred\n5,nonpreferred\n"
+    )
     assert {name: own.tolist() for name, own in sets.items()} == {
-        "preferred": [1, 3],
-        "nonpreferred": [0],
+        "preferred": [1, 2, 3],
+        "nonpreferred": [0, 4, 5],
     }
     for text, finding in {
-        "trajectory,label\n5,preferred\n": "line 2: 5,preferred: is not a trajectory of 0 to 4",
+        "trajectory,label\n6,preferred\n": "line 2: 6,preferred: is not a trajectory of 0 to 5",
         "trajectory,label\n1.5,preferred\n": "is not a trajectory",
         "trajectory,label\n1,preferred\n1,nonpreferred\n": "line 3: 1,nonpreferred: is labelled",
         "trajectory,label\n1,good\n": "has another label than preferred or nonpreferred",
@@ -190,7 +196,7 @@ def test_labels_come_in_whole_or_not_at_all(tmp_path):
         with pytest.raises(UserError, match=finding):
             read(text)
     with pytest.raises(UserError, match="cannot be read as CSV"):
-        read_labels(tmp_path / "none.csv", 5)
+        read_labels(tmp_path / "none.csv", trajectories)
 
 
 def test_more_labels_than_asked_are_drawn_from():

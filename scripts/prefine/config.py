@@ -31,7 +31,7 @@ def check(config: Mapping, schema: Mapping) -> dict:
     filled = _fill(own_config.one_spelling(filled), schema, schema)
     for part in (_check_methods, own_config.check, _check_tasks):
         part(filled)
-    filled = own_config.with_own_figure(filled, thresholds(filled, filled["tasks"][0]))
+    filled = own_config.with_own_figure(filled, thresholds)
     _check_meaning(filled)
     return filled
 
@@ -332,6 +332,7 @@ def training_settings(config: Mapping, method: str, task: str) -> dict:
     """
     training = dict(config["training"])
     matched = training.pop("matched")
+    del training["parts"]  # of the workflow: no job needs to know
     own = config["methods"].get(method, {})
     settings = method_settings(method) | {
         key: value for key, value in own.items() if key in method_settings(method)

@@ -20,7 +20,8 @@ header {{ position: sticky; top: 0; background: #fff; padding: .5em 0 }}
 main {{ display: flex; flex-wrap: wrap; gap: .6em; padding: .6em 0 }}
 section {{ border: 3px solid #ddd; padding: .3em; width: {card}px }}
 section.preferred {{ border-color: #1B9E50 }} section.nonpreferred {{ border-color: #D7301F }}
-svg {{ background: #f7f7f7 }} polyline {{ fill: none; stroke-width: 1.2 }}
+svg {{ background: #f7f7f7; margin-right: 2px }}
+polyline {{ fill: none; stroke-width: 1.2 }}
 small {{ display: block; color: #555 }} button {{ font-size: 12px }}
 </style>
 <header><b>{title}</b>: which of these do you want more of? Left: {left}; it starts at the dot.
@@ -52,8 +53,8 @@ document.getElementById("save").onclick = () => {{
 show();
 </script>
 """
-CARD = """<section data-trajectory="{trajectory}"><b>{trajectory}</b> {plots}
-<small>return {total:.1f}, {length} steps</small>
+CARD = """<section data-trajectory="{trajectory}">{plots}
+<small><b>{trajectory}</b>: return {total:.1f}, {length} steps</small>
 <button value="preferred">preferred</button>
 <button value="nonpreferred">nonpreferred</button></section>"""
 

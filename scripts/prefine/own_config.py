@@ -1,6 +1,7 @@
 """What the config says of policies of the user's own, and what cannot be meant by it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from prefine.errors import UserError
 
@@ -56,10 +57,25 @@ def check(config: Mapping) -> None:
         )
 
 
-def with_own_figure(config: dict, thresholds: list) -> dict:
-    """Figure 1 is of the first task, where its default, the paper's, is none of the run's."""
-    fig1 = config["figures"]["fig1"]
-    if not config["own_policy"] or fig1["task"] in config["tasks"]:
+def check_files(config: Mapping) -> None:
+    """The files of own policies are there, and the trajectories that go with them.
+
+    Raises:
+        UserError: one line that names the key and the file.
+    """
+    for task, own in config["own_policy"].items():
+        named = {f"own_policy.{task}.{name}": own.get(name) for name in ("file", "vec_normalize")}
+        named[f"file.{task}.data"] = config["file"].get(task, {}).get("data")
+        for key, path in named.items():
+            if path and not Path(path).exists():
+                raise UserError(f"config: {key}: {path} is not there")
+
+
+def with_own_figure(config: dict, thresholds: Callable[[dict, str], list]) -> dict:
+    """Figure 1 is of the first task where its default, the paper's, is none of the run's."""
+    fig1, task = config["figures"]["fig1"], config["tasks"][0]
+    fits = fig1["task"] in config["tasks"] and fig1["tau"] in thresholds(config, fig1["task"])
+    if not config["own_policy"] or fits:
         return config
-    own = fig1 | {"task": config["tasks"][0], "tau": thresholds[0]}
+    own = fig1 | {"task": task, "tau": thresholds(config, task)[0]}
     return config | {"figures": config["figures"] | {"fig1": own}}

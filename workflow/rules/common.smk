@@ -14,7 +14,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from prefine import config as configuration
-from prefine import studies
+from prefine import own_config, studies
 from prefine.dsrl_files import how_to_help
 from prefine.errors import UserError
 from prefine.methods import REFERENCE, method_constant, method_file
@@ -24,6 +24,7 @@ SCHEMA = Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
 try:
     config = configuration.check(config, yaml.safe_load(SCHEMA.read_text()))
     studies.check(config)
+    own_config.check_files(config)
     ARMS, MEMBERS = studies.expand(config)  # job -> what it trains; study -> what it reads
 except UserError as error:
     raise WorkflowError(str(error)) from None
@@ -93,7 +94,7 @@ def training_settings(wildcards):
 def state_folder(wildcards):
     """Where a training job keeps its checkpoints: another one for other settings or code."""
     key = training_settings(wildcards) + code("train", method_file(method_of(wildcards)))
-    name = "-".join(Path(wildcards[0]).parts)
+    name = "-".join(Path(*wildcards).parts)
     return f"{RUN}/state/{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
@@ -156,22 +157,6 @@ def own_file(task):
         return []
     path = Path(own_entry(task)["data"])
     return str(path / "data/main_data.hdf5" if path.is_dir() else path)
-
-
-def labels_file(wildcards):
-    """The labels of a task: the user's file, or the sheet that waits for it to be filled in."""
-    own = config["labels"].get(wildcards.task)
-    if own is None or Path(own).exists():
-        return own or []
-    return f"{RUN}/labels/{wildcards.task}.csv"
-
-
-def labels_arguments(wildcards, input):
-    """The labels of a task, and where they are awaited if they are not there."""
-    own = config["labels"].get(wildcards.task)
-    if own is None:
-        return []
-    return ["--labels", input.labels] + ([] if input.labels == own else ["--save-as", own])
 
 
 def splits_of_another_run(wildcards):
@@ -336,6 +321,32 @@ def evaluation_settings(wildcards, episodes):
     return as_json({"episodes": episodes, "action_mode": mode})
 
 
+# Policies of a plan that several jobs train: a piece a job, removed when they are joined.
+PARTS = config["training"]["parts"]
+PIECE = "" if PARTS == 1 else ".{part}"
+
+
+def piece(path):
+    """A job's share of a file; the file itself where one job trains a whole plan."""
+    path = Path(path)
+    return str(path) if PARTS == 1 else temp(f"{path.parent}/{path.stem}{PIECE}{path.suffix}")
+
+
+def parts_of(job):
+    """Over how many jobs its runs are spread: no more than it has."""
+    return min(PARTS, len(ARMS[job].rows))
+
+
+def part_argument(wildcards):
+    """Which share of its plan a job trains."""
+    return ["--part", wildcards.part, parts_of(wildcards.job)] if PARTS > 1 else []
+
+
+def pieces(kind, end):
+    """An input: what the jobs that share a plan made of it."""
+    return lambda w: expand(f"{RUN}/{kind}/{w.job}{PIECE}.{end}", part=range(parts_of(w.job)))
+
+
 def kept_or_temp(path):
     """Policies of the way are removed when they are evaluated, unless the config keeps them."""
     return path if config["evaluation"]["curves"]["keep"] else temp(path)
@@ -362,68 +373,12 @@ def task_paths(pattern):
     return expand(pattern, task=TASKS)
 
 
-def own_policy_files(task):
-    """The files of the user's own policy."""
-    own = config["own_policy"][task]
-    return [own[name] for name in ("file", "vec_normalize") if own.get(name)]
-
-
-def distil_settings(task):
-    """How a policy without a density is cloned: as pi_ref is, in the states of all data."""
-    own = configuration.training_settings(config, REFERENCE, task)
-    distil = config["own_policy"][task]["distil"]
-    return as_json(
-        own | {"iterations": distil["iterations"], "policy": distil["into"], "points": 0}
-    )
-
-
-def candidates(task, followed=False):
-    """The jobs whose policies are those to choose from."""
-    own = {job: a for job, a in ARMS.items() if (a.task, a.method) == (task, "prefine")}
-    return [job for job, a in own.items() if a.policies == job and (a.points or not followed)]
-
-
-def candidate_paths(task, pattern, followed=False):
-    """One path for each of these jobs."""
-    return [pattern.format(job=job) for job in candidates(task, followed)]
-
-
-def control_policies(wildcards):
-    """BC from pi_ref on the preferred alone, if the main study has it."""
-    job = f"main/{wildcards.task}/bc_from_reference"
-    return f"{RUN}/policies/{job}.safetensors" if job in ARMS else []
-
-
-def validation_settings(wildcards):
-    """What a rollout needs by which a policy is chosen."""
-    own = {"episodes": config["choose"]["episodes"], "purpose": "validate"}
-    return as_json(own | {"action_mode": config["evaluation"]["action_mode"]})
-
-
-def data_note():
-    """Where the trajectories come from, for the foot of a figure."""
-    labels = {"collect": "collected locally in the simulators", "dsrl": "DSRL"}
-    labels |= {"file": "the user's own", "policy": "rollouts of the user's own policy"}
-    return f"Trajectories: {labels[config['source']]}."
-
-
 SECTIONS = ("Your policy", "Results", "Figures", "Data", "Ablations", "Beyond the paper", "Timing")
 
 
 def section(name):
     """A section of the report; it sorts its sections by name, hence the number."""
     return f"{SECTIONS.index(name)}. {name}"
-
-
-def own_policy_targets():
-    """What a run with the user's own policies ends in."""
-    followed = all(candidates(task, followed=True) for task in TASKS)
-    figures = ["before_after", "cost_per_step"] + ["own_learning"] * followed
-    return [
-        f"{RUN}/tables/before_after.csv",
-        f"{RUN}/tables/provenance.json",
-        *(f"{RUN}/figures/{name}.png" for name in figures),
-    ]
 
 
 def final_targets():

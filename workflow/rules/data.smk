@@ -58,7 +58,7 @@ elif config["source"] == "policy":
         benchmark:
             f"{RUN}/benchmarks/rollouts/{{task}}.jsonl"
         conda:
-            "../../envs/evaluate.yaml"
+            "../../envs/policy.yaml"
         resources:
             mem_mb=4000,
         params:
@@ -157,6 +157,7 @@ rule split:
         trajectories=f"{RUN}/trajectories/{{task}}.csv",
         reuse=splits_of_another_run,
         labels=labels_file,
+        sheets=waiting_sheets,
         task=task_file,
     output:
         splits=f"{RUN}/splits/{{task}}.csv",
@@ -191,6 +192,7 @@ use rule split as split_sizes with:
         trajectories=f"{RUN}/trajectories/{{task}}.csv",
         reuse=[],
         labels=labels_file,
+        sheets=waiting_sheets,
         task=task_file,
     output:
         splits=f"{RUN}/splits/sizes/{{task}}.csv",

@@ -21,7 +21,7 @@ rule import_policy:
     wildcard_constraints:
         task=one_of(OWN_POLICIES),
     conda:
-        "../../envs/evaluate.yaml"
+        "../../envs/policy.yaml"
     threads: config["training"]["threads"]
     resources:
         mem_mb=4000,
@@ -150,7 +150,7 @@ rule compare:
     benchmark:
         f"{RUN}/benchmarks/compare/{{task}}.jsonl"
     conda:
-        "../../envs/evaluate.yaml"
+        "../../envs/policy.yaml"
     threads: config["evaluation"]["workers"]
     resources:
         mem_mb=4000,
@@ -294,4 +294,34 @@ rule fig_own_learning:
     shell:
         "python scripts/fig_own_learning.py --choices {input.choices:q} "
         "--curves {params.curves:q} --source {params.source:q} --output {output.png:q} "
+        ">> {log:q} 2> >(tee -a {log:q} >&2)"
+
+
+rule export_chosen:
+    input:
+        choice=f"{RUN}/choice/{{task}}.json",
+        box=f"{RUN}/choice/{{task}}_box.json",
+        policies=lambda w: candidate_paths(w.task, f"{RUN}/policies/{{job}}.safetensors"),
+        episodes=f"{RUN}/episodes/{{task}}/before_after.parquet",
+        manifest=f"{RUN}/splits/{{task}}.json",
+    output:
+        multiext(f"{RUN}/export/{{task}}/policy", ".safetensors", ".onnx", ".pt"),
+        card=f"{RUN}/export/{{task}}/README.md",
+    log:
+        f"{RUN}/logs/export/{{task}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/export/{{task}}.jsonl"
+    conda:
+        "../../envs/export.yaml"
+    params:
+        folder=f"{RUN}/export/{{task}}",
+        policies=f"{RUN}/policies",
+        source=data_note(),
+        code=code("export_chosen"),
+    message:
+        "Export the chosen policy of {wildcards.task}"
+    shell:
+        "python scripts/export_chosen.py --choice {input.choice:q} --box {input.box:q} "
+        "--policies {params.policies:q} --episodes {input.episodes:q} "
+        "--manifest {input.manifest:q} --source {params.source:q} --output {params.folder:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"

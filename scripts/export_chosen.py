@@ -1,0 +1,38 @@
+"""Export the chosen policy with its model card, which has the reported episodes."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+from prefine import cli, policy_file
+from prefine.export import export
+from prefine.model_card import model_card
+
+
+def main() -> None:
+    parser = cli.parser(
+        *(__doc__, "choice", "policies", "episodes", "box", "manifest", "output"), source=str
+    )
+    args = parser.parse_args()
+    choice, box, manifest = (
+        json.loads(Path(path).read_text()) for path in (args.choice, args.box, args.manifest)
+    )
+    policies = args.policies / f"{choice['job']}.safetensors"
+    *_, trained = policy_file.load_run(policies, choice["run"])
+    episodes = pd.read_parquet(args.episodes)
+    brought = episodes["who"].iloc[0]  # the policy as it was brought comes first
+    before, after = (episodes[episodes["who"] == who] for who in (brought, "after"))
+    cell = manifest["cells"][0]
+    trained_on = {
+        "trajectories": f"{manifest['n_trajectories']}, {args.source}",
+        "preferred, nonpreferred": f"{cell['n_safe']}, {cell['n_unsafe']}",
+        "judged by": "labels" if manifest["labelled"] else "costs and a threshold",
+    }
+    validation = choice["validation"]["episodes"]
+    remarks = f"Chosen on {validation} episodes that are not those above: {choice['why']}."
+    card = model_card(trained, after, before, trained_on, remarks)
+    export(args.output, policies, choice["run"], box["low"], box["high"], card)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,370 @@
+"""A user's own policy from its file to the report: labels, choice, before and after."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT, snakemake
+from prefine import config as configuration
+from prefine import own_rollouts, policy_file
+from prefine.before_after import compare, difference, paired, share
+from prefine.choose import choose
+from prefine.errors import UserError
+from prefine.label_page import page
+from prefine.labels import read_labels, sheet, waiting
+from prefine.tasks import TASKS, Task
+
+SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+PAPER = yaml.safe_load((ROOT / "config.yaml").read_text())
+TRAJECTORIES = pd.DataFrame(
+    {"index": range(8), "start": 0, "length": 10, "return": np.arange(8.0) / 3, "cost": np.nan}
+)
+
+
+def labels_of(folder, text):
+    path = folder / "labels.csv"
+    path.write_text(text)
+    return read_labels(path, TRAJECTORIES)
+
+
+def filled(labels, **changes):
+    """A sheet with labels in their order."""
+    table = sheet(TRAJECTORIES).assign(label=labels)
+    return table.assign(**changes).to_csv(index=False)
+
+
+P, N = "preferred", "nonpreferred"
+
+
+def test_a_sheet_comes_back_with_what_was_judged(tmp_path):
+    bare = tmp_path / "bare.csv"
+    bare.write_text(filled([""] * 8))
+    assert waiting(bare)
+    sets = labels_of(tmp_path, filled([P, "", N, P, N, f" {P} ", N, ""]))
+    assert sets[P].tolist() == [0, 3, 5] and sets[N].tolist() == [2, 4, 6]
+    assert not waiting(tmp_path / "labels.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "finding"),
+    [
+        (filled([P, P, P, N, N, "", "", ""]), "only 2 nonpreferred; at least 3 of each label"),
+        (filled([P] * 8), "no trajectory is nonpreferred; both labels are needed"),
+        (filled([P, P, P, N, N, N, "good", ""]), "line 8: 6,good: has another label than"),
+        (
+            filled([P] * 4 + [N] * 4, trajectory=[*range(1, 8), 0]),
+            "line 2: 1,preferred: has another ret",
+        ),
+        (filled([P] * 4 + [N] * 4, length=11), "has another length here; the labels are of other"),
+        (
+            "trajectory,label\n" + "".join(f"{n},{P if n % 2 else N}\n" for n in range(9)),
+            "line 10: 8,nonpreferred: is not a trajectory of 0 to 7; the labels are of other",
+        ),
+    ],
+)
+def test_labels_that_cannot_be_meant_end_in_one_line(text, finding, tmp_path):
+    with pytest.raises(UserError, match=re.escape(finding)) as error:
+        labels_of(tmp_path, text)
+    assert "\n" not in str(error.value)
+
+
+def test_the_page_holds_every_trajectory_and_nothing_from_elsewhere():
+    paths = [np.random.default_rng(n).normal(size=(10, 2)) for n in range(8)]
+    text = page("Mine", sheet(TRAJECTORIES), paths, [path[:, 0] for path in paths], (0, 3))
+    assert text.count("<section ") == 8 and text.count("<svg ") == 16
+    assert "observation 0 across, observation 3 upwards" in text and "Mine.csv" in text
+    assert "http" not in text and "src=" not in text
+
+
+def test_episodes_take_every_gain_and_noise_in_turn():
+    pairs = [own_rollouts.variation(n, (1.0, 0.5), (0.0, 0.2)) for n in range(5)]
+    assert pairs == [(1.0, 0.0), (0.5, 0.0), (1.0, 0.2), (0.5, 0.2), (1.0, 0.0)]
+
+
+def test_rollouts_repeat_whatever_their_number():
+    task, settings = TASKS["BallRun"], {"seed": 3, "gains": [1.0, 0.5], "noises": [0.0]}
+
+    def act(obs, normals):
+        return np.tile([[0.8, 0.0]], (len(obs), 1)) + 0.1 * normals
+
+    few, many = (own_rollouts.play(task, act, settings | {"episodes": n}, 2) for n in (2, 10))
+    assert [len(episode["actions"]) for episode in many] == [100] * 10
+    for one, other in zip(few, many[:2], strict=True):
+        for key, values in one.items():
+            np.testing.assert_array_equal(values, other[key])
+    assert np.abs(many[1]["actions"]).mean() < 0.6 * np.abs(many[0]["actions"]).mean()
+    assert many[0]["timeouts"][-1] and not many[0]["terminals"].any()
+    starts = {tuple(episode["observations"][0]) for episode in many}
+    assert len(starts) == 10
+
+
+def candidates(*rows):
+    columns = ["job", "run", "seed", "beta", "lam", "return", "cost"]
+    return pd.DataFrame(
+        [(f"j/{b}", f"{b}-{lam}-{s}", s, b, lam, r, c) for b, lam, s, r, c in rows], columns=columns
+    )
+
+
+ROWS = [(0.2, 1.0, 0, 50, 5), (0.2, 1.0, 1, 60, 15), (0.6, 1.0, 0, 80, 30), (0.6, 1.0, 1, 90, 60)]
+USUAL = {"beta": 0.2, "lam": 1.0}
+
+
+def test_the_best_return_within_the_cost_is_chosen():
+    choice = choose(candidates(*ROWS), 100.0, 0.5, USUAL)
+    assert choice.numbers == {"beta": 0.6, "lam": 1.0} and choice.job == "j/0.6"
+    assert choice.run == "0.6-1.0-0"  # the other seed costs too much
+    assert choice.runs == ("0.6-1.0-0", "0.6-1.0-1") and "at most 50.0" in choice.why
+    assert choose(candidates(*ROWS), 100.0, 0.2, USUAL).run == "0.2-1.0-1"
+    cheapest = choose(candidates(*ROWS), 100.0, 0.01, USUAL)
+    assert cheapest.run == "0.2-1.0-0" and "none of 2 pairs" in cheapest.why
+
+
+def test_without_costs_the_config_s_numbers_are_kept():
+    rows = [(*row[:4], np.nan) for row in ROWS]
+    choice = choose(candidates(*rows), np.nan, 0.5, {"beta": 0.6, "lam": 1.0})
+    assert choice.run == "0.6-1.0-0" and "tells no costs" in choice.why
+
+
+def test_pairs_tell_more_than_two_samples():
+    """Episodes differ much more from each other than before and after do."""
+    rng = np.random.default_rng(0)
+    before = rng.normal(100, 30, 40)
+    after = before - 5 + rng.normal(0, 1, 40)
+    same = paired(before, after, difference, np.random.default_rng(1))
+    assert same.value == pytest.approx((after - before).mean())
+    assert -6 < same.low < same.value < same.high < -4
+    mixed = paired(before, rng.permutation(after), difference, np.random.default_rng(1))
+    assert mixed.high - mixed.low > 10 * (same.high - same.low)
+    assert share(np.array([-1.0, -3.0]), np.array([1.0, 1.0])) != share(before, after)
+    assert np.isnan(share(np.array([-1.0, -3.0]), np.array([1.0, 1.0])))
+
+
+def test_everybody_is_compared_with_what_was_brought():
+    rows = [
+        {"who": who, "episode": n, "return": 10.0 + n, "cost": cost + n}
+        for who, cost in (("before", 10.0), ("after", 1.0))
+        for n in range(6)
+    ]
+    table = compare(pd.DataFrame(rows), "before", lambda *names: np.random.default_rng(0))
+    table = table.set_index(["who", "score"])
+    assert table.loc[("after", "cost"), "difference"] == -9.0
+    assert table.loc[("after", "cost"), "difference_low"] == -9.0  # the same in each pair
+    assert table.loc[("after", "return"), "share"] == 1.0
+    assert np.isnan(table.loc[("before", "cost"), "share"])
+
+
+def own(policy, **more):
+    return {"source": "policy", "tasks": ["BallRun"], "policy": policy, **more}
+
+
+ENTRY = {"file": "a.zip", "format": "sb3"}
+
+
+@pytest.mark.parametrize(
+    ("overlay", "parts"),
+    [
+        (own({"file": "a.zip"}), ["policy", "lacks format"]),
+        (own({"fil": "a.zip", "format": "sb3"}), ["unknown key 'fil' in policy", "mean 'file'"]),
+        (own(ENTRY | {"format": "sb"}), ["policy.format", "did you mean 'sb3'"]),
+        (own(ENTRY | {"rollouts": {"gain": [1]}}), ["'gain' in policy.rollouts", "'gains'"]),
+        (own("cvea"), ["policy: 'cvea' is not allowed; did you mean 'cvae'"]),
+        (own(ENTRY, tasks=["BallRun", "CarRun"]), ["policy: a file is allowed where there is one"]),
+        (own("cvae"), ["source: 'policy' is not allowed without a policy"]),
+        (own("gaussian", own_policy={"CarRun": ENTRY}), ["own_policy.CarRun: it is none of tasks"]),
+        (
+            own("cvae", tasks=["BallRun", "CarRun"], own_policy={"CarRun": ENTRY}),
+            ["own_policy: lacks BallRun"],
+        ),
+        (own(ENTRY, choose={"cost_share": 2}), ["choose.cost_share: 2 is not allowed"]),
+        (own(ENTRY, tasks=["Mine"]), ["'Mine' is not allowed", "`policy`, and its env_id"]),
+    ],
+)
+def test_mistakes_in_the_config_end_in_one_line(overlay, parts):
+    with pytest.raises(UserError) as error:
+        configuration.check(PAPER | overlay, SCHEMA)
+    message = str(error.value)
+    assert "\n" not in message and message.startswith("config: ")
+    for part in parts:
+        assert part in message
+
+
+def test_a_file_under_policy_is_an_entry_of_own_policy():
+    config = configuration.check(PAPER | own(ENTRY), SCHEMA)
+    entry = config["own_policy"]["BallRun"]
+    assert config["policy"] == "gaussian" and entry["file"] == "a.zip"
+    assert entry["rollouts"]["gains"] == [1.0] and entry["distil"]["into"] == "gaussian"
+
+
+SMALL = """
+run: own
+source: policy
+tasks: [SafeReach, BallRun]
+own_policy:
+  SafeReach: {file: ppo.zip, format: sb3, rollouts: {episodes: 12, noises: [0.0, 0.5]}}
+  BallRun:
+    file: td3.zip
+    format: sb3
+    rollouts: {episodes: 12, gains: [1.0, 0.2]}
+    distil: {iterations: 60}
+file:
+  SafeReach: {env_id: SafeReach-v0, module: examples/own_task/safe_reach.py}
+labels: {SafeReach: reach.csv, BallRun: ball.csv}
+training: {iterations: 30, batch_size: 32, log_points: 2}
+evaluation: {episodes: 4, workers: 1, curves: {points: 2, episodes: 2}}
+studies:
+  trade_off: {vary: [{beta: [0.6], lam: [0.1]}]}
+choose: {episodes: 3}
+"""
+PRESET = "workflow/presets/own_policy.yaml"
+SCRIPT = """
+import sys
+sys.path.insert(0, "scripts")
+from prefine import simulators
+from prefine.tasks import TASKS
+import gymnasium
+from stable_baselines3 import PPO, TD3
+sys.path.insert(0, "examples/own_task")
+import safe_reach
+PPO("MlpPolicy", gymnasium.make("SafeReach-v0"), n_steps=120, seed=0).learn(480).save("ppo.zip")
+env = simulators.make("BallRun")
+TD3("MlpPolicy", env, learning_starts=60, seed=0, policy_kwargs={"net_arch": [16]}).learn(
+    80).save("td3.zip")
+"""
+
+
+def run(project, target="all", *more, check=True):
+    configs = [PRESET, "small.yaml", *more]
+    return snakemake(target, "--cores", 2, "--configfile", *configs, cwd=project, check=check)
+
+
+@pytest.fixture(scope="module")
+def unlabelled(project):
+    """The project with two policies and sheets that nobody has filled in; what was said."""
+    shutil.copytree(ROOT / "examples/own_task", project / "examples/own_task")
+    subprocess.run([sys.executable, "-c", SCRIPT], cwd=project, check=True)
+    (project / "small.yaml").write_text(SMALL)
+    return project, run(project, check=False)
+
+
+@pytest.fixture(scope="module")
+def done(unlabelled):
+    """The same after half of the trajectories, by return, were said to be preferred."""
+    project, _ = unlabelled
+    for task, name in (("SafeReach", "reach"), ("BallRun", "ball")):
+        table = pd.read_csv(project / f"results/own/labels/{task}.csv")
+        better = table["return"].rank(method="first") > len(table) / 2
+        table["label"] = np.where(better, P, N)
+        table.to_csv(project / f"{name}.csv", index=False)
+    run(project)
+    return project
+
+
+def test_without_labels_one_line_says_what_to_do(unlabelled):
+    project, text = unlabelled
+    lines = [line for line in text.splitlines() if line.startswith("ERROR:")]
+    assert any(
+        re.search(
+            r"ERROR: SafeReach has no labels yet: look at results/own/labels/SafeReach.html, "
+            r"fill in the column label of results/own/labels/SafeReach.csv .*, save it as "
+            r"reach.csv, then: snakemake all --cores 2 --configfile",
+            line,
+        )
+        for line in lines
+    )
+    assert "Traceback" not in text
+    assert not list((project / "results/own").glob("policies/**/*.safetensors"))
+
+
+def test_from_two_policies_to_the_table(done):
+    results = done / "results/own"
+    task = Task(**json.loads((results / "tasks/SafeReach.json").read_text()))
+    assert task.n_trajectories == 12 and task.obs_dim == 4
+    table = pd.read_csv(results / "tables/before_after.csv")
+    who = table.groupby("task")["who"].unique()
+    assert set(who["SafeReach"]) == {"before", "after", "other seed 1", "control"}
+    assert set(who["BallRun"]) == set(who["SafeReach"]) | {"original"}  # TD3 was distilled
+    text = (results / "tables/before_after.md").read_text()
+    assert "your policy, distilled" in text and "chosen on 3 other episodes" in text
+    for name in ("before_after", "cost_per_step", "own_learning"):
+        assert (results / f"figures/{name}.png").stat().st_size > 10_000
+
+
+def test_pi_ref_is_the_policy_that_was_brought(done):
+    from stable_baselines3 import PPO
+
+    policy, params, *_, metadata = policy_file.load(
+        done / "results/own/reference/SafeReach.safetensors"
+    )
+    weight = PPO.load(done / "ppo.zip", device="cpu").policy.mlp_extractor.policy_net[0].weight
+    np.testing.assert_array_equal(params["trunk.0.weight"][0].T, weight.detach())
+    assert policy.name == "gaussian" and not metadata["own_policy"]["distilled"]
+    distilled = policy_file.load(done / "results/own/reference/BallRun.safetensors")[-1]
+    assert distilled["own_policy"]["distilled"]
+
+
+def test_before_and_after_play_the_same_episodes_and_choice_is_made_on_others(done):
+    episodes = pd.read_parquet(done / "results/own/episodes/SafeReach/before_after.parquet")
+    assert episodes.groupby("who")["episode"].apply(list).map(lambda own: own == [0, 1, 2, 3]).all()
+    assert [len(own) for own in episodes["step_costs"]] == episodes["length"].tolist()
+    sums = episodes["step_costs"].map(sum)
+    np.testing.assert_allclose(sums, episodes["cost"])
+    validation = pd.read_parquet(done / "results/own/validation/reference/SafeReach.parquet")
+    before = episodes[episodes["who"] == "before"]
+    assert not set(validation["return"]) & set(before["return"])
+    choice = json.loads((done / "results/own/choice/SafeReach.json").read_text())
+    assert choice["numbers"] in ({"beta": 0.2, "lam": 1.0}, {"beta": 0.6, "lam": 0.1})
+    assert len(choice["runs"]) == 2 and choice["run"] in choice["runs"]
+
+
+def test_the_exported_policy_acts_in_the_user_s_units(done):
+    import prefine
+
+    folder = done / "results/own/export/SafeReach"
+    policy = prefine.load_policy(folder)
+    action = policy.act(np.array([-1.0, 0.0, 0.0, 0.0], np.float32))
+    assert action.shape == (2,) and (np.abs(action) <= 2).all()
+    card = (folder / "README.md").read_text()
+    assert "Chosen on 3 episodes" in card and "| before |" in card
+
+
+def test_nothing_is_left_to_do(done):
+    assert "Nothing to be done" in run(done)
+
+
+@pytest.mark.parametrize(
+    ("overlay", "finding"),
+    [
+        ({"own_policy": {"SafeReach": {"file": "none.zip"}}}, "file: none.zip is not there"),
+        (
+            {"own_policy": {"SafeReach": {"file": "td3.zip"}}, "run": "other"},
+            "is for 7 observations, the environment has 4",
+        ),
+    ],
+)
+def test_a_wrong_policy_ends_in_one_line(overlay, finding, done):
+    (done / "wrong.yaml").write_text(json.dumps(overlay))
+    text = run(done, "label_sheets", "wrong.yaml", check=False)
+    assert finding in text and "Traceback" not in text
+
+
+def test_actions_out_of_the_box_are_named(done):
+    import h5py
+
+    with (
+        h5py.File(done / "results/own/data/SafeReach.hdf5") as ours,
+        h5py.File(done / "log.hdf5", "w") as file,
+    ):
+        for key in ours:
+            file[key] = ours[key][:]
+        del file["actions"]
+        file["actions"] = 3 * np.ones_like(ours["actions"])
+    overlay = {"file": {"SafeReach": {"data": "log.hdf5"}}, "run": "bounds"}
+    (done / "wrong.yaml").write_text(json.dumps(overlay))
+    text = run(done, "label_sheets", "wrong.yaml", check=False)
+    assert "is outside of the box [-2, 2]" in text and "Traceback" not in text
