@@ -59,6 +59,8 @@ def read_statistics(path: Path, trust_pickle: bool) -> Standardiser:
         raise UserError(f"{path}: mean and var must be one vector each, of the observations")
     if not (np.isfinite(scaler.mean).all() and (scaler.std > 0).all()):
         raise UserError(f"{path}: mean or var is not finite, or var + epsilon is not positive")
+    if scaler.clip is not None and not scaler.clip > 0:
+        raise UserError(f"{path}: clip_obs must be above 0")
     return scaler
 
 
