@@ -28,7 +28,8 @@ class Standardiser(NamedTuple):
 def standardiser(mean, variance, epsilon: float, clip: float | None) -> Standardiser:
     """VecNormalize's rule: (obs - mean) / sqrt(var + epsilon), then clipped."""
     mean, variance = (np.asarray(values, dtype=np.float64) for values in (mean, variance))
-    std = np.sqrt(variance + epsilon)
+    with np.errstate(invalid="ignore"):  # a negative variance is found by its reader
+        std = np.sqrt(variance + epsilon)
     clip = None if clip is None or np.isinf(clip) else float(clip)
     return Standardiser(mean.astype(np.float32), std.astype(np.float32), clip)
 
