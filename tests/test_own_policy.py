@@ -1,11 +1,12 @@
 """Policies of the user's own act, and have the density, that they have where they come from."""
 
-import json
+import re
 
 import gymnasium
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 from prefine import policy_file
 from prefine.errors import UserError
 from prefine.own_policy import read_policy
@@ -13,6 +14,7 @@ from prefine.policies import describe
 from stable_baselines3 import A2C, DDPG, PPO, SAC, TD3
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
+PAGE = ROOT / "docs/own_policy.md"
 OBS_DIM, ACT_DIM = 5, 2
 LOW, HIGH = np.array([-2.0, 0.0]), np.array([2.0, 3.0])
 HALF, CENTRE = (HIGH - LOW) / 2, (HIGH + LOW) / 2
@@ -133,29 +135,45 @@ def test_has_the_density_of_its_own_library(model):
     torch.testing.assert_close(mine, theirs, atol=1e-5, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["ppo_relu", "sac", "td3"])
-@pytest.mark.parametrize("form", ["json", "npz", "pkl"])
-def test_normalised_and_clipped_observations(name, form, tmp_path):
+def documented(words):
+    """The Python block of the page that has these words."""
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (block,) = (block for block in blocks if words in block)
+    return block
+
+
+@pytest.mark.parametrize(
+    ("name", "form"), [("ppo_relu", "json"), ("sac", "npz"), ("td3", "pkl")], ids=str
+)
+def test_normalised_and_clipped_observations(name, form, tmp_path, monkeypatch):
     env = VecNormalize(DummyVecEnv([Walk]), clip_obs=1.5, epsilon=1e-4)
     model = trained(name, env)
     model.save(tmp_path / "model.zip")
-    rms, path = env.obs_rms, tmp_path / f"vec_normalize.{form}"
-    numbers = {"mean": rms.mean, "var": rms.var, "epsilon": env.epsilon, "clip_obs": env.clip_obs}
+    monkeypatch.chdir(tmp_path)
+    env.save("vec_normalize.pkl")
+    with pytest.raises(UserError, match="trust_pickle: true"):
+        read("model.zip", vec_normalize="vec_normalize.pkl")
     if form == "json":
-        plain = {key: np.asarray(value).tolist() for key, value in numbers.items()}
-        path.write_text(json.dumps(plain))
+        exec(documented("pickle.load"))
+        own = read("model.zip", vec_normalize="statistics.json")
     elif form == "npz":
-        np.savez(path, **numbers)
+        rms = env.obs_rms
+        np.savez("s.npz", mean=rms.mean, var=rms.var, epsilon=env.epsilon, clip_obs=env.clip_obs)
+        own = read("model.zip", vec_normalize="s.npz")
     else:
-        env.save(path)
-        with pytest.raises(UserError, match="trust_pickle: true"):
-            read(tmp_path / "model.zip", vec_normalize=str(path))
-    own = read(tmp_path / "model.zip", vec_normalize=str(path), trust_pickle=form == "pkl")
+        own = read("model.zip", vec_normalize="vec_normalize.pkl", trust_pickle=True)
     obs = observations(spread=3.0)
     seen = env.normalize_obs(obs)
     assert 0.1 < (np.abs(seen) == 1.5).mean() < 0.9
     expected = model.predict(seen, deterministic=True)[0]
     np.testing.assert_allclose(to_env(own.act(obs)), expected, atol=1e-5)
+
+
+def test_the_plain_mlp_of_the_page(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec(documented("torch.nn.Sequential"))
+    own = read("actor.safetensors", format="torch")
+    assert own.has_density and own.act(observations()).shape == (N, ACT_DIM)
 
 
 def test_a_file_of_it_is_the_same_policy(model, tmp_path):
