@@ -347,7 +347,7 @@ def test_nothing_is_left_to_do(done):
         ({"own_policy": {"SafeReach": {"file": "none.zip"}}}, "file: none.zip is not there"),
         (
             {"own_policy": {"SafeReach": {"file": "td3.zip"}}, "run": "other"},
-            "is for 7 observations, the environment has 4",
+            "was trained with actions whose low is [-1. -1.], the environment's is [-2.0, -2.0]",
         ),
     ],
 )

@@ -65,7 +65,9 @@ def data_note():
     """Where the trajectories come from, for the foot of a figure."""
     labels = {"collect": "collected locally in the simulators", "dsrl": "DSRL"}
     labels |= {"file": "the user's own", "policy": "rollouts of the user's own policy"}
-    return f"Trajectories: {labels[config['source']]}."
+    brought = [task for task in TASKS if config["source"] == "policy" and own_file(task)]
+    more = f"; of {', '.join(brought)} also a log of the user's own" if brought else ""
+    return f"Trajectories: {labels[config['source']]}{more}."
 
 
 def own_policy_targets():
