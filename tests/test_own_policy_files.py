@@ -172,6 +172,12 @@ def test_weights_that_are_not_finite(archive, tmp_path):
     path = rewritten(archive, tmp_path / "nan.zip", policy_pth=weights(break_one))
     refuses("trunk.2.weight has numbers that are not finite", path)
 
+    def swell(tensors):
+        tensors["value_net.weight"] = torch.zeros(1, 1).expand(2**20, 2**20)
+
+    path = rewritten(archive, tmp_path / "large.zip", policy_pth=weights(swell))
+    refuses("claim more than", path)
+
 
 UNSUPPORTED = {
     "observations are Dict": {
@@ -237,6 +243,7 @@ def test_statistics_that_are_none(archive, tmp_path):
     )
     refuses("not numbers", archive, **statistics(mean=["a", "b", "c"]))
     refuses("not positive", archive, **statistics(var=[1.0, -1.0, 1.0]))
+    refuses("clip_obs must be above 0", archive, **statistics(clip_obs=0))
     refuses("one vector each", archive, **statistics(mean=[[0.0]]))
     refuses("is not there", archive, vec_normalize=str(tmp_path / "none.json"))
     (tmp_path / "lacking.json").write_text('{"mean": [0]}')
@@ -324,6 +331,9 @@ def test_what_is_wrong_with_a_plain_mlp(tmp_path):
     refuses("observation_std must be above 0", *describing(observation_std=[1, 0, 1]))
     refuses("observation_mean has 2 numbers", *describing(observation_mean=[1, 0]))
     refuses("action_low is [-1, -1]", *describing(action_low=[-1, -1]))
+    refuses("observation_clip must be above 0", *describing(observation_clip=-1))
+    refuses("log_std_min is above log_std_max", *describing(log_std_min=1, log_std_max=0))
+    refuses("log_std_min: nan is not what is needed", *describing(log_std_min=float("nan")))
     both = describing(observation_mean=[0, 0, 0])
     refuses("of its own; leave out", *both, vec_normalize="statistics.json")
     refuses("is for 3 observations", *describing(), obs_dim=5)

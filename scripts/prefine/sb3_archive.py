@@ -20,6 +20,7 @@ from prefine.errors import UserError
 from prefine.mlp_policy import Layer, Network, check_activation, check_layers
 
 MAX_BYTES = 2**30  # of weights or of data, unpacked
+MAX_NUMBERS = MAX_BYTES // 4
 SAC_LOG_STD = (-20.0, 2.0)
 # An attribute of its own tells an algorithm.
 ALGORITHMS = {
@@ -114,6 +115,9 @@ def open_archive(path: Path) -> tuple[dict, dict[str, Tensor]]:
     )
     if not tensors or not isinstance(data, dict):
         raise UserError(f"{path}: policy.pth is not a table of tensors, or data not one of fields")
+    # A tensor of a few bytes may claim any size: its strides can be 0.
+    if sum(value.numel() for value in weights.values() if isinstance(value, Tensor)) > MAX_NUMBERS:
+        raise UserError(f"{path}: its weights claim more than {MAX_NUMBERS} numbers")
     return data, weights
 
 

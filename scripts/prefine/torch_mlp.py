@@ -91,13 +91,17 @@ def read_json(path: Path) -> dict:
         raise UserError(f"{path}: lacks {', '.join(missing)}")
     for key, value in about.items():
         kind = (int, float) if KEYS[key] is float else KEYS[key]
-        numbers = value if isinstance(value, list) else []
+        numbers = value if isinstance(value, list) else [] if isinstance(value, str) else [value]
         plain = all(isinstance(x, int | float) and math.isfinite(x) for x in numbers)
         if isinstance(value, bool) or not isinstance(value, kind) or not plain:
             raise UserError(f"{path}: {key}: {value!r} is not what is needed here")
     for key, allowed in (("squash", SQUASHES), ("log_std", LOG_STDS)):
         if about[key] not in allowed:
             raise UserError(f"{path}: {key}: {about[key]!r} is not one of {', '.join(allowed)}")
+    if about.get("observation_clip", 1) <= 0:
+        raise UserError(f"{path}: observation_clip must be above 0")
+    if about.get("log_std_min", -math.inf) > about.get("log_std_max", math.inf):
+        raise UserError(f"{path}: log_std_min is above log_std_max")
     return about
 
 

@@ -28,7 +28,8 @@ class Standardiser(NamedTuple):
 def standardiser(mean, variance, epsilon: float, clip: float | None) -> Standardiser:
     """VecNormalize's rule: (obs - mean) / sqrt(var + epsilon), then clipped."""
     mean, variance = (np.asarray(values, dtype=np.float64) for values in (mean, variance))
-    std = np.sqrt(variance + epsilon)
+    with np.errstate(invalid="ignore"):  # a negative variance is found by its reader
+        std = np.sqrt(variance + epsilon)
     clip = None if clip is None or np.isinf(clip) else float(clip)
     return Standardiser(mean.astype(np.float32), std.astype(np.float32), clip)
 
@@ -59,6 +60,8 @@ def read_statistics(path: Path, trust_pickle: bool) -> Standardiser:
         raise UserError(f"{path}: mean and var must be one vector each, of the observations")
     if not (np.isfinite(scaler.mean).all() and (scaler.std > 0).all()):
         raise UserError(f"{path}: mean or var is not finite, or var + epsilon is not positive")
+    if scaler.clip is not None and not scaler.clip > 0:
+        raise UserError(f"{path}: clip_obs must be above 0")
     return scaler
 
 
