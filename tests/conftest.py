@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,14 @@ def snakemake(*arguments, cwd, check=True, timeout=None):
     text = done.stdout + done.stderr
     assert not check or done.returncode == 0, text[-8000:]
     return text
+
+
+def ends(pid, seconds=20):
+    """Whether a process ends in time."""
+    end = time.monotonic() + seconds
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    return not Path(f"/proc/{pid}").exists()
 
 
 def counts(text):
