@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from prefine import cli, files, policy_file, provenance
 from prefine.dataset import load_transitions
-from prefine.errors import UserError
+from prefine.errors import NoRoom, UserError
 from prefine.methods import REFERENCE, method_module
 from prefine.networks import Params
 from prefine.policies import make_policy
@@ -74,8 +74,11 @@ def train_in_chunks(method, policy, runs, data, sets, settings, reference, progr
                 state=file,
                 on_snapshot=keep_snapshots(state, number),
             )
+        except NoRoom:
+            raise
         except UserError as error:
-            logging.exception("runs %d to %d", rows[0], rows[-1])
+            logging.warning("%s", error)
+            logging.info("runs %d to %d", rows[0], rows[-1], exc_info=True)
             errors.append(str(error))
             continue
         params.append(done[0])
@@ -154,7 +157,8 @@ def main() -> None:
         taken, rows = join_snapshots(args.state, n_chunks, iterations, runs)
         metadata["runs"] = rows.to_dict("records")
         policy_file.save(args.snapshots, taken, data.mean, data.std, metadata)
-    shutil.rmtree(args.state, ignore_errors=True)
+    # With it what other settings or code have left of this job.
+    shutil.rmtree(args.state.parent, ignore_errors=True)
 
 
 if __name__ == "__main__":

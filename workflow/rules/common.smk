@@ -95,7 +95,7 @@ def state_folder(wildcards):
     """Where a training job keeps its checkpoints: another one for other settings or code."""
     key = training_settings(wildcards) + code("train", method_file(method_of(wildcards)))
     name = "-".join(Path(wildcards[0]).parts)
-    return f"{RUN}/state/{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    return f"{RUN}/state/{name}/{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
 def split_settings(task, **more):
