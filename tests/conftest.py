@@ -79,3 +79,11 @@ def copy_project(folder):
         else:
             shutil.copy(source, folder / name)
     return folder
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory):
+    """The project after a run that nothing stopped, for what stops runs (tests/faults.py)."""
+    import faults
+
+    return faults.undisturbed_run(tmp_path_factory.mktemp("undisturbed") / "project")
