@@ -36,6 +36,21 @@ def no_room(error: Exception) -> str | None:
 
 
 @contextlib.contextmanager
+def room_for(path: Path) -> Iterator[None]:
+    """Do what writes ``path``.
+
+    Raises:
+        NoRoom: there is no room for it.
+    """
+    try:
+        yield
+    except Exception as error:
+        if (reason := no_room(error)) is None:
+            raise
+        raise NoRoom(f"{path}: {reason}") from None
+
+
+@contextlib.contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` and move it there when the block succeeds.
 
@@ -50,18 +65,14 @@ def atomic(path: str | Path) -> Iterator[Path]:
     begin, end = f".{path.stem}.", f".part{path.suffix}"
     temporary = path.with_name(f"{begin}{os.getpid()}{end}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for left in path.parent.glob(f"{glob.escape(begin)}[0-9]*{glob.escape(end)}"):
-            left.unlink(missing_ok=True)
-        yield temporary
-        with temporary.open("rb") as handle:
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-    except Exception as error:
-        reason = no_room(error)
-        if reason is None:
-            raise
-        raise NoRoom(f"{path}: {reason}") from None
+        with room_for(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            for left in path.parent.glob(f"{glob.escape(begin)}[0-9]*{glob.escape(end)}"):
+                left.unlink(missing_ok=True)
+            yield temporary
+            with temporary.open("rb") as handle:
+                os.fsync(handle.fileno())
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
