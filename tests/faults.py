@@ -30,7 +30,7 @@ TARGETS = ["table1", "table2", "provenance", "fig1", "fig2", "fig3", "fig5", "fi
 CONFIG = ["--configfile", "workflow/presets/tiny.yaml", "faults.yaml"]
 COMMAND = [sys.executable, "-m", "snakemake", *TARGETS, "--cores", "2", *CONFIG]
 RESULTS = "results/faults"
-LONGEST_RUN = 1800.0  # seconds, on a busy machine
+LONGEST_RUN = 900.0  # seconds, on a busy machine
 # Who gets which signal. `terminal` is Ctrl-C: every process of the run gets it.
 KINDS = {
     "SIGKILL job": 5,
@@ -195,22 +195,26 @@ def moments(chance: random.Random, kills: int, longest: float):
         yield deck.pop(), chance.uniform(0.0, longest)
 
 
-def torment(killed: Path, whole: Path, kills: int, seed: int, hits: Counter) -> None:
+def torment(
+    killed: Path, whole: Path, kills: int, seed: int, hits: Counter, within: float | None = None
+) -> None:
     """Kill a run again and again.
 
     Args:
         killed: a new folder, where to run.
         whole: that of the undisturbed run.
         hits: takes how often which rule was hit by what.
+        within: longest time between a start and a kill; a quarter of the undisturbed run.
 
     Raises:
         Broken: at the first time that anything is not as it should be.
     """
     seconds, rules = seconds_of(whole), rules_of(whole)
-    print(f"undisturbed: {seconds:.0f} s; seed {seed}", flush=True)
+    within = within or seconds / 4
+    print(f"undisturbed: {seconds:.0f} s; kills within {within:.0f} s; seed {seed}", flush=True)
     chance, began = random.Random(seed), time.monotonic()
     run = Run(project(killed))
-    for number, (kind, delay) in enumerate(moments(chance, kills, seconds / 4), 1):
+    for number, (kind, delay) in enumerate(moments(chance, kills, within), 1):
         hit, end = None, time.monotonic() + delay
         while hit is None:
             if (code := run.wait(max(0.0, end - time.monotonic()) or 0.05)) is None:
@@ -250,13 +254,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--within", type=float, help="seconds after a start; usually a quarter run")
     parser.add_argument("--folder", type=Path, help="where to work; it must not be there yet")
     args = parser.parse_args()
     folder = args.folder or Path(tempfile.mkdtemp(prefix="faults-")) / "runs"
     hits: Counter = Counter()
     try:
         whole = undisturbed_run(folder / "undisturbed")
-        torment(folder / "killed", whole, args.kills, args.seed, hits)
+        torment(folder / "killed", whole, args.kills, args.seed, hits, args.within)
     except Broken as error:
         print(f"\nBROKEN, seed {args.seed}, see {folder}: {error}\n\nuntil then:")
         sys.exit(as_table(hits))
