@@ -79,6 +79,8 @@ def arrays() -> dict[str, np.ndarray]:
 def transitions(sees: str) -> Transitions:
     """What a method may see of them."""
     kind, values = SEES[sees], arrays()
+    n = len(values["observations"])
+    values |= {"next_rows": np.arange(1, n + 1), "last_observations": values["observations"][:1]}
     return kind(
         **{field.name: values[field.name] for field in fields(kind) if field.name in values},
         starts=np.arange(TRAJECTORIES) * TASK.horizon,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from prefine import cli, files, policy_file, provenance
@@ -47,6 +48,8 @@ def join_snapshots(
     folder: Path, stacks: int, iterations: list[int], runs: pd.DataFrame
 ) -> tuple[Params, pd.DataFrame]:
     """Stack what ``keep_snapshots`` wrote: one replica an iteration and run."""
+    if runs.empty:
+        return {}, runs
     moments = []
     for iteration in iterations:
         parts = [load_file(folder / f"{n}-{iteration}.safetensors") for n in range(stacks)]
@@ -62,6 +65,8 @@ def train_in_chunks(method, policy, runs, data, sets, settings, reference, progr
     A chunk that diverges does not stop the others; the error at the end names each.
     """
     size = stack_size(policy, settings)
+    if runs.empty:  # a part of a plan that lost runs to infeasible cells
+        return {}, pd.DataFrame()
     parts = [runs.index[start : start + size] for start in range(0, len(runs), size)]
     params, logs, errors = [], [], []
     for number, rows in enumerate(parts):
@@ -89,6 +94,11 @@ def train_in_chunks(method, policy, runs, data, sets, settings, reference, progr
     return joined, pd.concat(logs, ignore_index=True)
 
 
+def part_of(runs: pd.DataFrame, number: int, parts: int) -> pd.DataFrame:
+    """Return one of ``parts`` consecutive shares of a plan, the first ones a run longer."""
+    return runs.iloc[np.array_split(np.arange(len(runs)), parts)[number]].reset_index(drop=True)
+
+
 def main() -> None:
     parser = cli.parser(
         *(__doc__, "data", "trajectories", "splits", "output", "log", "state"),
@@ -97,6 +107,7 @@ def main() -> None:
         settings=cli.json_argument,
     )
     parser.add_argument("--plan", help="table of runs; not for the reference policy")
+    parser.add_argument("--part", type=int, nargs=2, metavar=("NUMBER", "PARTS"), default=(0, 1))
     parser.add_argument("--sizes", type=Path, help="sets of other sizes than the config's")
     parser.add_argument("--snapshots", type=Path, help="where to keep policies on the way")
     parser.add_argument("--reference", help="pi_ref, for methods that start from it")
@@ -115,6 +126,7 @@ def main() -> None:
                 f"{args.plan}: no feasible run; every threshold lacks safe or unsafe "
                 f"trajectories of {task.name}. Take the task or the threshold out of the config."
             )
+        runs = part_of(runs, *args.part)
         drawn = pd.read_csv(args.sizes) if args.sizes else splits
         sets = run_sets(drawn, trajectories, runs)
     settings["horizon"] = task.horizon
@@ -134,7 +146,8 @@ def main() -> None:
         method, policy, runs, data, sets, settings, reference, progress, args.state
     )
     progress.close()
-    logging.info("last log point\n%s", log.groupby("run").tail(1).T.to_string())
+    if len(log):
+        logging.info("last log point\n%s", log.groupby("run").tail(1).T.to_string())
     metadata = {
         "task": task.to_dict(),
         "method": args.method,

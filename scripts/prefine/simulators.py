@@ -23,7 +23,7 @@ os.environ.setdefault("DSRL_SUPPRESS_IMPORT_ERROR", "1")
 
 import gymnasium
 
-from prefine import fast_bullet
+from prefine import fast_bullet, fast_velocity
 from prefine.errors import UserError
 from prefine.tasks import BULLET_GYM, OWN, TASKS, Task
 
@@ -206,6 +206,8 @@ def make(task: str | Task, stock: bool = False) -> SeededEnv:
         env = gymnasium.make(entry.env_id, disable_env_checker=True)
     if entry.suite == BULLET_GYM and not stock:
         fast_bullet.speed_up(env)
+    if fast_velocity.is_velocity(env) and not stock:
+        env = fast_velocity.VelocityEnv(env)
     if fast_navigation.is_navigation(env):
         if stock:
             # The world is built at the first reset and rebuilt at later ones, and the two ways

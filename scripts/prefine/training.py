@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from prefine import checkpoint
+from prefine import checkpoint, gpus
 from prefine.adam import Adam
 from prefine.dataset import Transitions
 from prefine.errors import UserError
@@ -38,7 +38,8 @@ def device() -> torch.device:
 
 
 def set_up_torch(settings: dict) -> None:
-    """Set the number of threads, the precision of matrix products, and the allocator."""
+    """Take a GPU; set the number of threads, precision of matrix products, and allocator."""
+    gpus.take_one()
     torch.set_num_threads(settings["threads"])
     torch.backends.cuda.matmul.allow_tf32 = settings["tf32"]
     keep_freed_memory()

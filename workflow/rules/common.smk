@@ -94,7 +94,7 @@ def training_settings(wildcards):
 def state_folder(wildcards):
     """Where a training job keeps its checkpoints: another one for other settings or code."""
     key = training_settings(wildcards) + code("train", method_file(method_of(wildcards)))
-    name = "-".join(Path(wildcards[0]).parts)
+    name = "-".join(Path(*wildcards).parts)
     return f"{RUN}/state/{name}/{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
@@ -311,6 +311,32 @@ def evaluation_settings(wildcards, episodes):
     usual = config["evaluation"]["action_mode"]
     mode = arm(wildcards).action_mode if hasattr(wildcards, "job") else usual
     return as_json({"episodes": episodes, "action_mode": mode})
+
+
+# Policies of a plan that several jobs train: a piece a job, removed when they are joined.
+PARTS = config["training"]["parts"]
+PIECE = "" if PARTS == 1 else ".{part}"
+
+
+def piece(path):
+    """A job's share of a file; the file itself where one job trains a whole plan."""
+    path = Path(path)
+    return str(path) if PARTS == 1 else temp(f"{path.parent}/{path.stem}{PIECE}{path.suffix}")
+
+
+def parts_of(job):
+    """Over how many jobs its runs are spread: no more than it has."""
+    return min(PARTS, len(ARMS[job].rows))
+
+
+def part_argument(wildcards):
+    """Which share of its plan a job trains."""
+    return ["--part", wildcards.part, parts_of(wildcards.job)] if PARTS > 1 else []
+
+
+def pieces(kind, end):
+    """An input: what the jobs that share a plan made of it."""
+    return lambda w: expand(f"{RUN}/{kind}/{w.job}{PIECE}.{end}", part=range(parts_of(w.job)))
 
 
 def kept_or_temp(path):

@@ -68,14 +68,15 @@ rule train:
         reference=reference_policy,
         task=task_file,
     output:
-        policies=f"{RUN}/policies/{{job}}.safetensors",
-        log=f"{RUN}/training/{{job}}.parquet",
+        policies=piece(f"{RUN}/policies/{{job}}.safetensors"),
+        log=piece(f"{RUN}/training/{{job}}.parquet"),
     log:
-        f"{RUN}/logs/train/{{job}}.log",
+        f"{RUN}/logs/train/{{job}}{PIECE}.log",
     benchmark:
-        f"{RUN}/benchmarks/train/{{job}}.jsonl"
+        f"{RUN}/benchmarks/train/{{job}}{PIECE}.jsonl"
     wildcard_constraints:
         job=one_of(job for job, own in ARMS.items() if own.policies == job and not own.points),
+        part=r"\d+",
     conda:
         "../../envs/train.yaml"
     threads: config["training"]["threads"]
@@ -89,14 +90,15 @@ rule train:
         state=state_folder,
         sizes=lambda w, input: ["--sizes", input.sizes] if input.sizes else [],
         reference=lambda w, input: ["--reference", input.reference] if input.reference else [],
+        part=part_argument,
         snapshots=[],
         code=lambda w: code("train", method_file(method_of(w))),
     message:
-        "Train {wildcards.job}, all runs at once"
+        "Train {wildcards.job}, all runs of a plan or of a part of it at once"
     shell:
         "python scripts/train.py --task {params.task:q} --method {params.method} "
         "--data {input.data:q} --trajectories {input.trajectories:q} --splits {input.splits:q} "
-        "--plan {input.plan:q} {params.sizes:q} {params.reference:q} "
+        "--plan {input.plan:q} {params.part} {params.sizes:q} {params.reference:q} "
         "--settings {params.settings:q} --output {output.policies:q} {params.snapshots:q} "
         "--log {output.log:q} --state {params.state:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
 
@@ -104,11 +106,16 @@ rule train:
 # The same for jobs whose learning is followed: the policies of some iterations, for a while.
 use rule train as train_and_follow with:
     output:
-        policies=f"{RUN}/policies/{{job}}.safetensors",
-        log=f"{RUN}/training/{{job}}.parquet",
-        snapshots=kept_or_temp(f"{RUN}/snapshots/{{job}}.safetensors"),
+        policies=piece(f"{RUN}/policies/{{job}}.safetensors"),
+        log=piece(f"{RUN}/training/{{job}}.parquet"),
+        snapshots=(
+            kept_or_temp(f"{RUN}/snapshots/{{job}}.safetensors")
+            if PARTS == 1
+            else piece(f"{RUN}/snapshots/{{job}}.safetensors")
+        ),
     wildcard_constraints:
         job=one_of(job for job, own in ARMS.items() if own.points),
+        part=r"\d+",
     params:
         task=task_argument,
         method=method_of,
@@ -116,10 +123,60 @@ use rule train as train_and_follow with:
         state=state_folder,
         sizes=lambda w, input: ["--sizes", input.sizes] if input.sizes else [],
         reference=lambda w, input: ["--reference", input.reference] if input.reference else [],
+        part=part_argument,
         snapshots=lambda w, output: ["--snapshots", output.snapshots],
         code=lambda w: code("train", method_file(method_of(w))),
     message:
         "Train {wildcards.job}, all runs at once, and keep policies on the way"
+
+
+if PARTS > 1:
+
+    rule join:
+        input:
+            policies=pieces("policies", "safetensors"),
+            logs=pieces("training", "parquet"),
+            snapshots=[],
+        output:
+            policies=f"{RUN}/policies/{{job}}.safetensors",
+            log=f"{RUN}/training/{{job}}.parquet",
+        log:
+            f"{RUN}/logs/join/{{job}}.log",
+        benchmark:
+            f"{RUN}/benchmarks/join/{{job}}.jsonl"
+        wildcard_constraints:
+            job=one_of(job for job, own in ARMS.items() if own.policies == job and not own.points),
+        localrule: True  # seconds
+        conda:
+            "../../envs/train.yaml"
+        params:
+            snapshots=[],
+            code=code("join"),
+        message:
+            "Join the parts of {wildcards.job}"
+        shell:
+            "python scripts/join.py --policies {input.policies:q} --logs {input.logs:q} "
+            "{params.snapshots:q} --output {output.policies:q} --log {output.log:q} "
+            ">> {log:q} 2> >(tee -a {log:q} >&2)"
+
+    use rule join as join_and_follow with:
+        input:
+            policies=pieces("policies", "safetensors"),
+            logs=pieces("training", "parquet"),
+            snapshots=pieces("snapshots", "safetensors"),
+        output:
+            policies=f"{RUN}/policies/{{job}}.safetensors",
+            log=f"{RUN}/training/{{job}}.parquet",
+            snapshots=kept_or_temp(f"{RUN}/snapshots/{{job}}.safetensors"),
+        wildcard_constraints:
+            job=one_of(job for job, own in ARMS.items() if own.points),
+        params:
+            snapshots=lambda w, input, output: [
+                *("--snapshots", *input.snapshots, "--joined-snapshots", output.snapshots)
+            ],
+            code=code("join"),
+        message:
+            "Join the parts of {wildcards.job} and its policies on the way"
 
 
 # Not part of `all`: training logs for those who like to look at them in TensorBoard.
