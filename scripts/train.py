@@ -91,7 +91,9 @@ def train_in_chunks(method, policy, runs, data, sets, settings, reference, progr
     if errors:
         raise UserError("\n".join(errors))
     joined = {name: torch.cat([part[name].cpu() for part in params]) for name in params[0]}
-    return joined, pd.concat(logs, ignore_index=True)
+    log = pd.concat(logs, ignore_index=True)
+    order = log["run"].map({run: place for place, run in enumerate(runs["run"])})
+    return joined, log.iloc[order.argsort(kind="stable")].reset_index(drop=True)
 
 
 def part_of(runs: pd.DataFrame, number: int, parts: int) -> pd.DataFrame:

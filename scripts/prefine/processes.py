@@ -6,6 +6,7 @@ on the same machine, so that after any end the same command goes on.
 """
 
 import fcntl
+import logging
 import os
 import select
 import signal
@@ -14,6 +15,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+log = logging.getLogger(__name__)
 SNAKEMAKE = "PREFINE_SNAKEMAKE"  # environment variable: the process that started this job
 HOLDER = "prefine.flock"  # in .snakemake: held by who works there
 
@@ -74,20 +76,29 @@ def remove_stale_lock(folder: Path) -> None:
     Args:
         folder: ``.snakemake`` of the working directory.
     """
-    folder.mkdir(exist_ok=True)
-    handle = os.open(folder / HOLDER, os.O_CREAT | os.O_RDWR, 0o664)
+    try:
+        folder.mkdir(exist_ok=True)
+        handle = os.open(folder / HOLDER, os.O_CREAT | os.O_RDWR, 0o664)
+        if alone(handle):
+            here, locks = socket.gethostname().encode(), list(folder.glob("locks/*.lock"))
+            if not locks or os.pread(handle, 1024, 0) == here:
+                os.truncate(handle, os.pwrite(handle, here, 0))
+                for lock in locks:
+                    lock.unlink(missing_ok=True)
+        fcntl.flock(
+            handle, fcntl.LOCK_SH
+        )  # never closed: the system does it when this process ends
+    except OSError as error:  # a file system without flock, or somebody else's folder
+        log.debug("%s: locks are left as they are (%s)", folder, error)
+
+
+def alone(handle: int) -> bool:
+    """Take a file for this process alone; False if others hold it."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        here, locks = socket.gethostname().encode(), list(folder.glob("locks/*.lock"))
-        if not locks or os.pread(handle, 1024, 0) == here:
-            os.truncate(handle, os.pwrite(handle, here, 0))
-            for lock in locks:
-                lock.unlink(missing_ok=True)
     except BlockingIOError:
-        pass  # another one works here, or looks
-    except OSError:
-        return  # a file system without locks
-    fcntl.flock(handle, fcntl.LOCK_SH)  # never closed: the system does it when this process ends
+        return False
+    return True
 
 
 def leave_lock(folder: Path) -> None:
