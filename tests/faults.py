@@ -212,6 +212,8 @@ def torment(
     seconds, rules = seconds_of(whole), rules_of(whole)
     within = within or seconds / 4
     print(f"undisturbed: {seconds:.0f} s; kills within {within:.0f} s; seed {seed}", flush=True)
+    # Ctrl-C is ignored by what a shell starts in the background, and so by what that starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     chance, began = random.Random(seed), time.monotonic()
     run = Run(project(killed))
     for number, (kind, delay) in enumerate(moments(chance, kills, within), 1):
