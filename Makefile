@@ -2,6 +2,8 @@
 # make test         set up, then the tests
 # make test-slurm   set up, then the tests that start a SLURM here; root, apt-get install slurm-wlm munge
 # make own-policy-example   set up, then two pretrained policies made safe from labels, and a report
+# make test-faults  set up, then the tests that kill runs, fill a small disk (root) and make runs twice
+# make verify       make files of a finished run again elsewhere and compare: FILE=results/...
 # make setup        what both share: .venv from the pinned lock in envs/
 
 SHELL := /bin/bash
@@ -13,7 +15,7 @@ PRESET ?= quickstart
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 
-.PHONY: setup quickstart own-policy-example report test test-slurm lint format clean
+.PHONY: setup quickstart own-policy-example report test test-slurm test-faults verify lint format clean
 
 setup: .venv/.installed
 
@@ -51,6 +53,13 @@ test: setup
 # Not beside other tests: SLURM has the whole machine. Its accounting too with slurmdbd and mariadb-server.
 test-slurm: setup
 	$(BIN)/python -m pytest -m slurm tests/test_slurm.py
+
+# KILLS=100 SEED=1: as many kills, at the moments of that seed. docs/reliability.md has what came of it.
+test-faults: setup
+	KILLS=$(or $(KILLS),20) SEED=$(SEED) $(BIN)/python -m pytest -m faults
+
+verify: setup
+	@$(BIN)/python scripts/verify.py $(FILE) --cores $(CORES) --configfile workflow/presets/$(PRESET).yaml
 
 lint: setup
 	$(BIN)/ruff check .

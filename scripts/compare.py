@@ -25,7 +25,9 @@ def players(args, choice: dict, own) -> dict[str, tuple]:
     found |= of_file(args.policies / f"{choice['job']}.safetensors", wanted)
     if args.control:
         *_, trained = policy_file.load(args.control)
-        found |= of_file(args.control, {trained["runs"][0]["run"]: "control"})
+        runs = pd.DataFrame(trained["runs"])
+        same = runs["tau"].isna() if choice["tau"] is None else runs["tau"] == choice["tau"]
+        found |= of_file(args.control, {runs.loc[same, "run"].iloc[0]: "control"})
     return found
 
 

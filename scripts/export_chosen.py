@@ -22,7 +22,7 @@ def main() -> None:
     episodes = pd.read_parquet(args.episodes)
     brought = episodes["who"].iloc[0]  # the policy as it was brought comes first
     before, after = (episodes[episodes["who"] == who] for who in (brought, "after"))
-    cell = manifest["cells"][0]
+    cell = next(own for own in manifest["cells"] if own["tau"] == choice["tau"])
     trained_on = {
         "trajectories": f"{manifest['n_trajectories']}, {args.source}",
         "preferred, nonpreferred": f"{cell['n_safe']}, {cell['n_unsafe']}",

@@ -74,6 +74,11 @@ def main() -> None:
         axes, args.episodes, args.choices, args.candidates, strict=True
     ):
         task, episodes = path.parent.name, pd.read_parquet(path).drop(columns="step_costs")
+        parts.append(episodes.assign(task=task))
+        if episodes["cost"].isna().all():
+            for axis in row:
+                plotting.say_missing(axis, f"{task}: the environment tells no costs.")
+            continue
         draw_episodes(row[0], episodes)
         row[0].set_title(f"{task}: reported episodes")
         draw_candidates(row[1], pd.read_csv(runs), json.loads(choice.read_text()))
@@ -81,7 +86,6 @@ def main() -> None:
         for axis in row:
             axis.set_xlim(left=min(0.0, axis.get_xlim()[0]))
             axis.legend(frameon=False, fontsize=6, loc="best")
-        parts.append(episodes.assign(task=task))
     note = (
         "Left: a dot an episode, a cross the mean; everybody plays the same episodes. Right: a "
         "mark a fine-tuned policy on other episodes, by which one was chosen (red ring): the best "

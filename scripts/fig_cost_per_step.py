@@ -10,6 +10,7 @@ from prefine import cli, plotting
 
 LABELS = {"before": "before", "after": "after PREFINE"}
 COLORS = {"before": "#000000", "after": plotting.METHOD_COLORS["prefine"]}
+NO_COSTS = "The environment tells no costs."
 BINS = 50  # of an episode, at most
 
 
@@ -41,6 +42,10 @@ def main() -> None:
     parts = []
     for axis, path in zip(axes[:, 0], args.episodes, strict=True):
         task, episodes = path.parent.name, pd.read_parquet(path)
+        axis.set_title(task)
+        if episodes["cost"].isna().all():
+            plotting.say_missing(axis, NO_COSTS)
+            continue
         horizon = int(episodes["length"].max())
         for who, label in LABELS.items():
             own = profile(episodes.loc[episodes["who"] == who, "step_costs"], horizon)
@@ -48,16 +53,19 @@ def main() -> None:
             around = own["cost"] - own["se"], own["cost"] + own["se"]
             axis.fill_between(own["step"], *around, color=COLORS[who], alpha=0.2, lw=0)
             parts.append(own.assign(task=task, who=who))
-        axis.set_title(task)
         axis.set_ylabel("cost of a step")
         axis.set_xlim(0, horizon)
         axis.set_ylim(bottom=0)
-    axes[0, 0].legend(frameon=False)
+    if parts:
+        axes[0, 0].legend(frameon=False)
     axes[-1, 0].set_xlabel("step of the episode")
     episodes = pd.read_parquet(args.episodes[0])["episode"].nunique()
     note = f"Mean over {episodes} episodes and its standard error; the same episodes before and "
     note += "after. " + args.source
-    plotting.save(figure, args.output, pd.concat(parts, ignore_index=True), note)
+    numbers = (
+        pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"missing": [NO_COSTS]})
+    )
+    plotting.save(figure, args.output, numbers, note)
 
 
 if __name__ == "__main__":

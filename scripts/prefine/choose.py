@@ -10,9 +10,10 @@ NUMBERS = ("beta", "lam")
 
 @dataclass(frozen=True)
 class Choice:
-    """A variant (``job`` and its numbers), the run of it that is handed back, and the reason."""
+    """A variant (``job``, threshold, numbers), the run of it that is handed back, and why."""
 
     job: str
+    tau: float | None  # none where labels say what is preferred
     numbers: dict
     run: str
     runs: tuple[str, ...]  # of the same variant, the chosen one too
@@ -20,13 +21,15 @@ class Choice:
 
 
 def summarize(episodes: pd.DataFrame, plans: pd.DataFrame) -> pd.DataFrame:
-    """One row a run: job, run, beta, lam, seed, and its mean return and cost."""
+    """One row a run: job, run, tau, beta, lam, seed, and its mean return and cost."""
     means = episodes.groupby("run")[["return", "cost"]].mean().reset_index()
-    return plans[["job", "run", "seed", *NUMBERS]].merge(means, on="run", validate="one_to_one")
+    return plans[["job", "run", "tau", "seed", *NUMBERS]].merge(
+        means, on="run", validate="one_to_one"
+    )
 
 
 def choose(runs: pd.DataFrame, cost_before: float, cost_share: float, usual: dict) -> Choice:
-    """Choose the numbers of best mean return among those that cost little enough, then a run.
+    """Choose the variant of best mean return among those that cost little enough, then a run.
 
     Args:
         runs: what ``summarize`` returns.
@@ -34,7 +37,9 @@ def choose(runs: pd.DataFrame, cost_before: float, cost_share: float, usual: dic
         cost_share: of it that is allowed; where nothing is so cheap, the cheapest is chosen.
         usual: the config's numbers, which are kept where the environment tells no costs.
     """
-    variants = runs.groupby(["job", *NUMBERS], sort=False)[["return", "cost"]].mean().reset_index()
+    variant = runs.groupby(["job", "tau", *NUMBERS], dropna=False, sort=False).ngroup()
+    variants = runs[["job", "tau", *NUMBERS]].groupby(variant).first()
+    variants = variants.join(runs[["return", "cost"]].groupby(variant).mean())
     limit = cost_share * cost_before
     if variants["cost"].isna().any() or np.isnan(cost_before):
         same = np.isclose(variants[list(NUMBERS)], [usual[name] for name in NUMBERS]).all(axis=1)
@@ -42,16 +47,16 @@ def choose(runs: pd.DataFrame, cost_before: float, cost_share: float, usual: dic
         why = "the environment tells no costs, so the config's own beta and lambda were kept"
     else:
         best, within = _best(variants, limit)
-        many = f"{len(variants)} pair{'s' if len(variants) > 1 else ''} of beta and lambda"
+        many = f"{len(variants)} variant{'s' if len(variants) > 1 else ''}"
         why = f"of {many}, the best mean return among those that cost at most {limit:.1f}"
         if not within:
             why = f"none of {many} costs at most {limit:.1f}; this one costs least"
         why += f" ({cost_share:.0%} of the policy's own {cost_before:.1f})"
-    same = (runs[["job", *NUMBERS]] == best[["job", *NUMBERS]]).all(axis=1)
-    own = runs[same]
+    own = runs[variant == best.name]
     run = own.iloc[0] if own["cost"].isna().any() else _best(own, limit)[0]
     numbers = {name: float(best[name]) for name in NUMBERS}
-    return Choice(best["job"], numbers, run["run"], tuple(own["run"]), why)
+    tau = None if np.isnan(best["tau"]) else float(best["tau"])
+    return Choice(best["job"], tau, numbers, run["run"], tuple(own["run"]), why)
 
 
 def _best(rows: pd.DataFrame, limit: float) -> tuple[pd.Series, bool]:

@@ -18,6 +18,7 @@ from prefine import own_config, studies
 from prefine.dsrl_files import how_to_help
 from prefine.errors import UserError
 from prefine.methods import REFERENCE, method_constant, method_file
+from prefine.processes import announce, leave_lock, remove_stale_lock
 from prefine.provenance import code_hash, has_gpu, own_python_first
 
 SCHEMA = Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
@@ -35,6 +36,11 @@ STUDIES = [study for study in MEMBERS if MEMBERS[study]]
 OWN_DATA = config["source"] in configuration.OWN_SOURCES
 
 own_python_first()
+announce()
+if workflow.is_main_process:
+    remove_stale_lock(Path(".snakemake"))
+else:
+    leave_lock(Path(".snakemake"))
 
 # A job that waits for the user says how to go on.
 os.environ.setdefault("PREFINE_COMMAND", shlex.join(["snakemake", *sys.argv[1:]]))
@@ -95,7 +101,7 @@ def state_folder(wildcards):
     """Where a training job keeps its checkpoints: another one for other settings or code."""
     key = training_settings(wildcards) + code("train", method_file(method_of(wildcards)))
     name = "-".join(Path(*wildcards).parts)
-    return f"{RUN}/state/{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    return f"{RUN}/state/{name}/{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
 def split_settings(task, **more):
@@ -136,27 +142,9 @@ def task_argument(wildcards, input):
     return input.get("task") or task_of(wildcards)
 
 
-def own_entry(task):
-    """What the config's `file` says of a task; nothing if the data are not the user's own."""
-    return config["file"].get(task, {}) if OWN_DATA else {}
-
-
-def own_module(wildcards):
-    """The file that registers a task's environment, if the user named one."""
-    return own_entry(task_of(wildcards)).get("module", [])
-
-
 def of_task(pattern):
     """An input: the file of a job's task."""
     return lambda wildcards: pattern.format(task=task_of(wildcards))
-
-
-def own_file(task):
-    """The user's data, if there are any; of a folder of Minari, the file that holds it."""
-    if "data" not in own_entry(task):
-        return []
-    path = Path(own_entry(task)["data"])
-    return str(path / "data/main_data.hdf5" if path.is_dir() else path)
 
 
 def splits_of_another_run(wildcards):

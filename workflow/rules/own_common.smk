@@ -1,6 +1,24 @@
 # Shared by the rules where a policy, labels or data are the user's own.
 
 
+def own_entry(task):
+    """What the config's `file` says of a task; nothing if the data are not the user's own."""
+    return config["file"].get(task, {}) if OWN_DATA else {}
+
+
+def own_module(wildcards):
+    """The file that registers a task's environment, if the user named one."""
+    return own_entry(task_of(wildcards)).get("module", [])
+
+
+def own_file(task):
+    """The user's data, if there are any; of a folder of Minari, the file that holds it."""
+    if "data" not in own_entry(task):
+        return []
+    path = Path(own_entry(task)["data"])
+    return str(path / "data/main_data.hdf5" if path.is_dir() else path)
+
+
 def labels_file(wildcards):
     """The labels of a task: the user's file, or the sheet that waits for it to be filled in."""
     own = config["labels"].get(wildcards.task)
@@ -65,7 +83,9 @@ def data_note():
     """Where the trajectories come from, for the foot of a figure."""
     labels = {"collect": "collected locally in the simulators", "dsrl": "DSRL"}
     labels |= {"file": "the user's own", "policy": "rollouts of the user's own policy"}
-    return f"Trajectories: {labels[config['source']]}."
+    brought = [task for task in TASKS if config["source"] == "policy" and own_file(task)]
+    more = f"; of {', '.join(brought)} also a log of the user's own" if brought else ""
+    return f"Trajectories: {labels[config['source']]}{more}."
 
 
 def own_policy_targets():
