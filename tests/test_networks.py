@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from prefine.networks import NARROW, linear
+from prefine.networks import NARROW, linear, replica_norm
 
 
 def layer(n_out, replicas=3, states=7, n_in=5):
@@ -29,3 +29,13 @@ def test_a_narrow_layer_has_the_right_first_and_second_derivatives(n_out):
     inputs = layer(n_out)
     torch.autograd.gradcheck(linear, inputs)
     torch.autograd.gradgradcheck(linear, inputs)
+
+
+def test_a_replica_s_norm_does_not_depend_on_the_others_to_the_last_bit():
+    """It scales gradients that are clipped, so that chunks of a plan would train otherwise."""
+    generator = torch.Generator().manual_seed(0)
+    for count in (3, 8, 12, 17):
+        tensors = [torch.randn(9, 16, n, generator=generator) for n in range(1, count + 1)]
+        together = replica_norm(tensors)
+        for size in (1, 2, 5):
+            assert torch.equal(replica_norm([t[:size].clone() for t in tensors]), together[:size])

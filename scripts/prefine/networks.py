@@ -117,9 +117,12 @@ def stack(replicas: Sequence[Params]) -> Params:
 
 
 def replica_norm(tensors: Sequence[Tensor]) -> Tensor:
-    """Return the Euclidean norm over everything but the replica axis: (R,)."""
+    """Return the Euclidean norm over everything but the replica axis: (R,).
+
+    Sums run along the last axis, where their order does not depend on the number of replicas.
+    """
     norms = [torch.linalg.vector_norm(t.flatten(1), dim=1) for t in tensors]
-    return torch.linalg.vector_norm(torch.stack(norms), dim=0)
+    return torch.linalg.vector_norm(torch.stack(norms, dim=1), dim=1)
 
 
 def clip_replicas(gradients: Sequence[Tensor], max_norm: float) -> Tensor:
