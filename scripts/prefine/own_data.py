@@ -128,7 +128,8 @@ def read_labels(path: Path, n_trajectories: int) -> dict[str, np.ndarray]:
         UserError: in one line what is wrong and where.
     """
     try:
-        table = pd.read_csv(path, skipinitialspace=True)
+        # One row more than there are trajectories is a mistake already. Nothing is unpacked.
+        table = pd.read_csv(path, skipinitialspace=True, nrows=n_trajectories + 1, compression=None)
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as CSV ({error})") from None
     if sorted(table.columns) != ["label", "trajectory"]:
