@@ -1,6 +1,9 @@
 # make quickstart   set up, then the main job: both suites, collected data, a report (minutes)
 # make test         set up, then the tests
 # make test-slurm   set up, then the tests that start a SLURM here; root, apt-get install slurm-wlm munge
+# make test-conda   set up, then the tests that create every environment of envs/ and run rules in them
+# make test-container  set up, then build the image of Dockerfile and run rules in it; root, apt-get install buildah mmdebstrap
+# make pins         the newest versions that envs/requirements.in allows, into the lock; then the tests
 # make setup        what both share: .venv from the pinned lock in envs/
 
 SHELL := /bin/bash
@@ -12,7 +15,7 @@ PRESET ?= quickstart
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 
-.PHONY: setup quickstart report test test-slurm lint format clean
+.PHONY: setup quickstart report test test-slurm test-conda test-container pins lint format clean
 
 setup: .venv/.installed
 
@@ -39,6 +42,26 @@ test: setup
 # Not beside other tests: SLURM has the whole machine. Its accounting too with slurmdbd and mariadb-server.
 test-slurm: setup
 	$(BIN)/python -m pytest -m slurm tests/test_slurm.py
+
+# Five GB under /tmp; needs the package index. The solver of conda packages gets a folder of its own.
+test-conda: setup .cache/conda/.installed
+	$(BIN)/python -m pytest -m conda tests/test_conda.py
+
+.cache/conda/.installed: tests/conda/requirements.txt
+	rm -rf .cache/conda
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --target .cache/conda -r $<
+	@touch $@
+
+test-container:
+	tests/container/build_and_run.sh
+
+# Look at the difference of envs/lock*.txt before you commit it.
+pins: setup
+	$(BIN)/python envs/update_pins.py
+	rm -rf .venv
+	@$(MAKE) --no-print-directory setup
+	$(BIN)/python envs/write_environments.py
+	@$(MAKE) --no-print-directory test
 
 lint: setup
 	$(BIN)/ruff check .
