@@ -28,9 +28,12 @@ def resolve(file: Path, *options: str) -> dict[str, str]:
 
 
 def locked(versions: dict[str, str], before: str) -> str:
-    """Return the lock's text: the comments at the head of the one before, then one pin a line."""
-    head = [line for line in before.splitlines() if line.startswith("#")]
-    pins = [f"{name}=={version}" for name, version in versions.items()]
+    """Return the lock's text: head and spelling of names as before, one pin a line."""
+    lines = before.splitlines()
+    head = [line for line in lines if line.startswith("#")]
+    names = [line.split("==")[0] for line in lines if "==" in line and line not in head]
+    spelled = {canonicalize_name(name): name for name in names}
+    pins = [f"{spelled.get(canonicalize_name(n), n)}=={own}" for n, own in versions.items()]
     return "\n".join([*head, *sorted(pins, key=lambda pin: pin.lower().replace("_", "-"))]) + "\n"
 
 

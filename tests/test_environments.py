@@ -16,6 +16,7 @@ from prefine.methods import METHODS
 from prefine.provenance import imported_modules
 
 sys.path.insert(0, str(ROOT / "envs"))
+import update_pins
 import write_environments as environments
 
 LOCK = environments.read_lock("lock.txt")
@@ -23,7 +24,7 @@ NO_DEPS = environments.read_lock("lock-no-deps.txt")
 OWNERS = packages_distributions()
 SIMULATORS = ("dsrl", "safety_gymnasium", "bullet_safety_gym")
 # What is used by another name: pandas reads and writes Parquet with pyarrow.
-BY_ANOTHER_NAME = {"pyarrow": "parquet"}
+BY_ANOTHER_NAME = {"pyarrow": "parquet", "tensorboard": "torch.utils.tensorboard"}
 
 
 def scripts_of_rules():
@@ -80,6 +81,26 @@ def test_the_installed_versions_are_the_locked_ones():
         requirement = Requirement(line)
         installed = version(requirement.name).split("+")[0]
         assert requirement.specifier.contains(installed, prereleases=True), line
+
+
+@pytest.mark.parametrize("kind", ["", "-no-deps"])
+def test_the_lock_is_what_the_project_allows(kind):
+    """envs/requirements.in is what `make pins` resolves."""
+    lock = environments.read_lock(f"lock{kind}.txt")
+    lines = (ROOT / f"envs/requirements{kind}.in").read_text().splitlines()
+    asked = [Requirement(text) for line in lines if (text := line.split("#")[0].strip())]
+    for requirement in asked:
+        pin = Requirement(lock[canonicalize_name(requirement.name)])
+        assert requirement.specifier.contains(str(pin.specifier).removeprefix("==")), pin
+    names = {canonicalize_name(requirement.name) for requirement in asked}
+    listed = {canonicalize_name(name) for own in environments.FAMILIES.values() for name in own}
+    assert names == set(lock) if kind else listed - set(NO_DEPS) <= names
+
+
+def test_new_pins_keep_the_head_and_the_spelling_of_the_lock():
+    before = "# Why.\nPyYAML==1.0\ntyping_extensions==1.0\n"
+    after = update_pins.locked({"typing-extensions": "2.0", "pyyaml": "1.0", "Abc": "3"}, before)
+    assert after == "# Why.\nAbc==3\nPyYAML==1.0\ntyping_extensions==2.0\n"
 
 
 def test_nothing_is_installed_that_the_lock_does_not_name():

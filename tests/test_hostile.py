@@ -93,7 +93,7 @@ def test_the_project_s_own_files_are_plain_data():
         overlays.check(file)
 
 
-@pytest.mark.parametrize("option", ["--configfile", "--configfiles", "--configf", "="])
+@pytest.mark.parametrize("option", ["--configfile", "--configfiles", "="])
 def test_it_is_refused_before_snakemake_reads_it(option, project, canary, tmp_path):
     """Snakemake itself would run the first and expand the second for ever."""
     for name in ("template", "billion laughs"):
@@ -111,7 +111,7 @@ def test_the_snakefile_looks_again_whatever_the_profile(name, project, canary, t
     options = ["-n", "--cores", "1", "--workflow-profile", "none"]
     text = snakemake(*options, "--configfile", tmp_path / "hostile.yaml", cwd=project, check=False)
     assert "Traceback" not in text
-    assert "run is there twice" in text if name == "twice" else "python/object/apply" in text
+    assert ("run is there twice" if name == "twice" else "is not valid JSON or YAML") in text
 
 
 def test_names_on_the_command_line(project, canary):
@@ -138,6 +138,7 @@ def own(**entry):
         (own(env_id=SHELL), "file.Mine.env_id: "),
         (own(data="-rf"), "file.Mine.data: '-rf'"),
         (own(data="a\nb"), "file.Mine.data: 'a\\nb'"),
+        (own(data="{x}"), "file.Mine.data: '{x}'"),
         (own(module="a\u2028b"), "file.Mine.module: "),
         (own(module=["x"]), "file.Mine.module: ['x']"),
         ({"labels": {"BallRun": "-x.csv"}}, "labels.BallRun: '-x.csv'"),
@@ -161,14 +162,15 @@ def test_names_and_paths_of_a_config(overlay, place):
 
 def test_paths_are_names_and_no_commands(project, canary, ball_run_file):
     """Of data and labels, with everything that a shell would act on."""
-    folder = project / SHELL
+    odd = SHELL.replace("{x}", "")  # braces are Snakemake's
+    folder = project / odd
     folder.mkdir()
     (folder / "d.hdf5").write_bytes(ball_run_file.read_bytes())
     rows = [f"{n},{'preferred' if n < 8 else 'nonpreferred'}" for n in range(16)]
     (folder / "l.csv").write_text("\n".join(["trajectory,label", *rows]))
     content = {"run": "odd", "source": "file", "tasks": ["BallRun"]}
-    content |= {"file": {"BallRun": {"data": f"{SHELL}/d.hdf5", "thresholds": [20]}}}
-    content |= {"labels": {"BallRun": f"{SHELL}/l.csv"}, "studies": dict.fromkeys(OTHERS)}
+    content |= {"file": {"BallRun": {"data": f"{odd}/d.hdf5", "thresholds": [20]}}}
+    content |= {"labels": {"BallRun": f"{odd}/l.csv"}, "studies": dict.fromkeys(OTHERS)}
     content |= {"figures": {"fig1": {"task": "BallRun", "tau": 20}, "fig4": {"task": "BallRun"}}}
     (project / "odd.yaml").write_text(yaml.safe_dump(content))
     target = "results/odd/splits/BallRun.csv"

@@ -66,5 +66,6 @@ def load(path: str | Path) -> tuple[object, Params, np.ndarray, np.ndarray, dict
         mean, std = tensors["obs_mean"].numpy(), tensors["obs_std"].numpy()
     except (KeyError, TypeError) as error:
         raise UserError(f"{path}: not a policy that this version knows ({error})") from None
-    check_policy(path, policy, params, mean, std)
+    if params or metadata.get("runs"):  # a part of a plan may be left without runs
+        check_policy(path, policy, params, mean, std)
     return policy, params, mean, std, metadata
