@@ -4,6 +4,8 @@
 # make test-conda   set up, then the tests that create every environment of envs/ and run rules in them
 # make test-container  set up, then build the image of Dockerfile and run rules in it; root, apt-get install buildah mmdebstrap
 # make pins         the newest versions that envs/requirements.in allows, into the lock; then the tests
+# make test-faults  set up, then the tests that kill runs, fill a small disk (root) and make runs twice
+# make verify       make files of a finished run again elsewhere and compare: FILE=results/...
 # make setup        what both share: .venv from the pinned lock in envs/
 
 SHELL := /bin/bash
@@ -15,7 +17,7 @@ PRESET ?= quickstart
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 
-.PHONY: setup quickstart report test test-slurm test-conda test-container pins lint format clean
+.PHONY: setup quickstart report test test-slurm test-conda test-container test-faults verify pins lint format clean
 
 setup: .venv/.installed
 
@@ -62,6 +64,13 @@ pins: setup
 	@$(MAKE) --no-print-directory setup
 	$(BIN)/python envs/write_environments.py
 	@$(MAKE) --no-print-directory test
+
+# KILLS=100 SEED=1: as many kills, at the moments of that seed. docs/reliability.md has what came of it.
+test-faults: setup
+	KILLS=$(or $(KILLS),20) SEED=$(SEED) $(BIN)/python -m pytest -m faults
+
+verify: setup
+	@$(BIN)/python scripts/verify.py $(FILE) --cores $(CORES) --configfile workflow/presets/$(PRESET).yaml
 
 lint: setup
 	$(BIN)/ruff check .

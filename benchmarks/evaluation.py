@@ -23,7 +23,7 @@ from prefine.tasks import TASKS
 from prefine.training import initial_parameters
 
 CHOSEN = ("BallCircle", "HalfCheetahVelocity", "PointGoal1")
-N_POLICIES, WORKERS, SECONDS, ROUNDS = 5, 2, 5.0, 3
+N_POLICIES, WORKERS, SECONDS, ROUNDS = 15, 2, 5.0, 3
 
 
 def policies(task):

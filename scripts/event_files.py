@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pandas as pd
-from prefine import cli
+from prefine import cli, files
 from torch.utils.tensorboard import SummaryWriter
 
 NOT_SCALARS = ("run", "phase", "iteration")
@@ -27,7 +27,9 @@ def main() -> None:
     progress = cli.Progress("tensorboard", len(args.logs), "logs")
     for log in args.logs:
         for run, rows in pd.read_parquet(log).groupby("run"):
-            write_run(args.output / log.relative_to(root).with_suffix("") / run, rows)
+            folder = args.output / log.relative_to(root).with_suffix("") / run
+            with files.room_for(folder):
+                write_run(folder, rows)
         progress.update()
     progress.close()
 

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from prefine import cli, files, policy_file, provenance
 from prefine.dataset import load_transitions
-from prefine.errors import UserError
+from prefine.errors import NoRoom, UserError
 from prefine.methods import REFERENCE, method_module
 from prefine.networks import Params
 from prefine.policies import make_policy
@@ -79,8 +79,11 @@ def train_in_chunks(method, policy, runs, data, sets, settings, reference, progr
                 state=file,
                 on_snapshot=keep_snapshots(state, number),
             )
+        except NoRoom:
+            raise
         except UserError as error:
-            logging.exception("runs %d to %d", rows[0], rows[-1])
+            logging.warning("%s", error)
+            logging.info("runs %d to %d", rows[0], rows[-1], exc_info=True)
             errors.append(str(error))
             continue
         params.append(done[0])
@@ -88,7 +91,9 @@ def train_in_chunks(method, policy, runs, data, sets, settings, reference, progr
     if errors:
         raise UserError("\n".join(errors))
     joined = {name: torch.cat([part[name].cpu() for part in params]) for name in params[0]}
-    return joined, pd.concat(logs, ignore_index=True)
+    log = pd.concat(logs, ignore_index=True)
+    order = log["run"].map({run: place for place, run in enumerate(runs["run"])})
+    return joined, log.iloc[order.argsort(kind="stable")].reset_index(drop=True)
 
 
 def part_of(runs: pd.DataFrame, number: int, parts: int) -> pd.DataFrame:
@@ -167,7 +172,8 @@ def main() -> None:
         taken, rows = join_snapshots(args.state, n_chunks, iterations, runs)
         metadata["runs"] = rows.to_dict("records")
         policy_file.save(args.snapshots, taken, data.mean, data.std, metadata)
-    shutil.rmtree(args.state, ignore_errors=True)
+    # With it what other settings or code have left of this job.
+    shutil.rmtree(args.state.parent, ignore_errors=True)
 
 
 if __name__ == "__main__":

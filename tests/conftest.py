@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,14 @@ def snakemake(*arguments, cwd, check=True, timeout=None):
     return text
 
 
+def ends(pid, seconds=20):
+    """Whether a process ends in time."""
+    end = time.monotonic() + seconds
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    return not Path(f"/proc/{pid}").exists()
+
+
 def counts(text):
     """Read the job statistics of a dry run: rule -> number of jobs."""
     if "Nothing to be done" in text:
@@ -70,3 +79,11 @@ def copy_project(folder):
         else:
             shutil.copy(source, folder / name)
     return folder
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory):
+    """The project after a run that nothing stopped, for what stops runs (tests/faults.py)."""
+    import faults
+
+    return faults.undisturbed_run(tmp_path_factory.mktemp("undisturbed") / "project")

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 
@@ -281,6 +282,20 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_file(tmp_path, error):
         temporary.write_text("half")
         raise error
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_left_goes_with_the_next_attempt(tmp_path):
+    path, other = tmp_path / "a.csv", tmp_path / ".ab.1.part.csv"
+    other.touch()
+    text = (
+        "import os, signal, sys; from prefine import files\nwith files.atomic(sys.argv[1]) as part:"
+    )
+    text += "\n    part.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
+    killed = subprocess.run([sys.executable, "-c", text, path], cwd=ROOT / "scripts")
+    assert killed.returncode == -signal.SIGKILL
+    assert [left.name.endswith(".part.csv") for left in tmp_path.iterdir()] == [True, True]
+    files.write_text(path, "whole")
+    assert sorted(tmp_path.iterdir()) == [other, path] and path.read_text() == "whole"
 
 
 def test_a_failed_write_leaves_nothing(tmp_path):

@@ -202,7 +202,9 @@ def test_an_edit_reruns_what_it_can_change(done):
     trained = [training[rule] for rule in ("pretrain", "train", "train_and_follow")]
     assert trained == [2, 16, 4] and "collect" not in training
     assert jobs("losses.py", "The loss functions", "These are the loss functions") == {}
-    assert jobs("rollout.py", "ROWS = 32", "ROWS = 16")["evaluate"] == 21
+    assert (
+        jobs("rollout.py", "ROWS, ROWS_OF_SUITE = 64", "ROWS, ROWS_OF_SUITE = 16")["evaluate"] == 21
+    )
 
 
 def test_a_config_edit_reruns_what_it_can_change(done, tmp_path):

@@ -171,7 +171,7 @@ class Running:
 
     def iteration(self):
         """The iteration of the job's checkpoint; -1 without one."""
-        for path in self.folder.glob("results/long/state/*/0.safetensors"):
+        for path in self.folder.glob("results/long/state/*/*/0.safetensors"):
             try:
                 with safe_open(path, "pt") as file:
                     found = json.loads(file.metadata()["prefine"])

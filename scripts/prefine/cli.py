@@ -7,14 +7,18 @@ person and copied to the log: progress lines, warnings and the line that ends a 
 import argparse
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from tqdm import tqdm
 
 from prefine.errors import UserError
+from prefine.files import no_room
+from prefine.processes import end_with_snakemake
 
 
 def parser(doc: str, *paths: str, **options) -> argparse.ArgumentParser:
@@ -33,12 +37,17 @@ def json_argument(text: str) -> object:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a script's ``main`` with logging; show what a user can mend as one line."""
+    """Run a script's ``main`` with logging; show what a user can mend as one line.
+
+    A job ends with the Snakemake that started it.
+    """
+    end_with_snakemake()
     logging.basicConfig(
         stream=sys.stdout,
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    logging.raiseExceptions = False  # a log that cannot be written is said once, below
     warnings = logging.StreamHandler(sys.stderr)
     warnings.setLevel(logging.WARNING)
     warnings.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
@@ -48,9 +57,32 @@ def run(main: Callable[[], None]) -> None:
     logging.info("command: %s", " ".join(sys.argv))
     try:
         main()
+        logging.info("done in %.1f s", time.perf_counter() - started)
+        sys.stdout.flush()
     except UserError as error:
-        sys.exit(f"ERROR: {error}")
-    logging.info("done in %.1f s", time.perf_counter() - started)
+        stop(str(error))
+    except KeyboardInterrupt:
+        stop("interrupted")
+    except OSError as error:
+        # Files say so themselves (files.atomic); this is the log.
+        if (reason := no_room(error)) is None:
+            raise
+        stop(f"{error.filename or log_file()}: {reason}")
+
+
+def stop(message: str) -> NoReturn:
+    """End the script with a line, which is in the log too if there is room for it."""
+    print(f"ERROR: {message}", file=sys.stderr, flush=True)
+    try:
+        sys.stdout.flush()
+    except OSError:  # or Python would say it in several lines
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(1)
+
+
+def log_file() -> Path:
+    """The file that standard output goes to."""
+    return Path(f"/proc/self/fd/{sys.stdout.fileno()}").readlink()
 
 
 class Progress:

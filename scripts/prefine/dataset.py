@@ -1,5 +1,6 @@
 """Datasets in DSRL's HDF5 layout: segmentation, loading, writing (methods 2.2-2.4)."""
 
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -74,12 +75,18 @@ def trajectory_table(path: str | Path, task: Task) -> pd.DataFrame:
 
 
 def write(path: str | Path, episodes: Sequence[dict[str, np.ndarray]], metadata: dict) -> None:
-    """Write episodes one after another in DSRL's layout, whole or not at all."""
-    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+    """Write episodes one after another in DSRL's layout, whole or not at all.
+
+    The file is made in memory: HDF5 ends the process with a crash if the disk is full.
+    """
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
         for key in KEYS:
             array = np.concatenate([episode[key] for episode in episodes])
             file.create_dataset(key, data=array, compression="gzip", compression_opts=1)
         file.attrs["metadata"] = json.dumps(metadata, sort_keys=True)
+    with atomic(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ and checked, and only then takes the target's name. Hashes are kept in a lock fi
 that is not in it is locked on first use, against what the host itself states of it.
 """
 
-import errno
 import json
 import logging
 import re
@@ -19,8 +18,8 @@ import requests
 from filelock import FileLock
 
 from prefine import dsrl_files
-from prefine.errors import UserError
-from prefine.files import sha256, write_json
+from prefine.errors import NoRoom, UserError
+from prefine.files import no_room, sha256, write_json
 
 log = logging.getLogger(__name__)
 
@@ -171,9 +170,9 @@ def transfer(url: str, part: Path, expected: Locked | None, progress) -> dict:
             except requests.RequestException as error:
                 raise SourceFailed(str(error)) from None
             except OSError as error:
-                if error.errno != errno.ENOSPC:
+                if (reason := no_room(error)) is None:
                     raise
-                raise UserError(f"{part.parent}: the disk is full; make room, run again") from None
+                raise NoRoom(f"{part}: {reason}") from None
             after = part.stat().st_size if part.exists() else 0
             failures = 0 if after != before else failures + 1
             wait = FIRST_WAIT if after != before else wait

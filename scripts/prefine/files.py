@@ -2,13 +2,52 @@
 
 import contextlib
 import errno
+import glob
 import hashlib
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from prefine.errors import UserError
+from prefine.errors import NoRoom
+
+# Reasons why nothing more can be written, and what to do.
+NO_ROOM = {
+    errno.ENOSPC: "the disk is full; make room and run the same command again",
+    errno.EDQUOT: "your quota is used up; make room and run the same command again",
+    errno.EFBIG: "`ulimit -f` allows no larger file; raise it and run the same command again",
+    errno.EROFS: "the file system is read-only; choose another folder",
+}
+
+
+def no_room(error: Exception) -> str | None:
+    """Say why nothing more can be written, and what to do; None if ``error`` says otherwise.
+
+    Writers in C and Rust (HDF5, safetensors) keep the number in the text alone.
+    """
+    return next(
+        (
+            text
+            for number, text in NO_ROOM.items()
+            if getattr(error, "errno", None) == number or os.strerror(number) in str(error)
+        ),
+        None,
+    )
+
+
+@contextlib.contextmanager
+def room_for(path: Path) -> Iterator[None]:
+    """Do what writes ``path``.
+
+    Raises:
+        NoRoom: there is no room for it.
+    """
+    try:
+        yield
+    except Exception as error:
+        if (reason := no_room(error)) is None:
+            raise
+        raise NoRoom(f"{path}: {reason}") from None
 
 
 @contextlib.contextmanager
@@ -17,25 +56,23 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
     A reader sees the old file, the new file or none, never half of one.
 
+    What a killed process has left of the same file is removed.
+
     Raises:
-        UserError: the disk is full.
+        NoRoom: there is no room for it.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    begin, end = f".{path.stem}.", f".part{path.suffix}"
+    temporary = path.with_name(f"{begin}{os.getpid()}{end}")
     try:
-        yield temporary
-        with temporary.open("rb") as handle:
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-    except Exception as error:
-        # Writers in C and Rust (HDF5, safetensors) keep the number in the text alone.
-        full = os.strerror(errno.ENOSPC)
-        if getattr(error, "errno", None) != errno.ENOSPC and full not in str(error):
-            raise
-        raise UserError(
-            f"{path}: the disk is full; make room and run the same command again"
-        ) from None
+        with room_for(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            for left in path.parent.glob(f"{glob.escape(begin)}[0-9]*{glob.escape(end)}"):
+                left.unlink(missing_ok=True)
+            yield temporary
+            with temporary.open("rb") as handle:
+                os.fsync(handle.fileno())
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 

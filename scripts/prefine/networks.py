@@ -62,13 +62,18 @@ def mlp(params: Params, name: str, x: Tensor) -> Tensor:
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x W + b of every replica: (R, B, n_in), (R, n_in, n_out), (R, 1, n_out) -> (R, B, n_out)."""
     if weight.shape[-1] < NARROW and x.device.type == "cpu":
-        x = NarrowProduct.apply(x, weight)
+        x = NarrowProduct.apply(x, weight) if torch.is_grad_enabled() else turned(x, weight)
         return x if bias is None else x + bias
     return x @ weight if bias is None else torch.baddbmm(bias, x, weight)
 
 
+def turned(x: Tensor, weight: Tensor) -> Tensor:
+    """x W as (W' x')'."""
+    return torch.bmm(weight.mT, x.mT).mT.contiguous()
+
+
 class NarrowProduct(torch.autograd.Function):
-    """x W where W has few columns, as (W' x')': a CPU's libraries are slow the other way round.
+    """``turned`` where W has few columns: a CPU's libraries are slow the other way round.
 
     Five times at six columns; with one column, a product for each replica by itself.
     """
@@ -77,7 +82,7 @@ class NarrowProduct(torch.autograd.Function):
     def forward(ctx, x: Tensor, weight: Tensor) -> Tensor:
         """(R, B, n_in), (R, n_in, n_out) -> (R, B, n_out)."""
         ctx.save_for_backward(x, weight)
-        return torch.bmm(weight.mT, x.mT).mT.contiguous()
+        return turned(x, weight)
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:

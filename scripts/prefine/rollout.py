@@ -3,10 +3,10 @@
 Episode j starts from the same simulator seed and takes the same action noise for every
 policy (common random numbers). Workers step environments; the policies stay here.
 
-A block is a few consecutive episodes of one policy. A forward pass always has ``ROWS`` rows, and
-episode j the row j modulo ``ROWS``, so that its numbers do not depend on how many workers there
-are, what runs beside it, or in which order. A worker plays two blocks in turn: while it steps
-one, the other's next actions are computed.
+A block is a few consecutive episodes of one policy. A forward pass always has ``rows_of(task)``
+rows, and episode j the row j modulo that, so that its numbers do not depend on how many workers
+there are, what runs beside it, or in which order. A worker plays two blocks in turn: while it
+steps one, the other's next actions are computed.
 """
 
 import contextlib
@@ -38,11 +38,13 @@ from prefine.tasks import BULLET_GYM, Task
 
 log = logging.getLogger(__name__)
 
-ROWS = 32  # of a forward pass; part of the numbers (rounding)
+ROWS, ROWS_OF_SUITE = 64, {BULLET_GYM: 32}  # of a forward pass; part of the numbers (rounding)
 LANES = 2  # blocks that a worker plays in turn
-# Episodes of a block. Waking a process costs as much as a few steps, hence many; but an
-# environment of Bullet takes 30 MB (Ball) to 85 MB.
-BLOCK, BLOCK_OF_SUITE, BLOCK_OF_TASK = ROWS, {BULLET_GYM: 8}, {"BallRun": 16, "BallCircle": 16}
+# Most episodes of a block. A turn of process and policy costs as much as many steps, hence as
+# many as there are rows; but a world of Bullet takes 30 MB (Ball) to 85 MB, and its making (25
+# to 400 ms) as long as an episode or two, hence a few episodes for each.
+BLOCK_OF_SUITE, BLOCK_OF_TASK = {BULLET_GYM: 8}, {"BallRun": 24, "BallCircle": 24}
+EPISODES_OF_A_WORLD = {BULLET_GYM: 3}
 SILENCE_SECONDS = 300.0  # of a worker before it is given up
 START = "from prefine.rollout_worker import main; main()"  # so that its classes have its name
 
@@ -57,20 +59,23 @@ class Block:
     started: bool = False
     lane: int = 0
     length: int = 0
-    obs: np.ndarray | None = None  # (1, ROWS, obs_dim) float32
-    noise: np.ndarray | None = None  # (horizon, 1, ROWS, noise_dim) float32
-    sums: np.ndarray | None = None  # (2, ROWS) return and cost so far
+    rows: np.ndarray | None = None  # each episode's row in the forward pass
+    slots: np.ndarray | None = None  # where a worker keeps the episodes' environments
+    obs: np.ndarray | None = None  # (1, rows_of(task), obs_dim) float32
+    noise: np.ndarray | None = None  # (horizon, 1, rows_of(task), noise_dim) float32
+    sums: np.ndarray | None = None  # (2, rows_of(task)) return and cost so far
     params: Params | None = None  # the replica's own, (1, ...)
 
-    @property
-    def rows(self) -> np.ndarray:
-        """Each episode's row in the forward pass."""
-        return self.episodes % ROWS
+    def keep(self, which: np.ndarray, rows: int) -> None:
+        """Go on with some of the episodes, in a forward pass of so many rows."""
+        self.episodes = self.episodes[which]
+        self.rows = self.episodes % rows
+        self.slots = self.lane * rows + self.rows
 
-    @property
-    def slots(self) -> np.ndarray:
-        """Where a worker keeps the episodes' environments."""
-        return self.lane * ROWS + self.rows
+
+def rows_of(task: Task) -> int:
+    """Rows of a forward pass of the task's policies."""
+    return ROWS_OF_SUITE.get(task.suite, ROWS)
 
 
 def blocks_of(task: Task, n_replicas: int, n_episodes: int, workers: int) -> list[Block]:
@@ -78,13 +83,14 @@ def blocks_of(task: Task, n_replicas: int, n_episodes: int, workers: int) -> lis
 
     They are smaller where there are not enough episodes to keep all workers busy.
     """
-    share = -(-n_replicas * n_episodes // (workers * LANES))
-    largest = BLOCK_OF_TASK.get(task.name) or BLOCK_OF_SUITE.get(task.suite, BLOCK)
-    size = min(largest, share)
+    each = EPISODES_OF_A_WORLD.get(task.suite, 1)
+    share = -(-n_replicas * n_episodes // (workers * LANES * each))
+    largest = BLOCK_OF_TASK.get(task.name) or BLOCK_OF_SUITE.get(task.suite, rows_of(task))
+    n_blocks = -(-n_episodes // min(largest, share))
     return [
-        Block(replica, np.arange(first, min(first + size, n_episodes)))
+        Block(replica, episodes)
         for replica in range(n_replicas)
-        for first in range(0, n_episodes, size)
+        for episodes in np.array_split(np.arange(n_episodes), n_blocks)
     ]
 
 
@@ -144,7 +150,8 @@ class Rollout:
 
     def __init__(self, policy, params: Params, mean, std, task: Task, mode: str, names):
         self.policy, self.params, self.task, self.mode = policy, params, task, mode
-        self.mean, self.std, self.names = mean, std, names
+        self.mean, self.std, self.names, self.width = mean, std, names, rows_of(task)
+        self.no_noise = torch.zeros(1, self.width, policy.sample_dim)
         self.queue: deque[Block] = deque()
         self.rows: list[dict] = []
 
@@ -154,20 +161,24 @@ class Rollout:
             return
         block, task = self.queue.popleft(), self.task
         block.lane, block.length, block.started = lane, 0, False
-        shape = (task.horizon, self.policy.sample_dim)
-        block.obs = np.zeros((1, ROWS, task.obs_dim), dtype=np.float32)
-        block.noise = np.zeros((task.horizon, 1, ROWS, shape[1]), dtype=np.float32)
-        block.sums = np.zeros((2, ROWS))
+        block.keep(slice(None), self.width)
+        block.obs = np.zeros((1, self.width, task.obs_dim), dtype=np.float32)
+        block.sums = np.zeros((2, self.width))
         block.params = {name: value[block.replica, None] for name, value in self.params.items()}
-        for episode, row in zip(block.episodes, block.rows, strict=True):
-            stream = generator("evaluate", task.name, int(episode))
-            block.noise[:, 0, row] = stream.standard_normal(shape, dtype=np.float32)
+        if self.mode != "deterministic":
+            shape = (task.horizon, self.policy.sample_dim)
+            block.noise = np.zeros((shape[0], 1, self.width, shape[1]), dtype=np.float32)
+            for episode, row in zip(block.episodes, block.rows, strict=True):
+                stream = generator("evaluate", task.name, int(episode))
+                block.noise[:, 0, row] = stream.standard_normal(shape, dtype=np.float32)
         worker.send(block, seeds=EVALUATION_SEED + block.episodes)
 
     def step(self, worker: Worker, block: Block) -> None:
         """Send a block's next actions."""
         obs = torch.from_numpy((block.obs - self.mean) / self.std)
-        noise = torch.from_numpy(block.noise[min(block.length, self.task.horizon - 1)])
+        noise = self.no_noise
+        if block.noise is not None:
+            noise = torch.from_numpy(block.noise[min(block.length, self.task.horizon - 1)])
         with torch.no_grad():
             actions = self.policy.act(block.params, obs, self.mode, noise)[0].numpy()
         worker.send(block, actions=actions[block.rows])
@@ -193,7 +204,8 @@ class Rollout:
                     "terminated": answer["terminated"][place],
                 }
             )
-        block.episodes = block.episodes[~ended]
+        if ended.any():
+            block.keep(~ended, self.width)
         return int(ended.sum())
 
     def give_back(self, blocks: Sequence[Block], reason: str) -> None:

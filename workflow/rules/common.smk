@@ -17,6 +17,7 @@ from prefine import overlays, studies
 from prefine.dsrl_files import how_to_help
 from prefine.errors import UserError
 from prefine.methods import REFERENCE, method_constant, method_file
+from prefine.processes import announce, leave_lock, remove_stale_lock
 from prefine.provenance import code_hash, has_gpu, own_python_first
 
 SCHEMA = Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
@@ -34,6 +35,11 @@ TASKS = config["tasks"]
 STUDIES = [study for study in MEMBERS if MEMBERS[study]]
 
 own_python_first()
+announce()
+if workflow.is_main_process:
+    remove_stale_lock(Path(".snakemake"))
+else:
+    leave_lock(Path(".snakemake"))
 
 # One training job at a time on a GPU, also when other limits replace the profile's.
 if "gpu" not in workflow.global_resources:
@@ -91,7 +97,7 @@ def state_folder(wildcards):
     """Where a training job keeps its checkpoints: another one for other settings or code."""
     key = training_settings(wildcards) + code("train", method_file(method_of(wildcards)))
     name = "-".join(Path(*wildcards).parts)
-    return f"{RUN}/state/{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    return f"{RUN}/state/{name}/{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
 def split_settings(task, **more):
