@@ -29,9 +29,10 @@ goes into the loader.
 """
 EVALUATION = """## Evaluation
 
-Environment steps a second. A job: 5 policies of 40 episodes in two worker processes, whole (with
-the start of the processes) and without its start. The simulator: the stock environment alone on one
-core. One by one: one policy, one stock environment, an observation a forward pass, as OSRL does it.
+Environment steps a second. A job: 15 policies (Goal tasks: 5) of 40 episodes in two worker
+processes, whole (with the start of the processes) and without its start. The simulator: whole
+episodes of the stock environment alone on one core. One by one: one policy, one stock environment,
+an observation a forward pass, as OSRL does it.
 """
 GOAL = """## Navigation tasks
 
