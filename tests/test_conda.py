@@ -58,7 +58,8 @@ def through_conda(conda, tmp_path_factory):
     name = TASKS["BallRun"].file
     (folder / "data/dsrl").mkdir(parents=True)
     shutil.copy(folder / "results/small/data/BallRun.hdf5", folder / "data/dsrl" / name)
-    overlay = {"run": "dsrl", "source": "dsrl", "dsrl": {"offline": True}}
+    overlay = {"run": "dsrl", "source": "dsrl", "dsrl": {"offline": True}, "tasks": ["BallRun"]}
+    overlay["figures"] = {"fig1": {"task": "BallRun", "tau": 20}}
     (folder / "dsrl.json").write_text(json.dumps(overlay))
     snakemake("results/dsrl/data/BallRun.hdf5", *CONDA, "--configfile", "dsrl.json", cwd=folder)
     # The rule that imports data of the user's own.
