@@ -2,6 +2,9 @@
 # make test         set up, then the tests
 # make test-slurm   set up, then the tests that start a SLURM here; root, apt-get install slurm-wlm munge
 # make own-policy-example   set up, then two pretrained policies made safe from labels, and a report
+# make test-conda   set up, then the tests that create every environment of envs/ and run rules in them
+# make test-container  set up, then build the image of Dockerfile and run rules in it; root, apt-get install buildah mmdebstrap
+# make pins         the newest versions that envs/requirements.in allows, into the lock; then the tests
 # make test-faults  set up, then the tests that kill runs, fill a small disk (root) and make runs twice
 # make verify       make files of a finished run again elsewhere and compare: FILE=results/...
 # make setup        what both share: .venv from the pinned lock in envs/
@@ -15,7 +18,7 @@ PRESET ?= quickstart
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 
-.PHONY: setup quickstart own-policy-example report test test-slurm test-faults verify lint format clean
+.PHONY: setup quickstart own-policy-example report test test-slurm test-conda test-container test-faults verify pins lint format clean
 
 setup: .venv/.installed
 
@@ -53,6 +56,26 @@ test: setup
 # Not beside other tests: SLURM has the whole machine. Its accounting too with slurmdbd and mariadb-server.
 test-slurm: setup
 	$(BIN)/python -m pytest -m slurm tests/test_slurm.py
+
+# Five GB under /tmp; needs the package index. The solver of conda packages gets a folder of its own.
+test-conda: setup .cache/conda/.installed
+	$(BIN)/python -m pytest -m conda tests/test_conda.py
+
+.cache/conda/.installed: tests/conda/requirements.txt
+	rm -rf .cache/conda
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --target .cache/conda -r $<
+	@touch $@
+
+test-container:
+	tests/container/build_and_run.sh
+
+# Look at the difference of envs/lock*.txt before you commit it.
+pins: setup
+	$(BIN)/python envs/update_pins.py
+	rm -rf .venv
+	@$(MAKE) --no-print-directory setup
+	$(BIN)/python envs/write_environments.py
+	@$(MAKE) --no-print-directory test
 
 # KILLS=100 SEED=1: as many kills, at the moments of that seed. docs/reliability.md has what came of it.
 test-faults: setup

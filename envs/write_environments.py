@@ -17,7 +17,7 @@ PYTHON, PIP = "3.11.13", "25.2"
 TABLES = ["numpy", "pandas", "pyarrow", "tqdm"]
 SIMULATORS = ["dsrl", "safety-gymnasium", "bullet-safety-gym", "gymnasium", "mujoco", "pybullet"]
 # What the simulators import without saying so, or say in a version that cannot be met.
-SIMULATORS += ["pygame", "xmltodict", "pyyaml", "imageio", "h5py", "matplotlib", "tqdm"]
+SIMULATORS += ["xmltodict", "pyyaml", "imageio", "h5py", "matplotlib", "tqdm"]
 FAMILIES = {
     "data": [*TABLES, "h5py"],
     "download": [*TABLES, "h5py", "requests", "filelock"],
@@ -30,7 +30,7 @@ FAMILIES = {
     "export": [*TABLES, "torch", "safetensors", "onnx", "onnxscript"],
     "overlap": [*TABLES, "h5py", "scikit-learn", "umap-learn"],
     "plot": [*TABLES, "matplotlib", "seaborn"],
-    "tensorboard": [*TABLES, "torch", "tensorboard"],
+    "tensorboard": ["pandas", "pyarrow", "tqdm", "torch", "tensorboard"],
 }
 
 

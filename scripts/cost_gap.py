@@ -28,7 +28,7 @@ from prefine.cost_gap import (
 from prefine.errors import UserError
 from prefine.metrics import AGREEMENT
 from prefine.state_reset import RESETTABLE, open_simulator
-from prefine.tasks import Task
+from prefine.tasks import Task, of_policy
 
 
 def read_records(data: Path, task: Task, table: pd.DataFrame, indices) -> dict[int, Record]:
@@ -123,11 +123,12 @@ def main() -> None:
         source=str,
         settings=cli.json_argument,
     )
+    parser.add_argument("--module", type=Path, nargs="?", help="registers the environment")
     args = parser.parse_args()
     torch.set_num_threads(1)
     loaded = policy_file.load(args.policies)
     trained = loaded[-1]
-    task, wanted = Task(**trained["task"]), args.settings
+    task, wanted = of_policy(args.policies, trained.get("task"), args.module), args.settings
     known = {field.name for field in fields(GapSettings)}
     settings = GapSettings(**{name: wanted[name] for name in known & set(wanted)})
     if task.name not in RESETTABLE and settings.horizon > 1:

@@ -1,6 +1,5 @@
 """Get a task's dataset of DSRL: from this machine if it is there, else from a host."""
 
-import json
 import logging
 import os
 import shutil
@@ -8,14 +7,14 @@ from pathlib import Path
 
 from prefine import cli, dataset
 from prefine.download import obtain
-from prefine.dsrl_files import local_paths, urls
+from prefine.dsrl_files import local_paths, settings_of_environment, urls
 from prefine.files import atomic
 from prefine.tasks import TASKS
 
 
 def main() -> None:
     args = cli.parser(__doc__, "output", task=str).parse_args()
-    task, settings = TASKS[args.task], json.loads(os.environ["PREFINE_DSRL"])
+    task, settings = TASKS[args.task], settings_of_environment()
     folder = Path(settings["folder"])
     progress = cli.Progress(f"download {args.task}", 0, "B")
 

@@ -1,13 +1,14 @@
 """Roll out all policies of a file in their simulator: one row a run and episode."""
 
 import logging
+from pathlib import Path
 
 import pandas as pd
 import torch
 from prefine import cli, files, policy_file, provenance
 from prefine.errors import UserError
 from prefine.rollout import evaluate
-from prefine.tasks import Task
+from prefine.tasks import of_policy
 
 RUN_COLUMNS = ("study", "task", "method", "arm", "tau", "draw", "seed", "iteration")
 
@@ -26,11 +27,13 @@ def planned(runs: pd.DataFrame, plan: pd.DataFrame) -> pd.DataFrame:
 def main() -> None:
     parser = cli.parser(__doc__, "policies", "output", settings=cli.json_argument)
     parser.add_argument("--plan", help="runs that are these policies, acting otherwise")
+    parser.add_argument("--module", type=Path, nargs="?", help="registers the environment")
     parser.add_argument("--workers", type=int, default=1, help="processes that step simulators")
     args = parser.parse_args()
     torch.set_num_threads(1)
     policy, params, mean, std, trained = policy_file.load(args.policies)
-    task, runs = Task(**trained["task"]), pd.DataFrame(trained["runs"])
+    task = of_policy(args.policies, trained.get("task"), args.module)
+    runs = pd.DataFrame(trained["runs"])
     if args.plan:
         runs = planned(runs, pd.read_csv(args.plan))
         params = {name: value[list(runs.index)] for name, value in params.items()}

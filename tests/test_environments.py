@@ -1,8 +1,12 @@
 """The conda environments of the rules agree with the lock and with what scripts import."""
 
 import ast
+import functools
+import re
 import sys
 from importlib.metadata import distributions, packages_distributions, version
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -12,37 +16,56 @@ from prefine.methods import METHODS
 from prefine.provenance import imported_modules
 
 sys.path.insert(0, str(ROOT / "envs"))
+import update_pins
 import write_environments as environments
 
 LOCK = environments.read_lock("lock.txt")
 NO_DEPS = environments.read_lock("lock-no-deps.txt")
-SCRIPTS = {
-    "data": [
-        "trajectories",
-        "split",
-        "plan",
-        "runs",
-        "table1",
-        "claims",
-        "dataset_statistics",
-        "calibrate",
-        "provenance",
-        *("label_sheet", "choose", "before_after"),
-    ],
-    "download": ["download"],
-    "collect": ["collect"],
-    "train": ["train", "timing", *(f"prefine/methods/{method}" for method in METHODS)],
-    "evaluate": ["evaluate", "cost_gap"],
-    "policy": ["prefine/own_policy", "rollouts", "import_policy", "compare"],
-    "export": ["export", "export_chosen"],
-    "overlap": ["overlap"],
-    "plot": [
-        *(f"fig{number}" for number in (1, 2, 3, 4, 5, 7, 8, 9, 13)),
-        *("ablation", "learning_curves", "variants", "ceiling", "paper_comparison"),
-        *("fig_before_after", "fig_cost_per_step", "fig_own_learning"),
-    ],
-    "tensorboard": ["event_files"],
-}
+OWNERS = packages_distributions()
+SIMULATORS = ("dsrl", "safety_gymnasium", "bullet_safety_gym")
+# What is used by another name: pandas reads and writes Parquet with pyarrow.
+BY_ANOTHER_NAME = {"pyarrow": "parquet", "tensorboard": "torch.utils.tensorboard"}
+
+
+def scripts_of_rules():
+    """Read the rules: family of the environment -> the scripts that run in it."""
+    found = {}
+    for file in sorted((ROOT / "workflow/rules").glob("*.smk")):
+        for rule in re.split(r"^ *(?=(?:use )?rule )", file.read_text(), flags=re.MULTILINE):
+            families = set(re.findall(r"envs/(\w+)\.yaml", rule))
+            scripts = set(re.findall(r"python scripts/(\w+)\.py", rule))
+            assert bool(families) == bool(scripts) and len(families) < 2, rule[:100]
+            for family in families:
+                found.setdefault(family, set()).update(scripts)
+    return found
+
+
+SCRIPTS = scripts_of_rules()
+
+
+def modules_of(family):
+    """The files that the scripts of a family import, methods that are named in configs too."""
+    names = {f"{script}.py" for script in SCRIPTS[family]}
+    if names & {"train.py", "timing.py"}:
+        names |= {f"prefine/methods/{method}.py" for method in METHODS}
+    return set().union(*(imported_modules(ROOT / "scripts" / name) for name in names))
+
+
+@functools.cache
+def imports_of(file):
+    """The packages that a file imports, by the names of their distributions."""
+    tree = ast.parse(file.read_text())
+    for node in tree.body:
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            node.body = []
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names.add(node.module.split(".")[0])
+    names -= {"prefine", *sys.stdlib_module_names}
+    return {name: {canonicalize_name(own) for own in OWNERS.get(name, [])} for name in names}
 
 
 @pytest.mark.parametrize("family", environments.FAMILIES)
@@ -60,6 +83,26 @@ def test_the_installed_versions_are_the_locked_ones():
         assert requirement.specifier.contains(installed, prereleases=True), line
 
 
+@pytest.mark.parametrize("kind", ["", "-no-deps"])
+def test_the_lock_is_what_the_project_allows(kind):
+    """envs/requirements.in is what `make pins` resolves."""
+    lock = environments.read_lock(f"lock{kind}.txt")
+    lines = (ROOT / f"envs/requirements{kind}.in").read_text().splitlines()
+    asked = [Requirement(text) for line in lines if (text := line.split("#")[0].strip())]
+    for requirement in asked:
+        pin = Requirement(lock[canonicalize_name(requirement.name)])
+        assert requirement.specifier.contains(str(pin.specifier).removeprefix("==")), pin
+    names = {canonicalize_name(requirement.name) for requirement in asked}
+    listed = {canonicalize_name(name) for own in environments.FAMILIES.values() for name in own}
+    assert names == set(lock) if kind else listed - set(NO_DEPS) <= names
+
+
+def test_new_pins_keep_the_head_and_the_spelling_of_the_lock():
+    before = "# Why.\nPyYAML==1.0\ntyping_extensions==1.0\n"
+    after = update_pins.locked({"typing-extensions": "2.0", "pyyaml": "1.0", "Abc": "3"}, before)
+    assert after == "# Why.\nAbc==3\nPyYAML==1.0\ntyping_extensions==2.0\n"
+
+
 def test_nothing_is_installed_that_the_lock_does_not_name():
     """torch's CUDA build brings its own, pinned by torch; pip comes with Python."""
     locked = {*LOCK, *NO_DEPS, "pip", "triton"}
@@ -68,25 +111,34 @@ def test_nothing_is_installed_that_the_lock_does_not_name():
     assert not extra
 
 
+def test_every_environment_is_of_some_rule():
+    assert set(SCRIPTS) == set(environments.FAMILIES)
+
+
 @pytest.mark.parametrize("family", SCRIPTS)
 def test_an_environment_holds_what_its_scripts_import(family):
     listed = environments.closure(environments.FAMILIES[family], LOCK, NO_DEPS)
-    owners = packages_distributions()
-    for script in SCRIPTS[family]:
-        for file in imported_modules(ROOT / "scripts" / f"{script}.py"):
-            tree = ast.parse(file.read_text())
-            for node in tree.body:
-                if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
-                    node.body = []
-            for node in ast.walk(tree):
-                if isinstance(node, ast.Import):
-                    names = [alias.name for alias in node.names]
-                elif isinstance(node, ast.ImportFrom) and node.level == 0:
-                    names = [node.module]
-                else:
-                    continue
-                for top in {name.split(".")[0] for name in names}:
-                    if top == "prefine" or top in sys.stdlib_module_names:
-                        continue
-                    owner = {canonicalize_name(name) for name in owners[top]}
-                    assert owner & listed, f"{file.name} imports {top}; envs/{family}.yaml lacks it"
+    for file in modules_of(family):
+        for name, owners in imports_of(file).items():
+            assert owners & listed, f"{file.name} imports {name}; envs/{family}.yaml lacks it"
+
+
+@pytest.fixture(scope="module")
+def simulators_import():
+    """What the simulators import, which their own requirements name wrongly or not at all."""
+    files = [
+        file for name in SIMULATORS for file in Path(find_spec(name).origin).parent.rglob("*.py")
+    ]
+    return set().union(*(owners for file in files for owners in imports_of(file).values()))
+
+
+@pytest.mark.parametrize("family", SCRIPTS)
+def test_an_environment_holds_nothing_else(family, simulators_import):
+    """What is listed is imported, or is a requirement of something that is."""
+    files = modules_of(family)
+    used = set().union(*(owners for file in files for owners in imports_of(file).values()))
+    used |= simulators_import if used & {"safety-gymnasium", "dsrl"} else set()
+    text = "".join(file.read_text() for file in files)
+    used |= {name for name, word in BY_ANOTHER_NAME.items() if word in text}
+    unused = {canonicalize_name(name) for name in environments.FAMILIES[family]} - used
+    assert not unused, f"envs/{family}.yaml: no script of its rules uses {unused}"

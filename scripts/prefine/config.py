@@ -27,6 +27,7 @@ def check(config: Mapping, schema: Mapping) -> dict:
     errors = sorted(validator.iter_errors(dict(config)), key=lambda e: (len(e.path), str(e.path)))
     if errors:
         raise UserError(f"config: {_explain(errors[0], schema)}")
+    _check_finite(config, [])
     filled = _fill(deepcopy(dict(config)), schema, schema)
     filled = _fill(own_config.one_spelling(filled), schema, schema)
     for part in (_check_methods, own_config.check, _check_tasks):
@@ -45,7 +46,7 @@ def _explain(error: ValidationError, schema: Mapping) -> str:
         allowed = list(error.schema.get("properties", {}))
         unknown = next(name for name in error.instance if name not in allowed)
         return _unknown(unknown, "" if key == "config" else key, allowed)
-    value = f"{key}: {error.instance!r} is not allowed"
+    value = f"{key}: {_shown(error.instance)} is not allowed"
     if error.validator == "enum":
         allowed = error.validator_value
         hint = near(error.instance, allowed)
@@ -54,10 +55,7 @@ def _explain(error: ValidationError, schema: Mapping) -> str:
         missing = [name for name in error.validator_value if name not in error.instance]
         return f"{key}: lacks {', '.join(missing)}"
     if error.validator == "pattern":
-        return (
-            f"{value}; a name has letters, digits, '_' and '-', begins with a letter or "
-            "digit, and is at most 64 long"
-        )
+        return f"{value}; {error.schema['description']}"
     needs = {
         "type": f"must be {error.validator_value}",
         "minimum": f"must be at least {error.validator_value}",
@@ -68,6 +66,22 @@ def _explain(error: ValidationError, schema: Mapping) -> str:
         "uniqueItems": "items must differ",
     }
     return f"{value}; {needs.get(error.validator, error.message)}"
+
+
+def _check_finite(value, place: list[str]) -> None:
+    """YAML has .inf and .nan, which no number of the config may be, and a schema cannot say so."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"config: {'.'.join(place)}: {value} is not allowed; it must be finite")
+    if isinstance(value, Mapping | list):
+        items = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for key, part in items:
+            _check_finite(part, [*place, str(key)])
+
+
+def _shown(value) -> str:
+    """A value as one line of moderate length."""
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _fill(value, schema: Mapping, root: Mapping):

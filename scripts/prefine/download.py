@@ -11,12 +11,13 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import requests
 from filelock import FileLock
 
+from prefine import dsrl_files
 from prefine.errors import NoRoom, UserError
 from prefine.files import no_room, sha256, write_json
 
@@ -46,9 +47,9 @@ class SourceFailed(Exception):
 
 def read_lock(path: Path) -> dict[str, Locked]:
     """Return file name -> what it must be."""
-    if not path.exists():
-        return {}
-    return {name: Locked(**entry) for name, entry in json.loads(path.read_text()).items()}
+    known = [field.name for field in fields(Locked)]
+    entries = dsrl_files.read_lock(path).items()
+    return {name: Locked(**{key: e[key] for key in known if key in e}) for name, e in entries}
 
 
 def add_to_lock(path: Path, name: str, entry: Locked) -> None:

@@ -5,16 +5,37 @@ Light enough for the Snakefile; nothing here touches a network.
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from prefine.errors import UserError
 from prefine.tasks import TASKS
+
+
+def settings_of_environment() -> dict:
+    """What the workflow hands to the script that downloads: the config's section `dsrl`.
+
+    Raises:
+        UserError: it is not there, or is something else.
+    """
+    try:
+        settings = json.loads(os.environ["PREFINE_DSRL"])
+        return {name: settings[name] for name in _SETTINGS}
+    except (KeyError, ValueError, TypeError):
+        raise UserError(
+            "PREFINE_DSRL: is not the config's section `dsrl` as JSON; the workflow sets it, so "
+            "call snakemake rather than this script"
+        ) from None
+
+
+_SETTINGS = ("folder", "lock", "sources", "revision", "offline")
 
 
 def local_paths(name: str) -> list[Path]:
     """Where dsrl itself keeps its files."""
-    folder = os.environ.get("DSRL_DATASET_DIR", "~/.dsrl/datasets")
-    return [Path(folder).expanduser() / name]
+    folder = os.environ.get("DSRL_DATASET_DIR") or "~/.dsrl/datasets"
+    return [Path(os.path.expanduser(folder)) / name]  # noqa: PTH111 (an unknown ~user is a name)
 
 
 def urls(settings: Mapping, name: str) -> list[str]:
@@ -27,10 +48,30 @@ def urls(settings: Mapping, name: str) -> list[str]:
     return [source.format(file=name, revision=revision) for source in settings["sources"]]
 
 
+def read_lock(path: Path) -> dict[str, dict]:
+    """Return file name -> sha256, size, revision and url, as the lock file has them.
+
+    Raises:
+        UserError: it holds something else.
+    """
+    try:
+        entries = json.loads(path.read_text()) if path.exists() else {}
+        for name, entry in entries.items():
+            good = re.fullmatch("[0-9a-f]{64}", entry["sha256"]) and entry["size"] > 0
+            revision = entry.setdefault("revision", None)
+            if not good or not re.fullmatch(r"[\w.-]*", revision or ""):
+                raise ValueError(name)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(
+            f"{path}: is no lock file of this project ({error}); restore it, or take it away to "
+            "lock the files anew"
+        ) from None
+    return entries
+
+
 def locked_revision(lock: Path) -> str | None:
     """The revision that the lock's files have in common."""
-    entries = json.loads(lock.read_text()).values() if lock.exists() else []
-    revisions = {entry["revision"] for entry in entries if entry.get("revision")}
+    revisions = {entry["revision"] for entry in read_lock(lock).values() if entry["revision"]}
     return revisions.pop() if len(revisions) == 1 else None
 
 

@@ -31,7 +31,7 @@ def read_labels(path: Path, trajectories: pd.DataFrame) -> dict[str, np.ndarray]
     Raises:
         UserError: in one line what is wrong and where.
     """
-    table = _read(path)
+    table = _read(path, len(trajectories))
     numbers = pd.to_numeric(table["trajectory"], errors="coerce")
     here = numbers.isin(trajectories["index"])
     last = len(trajectories) - 1
@@ -59,9 +59,12 @@ def read_labels(path: Path, trajectories: pd.DataFrame) -> dict[str, np.ndarray]
     return sets
 
 
-def _read(path: Path) -> pd.DataFrame:
+def _read(path: Path, n_trajectories: int | None = None) -> pd.DataFrame:
+    # One row more than there are trajectories is a mistake already. Nothing is unpacked.
+    rows = None if n_trajectories is None else n_trajectories + 1
+    limits = {"nrows": rows, "compression": None}
     try:
-        table = pd.read_csv(path, skipinitialspace=True, dtype={"label": str})
+        table = pd.read_csv(path, skipinitialspace=True, dtype={"label": str}, **limits)
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as CSV ({error})") from None
     if not {"trajectory", "label"} <= set(table.columns):

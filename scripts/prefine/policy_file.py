@@ -13,6 +13,7 @@ from prefine.errors import UserError
 from prefine.files import atomic
 from prefine.networks import Params
 from prefine.policies import make_policy
+from prefine.policy_check import check_policy
 
 
 def save(path: str | Path, params: Params, mean, std, metadata: dict) -> None:
@@ -52,19 +53,22 @@ def load(path: str | Path) -> tuple[object, Params, np.ndarray, np.ndarray, dict
     """
     try:
         with safe_open(path, "pt") as file:
-            metadata = json.loads((file.metadata() or {})["prefine"])
+            metadata = dict(json.loads((file.metadata() or {})["prefine"]))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, ValueError) as error:
+    except FileNotFoundError:
+        raise UserError(f"{path}: is not there") from None
+    except (SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
         raise UserError(f"{path}: not a policy of this project ({error})") from None
+    params = {n.removeprefix("params."): v for n, v in tensors.items() if n.startswith("params.")}
     try:
         sizes = metadata["obs_dim"], metadata["act_dim"], metadata["hidden"]
         policy = make_policy(metadata["policy"], *sizes, **metadata.get("limits", {}))
+        mean, std = tensors["obs_mean"].numpy(), tensors["obs_std"].numpy()
     except (KeyError, TypeError) as error:
-        raise UserError(
-            f"{path}: is not a policy that this version knows ({error}); it may be of a newer one"
-        ) from None
-    params = {n.removeprefix("params."): v for n, v in tensors.items() if n.startswith("params.")}
-    return policy, params, tensors["obs_mean"].numpy(), tensors["obs_std"].numpy(), metadata
+        raise UserError(f"{path}: not a policy that this version knows ({error})") from None
+    if params or metadata.get("runs"):  # a part of a plan may be left without runs
+        check_policy(path, policy, params, mean, std)
+    return policy, params, mean, std, metadata
 
 
 def load_run(

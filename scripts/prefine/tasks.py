@@ -138,3 +138,33 @@ def described(name: str, **changes) -> Task:
     if name in TASKS:
         return replace(TASKS[name], **changes)
     return Task(name=name, suite=OWN, **changes)
+
+
+_SIMULATOR = ("env_id", "suite", "horizon", "obs_dim", "act_dim")  # what a policy was made for
+
+
+def of_policy(path: str | Path, description: dict, module: Path | None) -> Task:
+    """Return the task that a policy file says it is for.
+
+    A file may name Python code that registers an environment. It is run only if the caller names
+    the same file: ``module``.
+
+    Raises:
+        UserError: it is for no task that is known, or for one with other code.
+    """
+    try:
+        task = Task(**description)
+        known = TASKS.get(task.name, task)
+        told = {name: getattr(task, name) for name in _SIMULATOR}
+    except (TypeError, AttributeError) as error:
+        raise UserError(f"{path}: describes no task ({error})") from None
+    wrong = [name for name in _SIMULATOR if told[name] != getattr(known, name)]
+    if wrong:
+        raise UserError(f"{path}: {wrong[0]}: {told[wrong[0]]!r} is not that of {task.name}")
+    own = Path(task.module).resolve() if task.module else None
+    if own != (module.resolve() if module else None):
+        raise UserError(
+            f"{path}: its environment is code in {task.module}, which is not the module of the "
+            "config (file.<task>.module); name it there if you trust it"
+        )
+    return task

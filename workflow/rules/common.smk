@@ -14,7 +14,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from prefine import config as configuration
-from prefine import own_config, studies
+from prefine import overlays, own_config, studies
 from prefine.dsrl_files import how_to_help
 from prefine.errors import UserError
 from prefine.methods import REFERENCE, method_constant, method_file
@@ -23,6 +23,8 @@ from prefine.provenance import code_hash, has_gpu, own_python_first
 
 SCHEMA = Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
 try:
+    for config_file in workflow.configfiles:
+        overlays.check(config_file)
     config = configuration.check(config, yaml.safe_load(SCHEMA.read_text()))
     studies.check(config)
     own_config.check_files(config)

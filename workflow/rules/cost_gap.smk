@@ -27,7 +27,8 @@ rule cost_gap:
     shell:
         "python scripts/cost_gap.py --policies {input.policies:q} --data {input.data:q} "
         "--trajectories {input.trajectories:q} --splits {input.splits:q} "
-        "--source {params.source} --settings {params.settings:q} --output {output:q} "
+        "--module {input.module:q} --source {params.source} --settings {params.settings:q} "
+        "--output {output:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
 
 

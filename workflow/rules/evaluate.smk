@@ -25,7 +25,8 @@ rule evaluate_reference:
         "Roll out the reference policy of {wildcards.task}"
     shell:
         "python scripts/evaluate.py --policies {input.policies:q} {params.plan:q} "
-        "--settings {params.settings:q} --workers {threads} --output {output:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
+        "--module {input.module:q} --settings {params.settings:q} --workers {threads} "
+        "--output {output:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
 use rule evaluate_reference as evaluate with:
