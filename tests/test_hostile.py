@@ -13,6 +13,7 @@ from copy import deepcopy
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -21,7 +22,7 @@ from prefine import config as configuration
 from prefine import dsrl_files, overlays, policy_file, tasks
 from prefine.dataset import read
 from prefine.errors import UserError
-from prefine.own_data import read_labels
+from prefine.labels import read_labels
 from prefine.policies import CVAEPolicy
 from prefine.tasks import OWN, TASKS, Task
 from safetensors.torch import load_file, save_file
@@ -351,10 +352,11 @@ def test_labels_that_mean_harm(tmp_path):
         "open.csv": head + b'"1,preferred\n2,preferred\n',
         "zero.csv": head + b"\x00\x00,preferred\n",
     }
+    table = pd.DataFrame({"index": range(5), "return": 1.0, "length": 9})
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
         with pytest.raises(UserError) as error:
-            read_labels(tmp_path / name, 5)
+            read_labels(tmp_path / name, table)
         assert "\n" not in str(error.value) and len(str(error.value)) < 500, name
     assert not (tmp_path / "canary").exists()
 
@@ -379,8 +381,9 @@ def test_a_lock_file_that_is_none(tmp_path):
 )
 def test_odd_values_in_a_profile(profile, project, canary, tmp_path):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(profile))
+    before = sorted(project.glob("results/**/*"))
     text = snakemake("-n", "--cores", "1", "--workflow-profile", tmp_path, cwd=project, check=False)
-    assert not (project / "results").exists(), text
+    assert sorted(project.glob("results/**/*")) == before, text
 
 
 def test_odd_environment_variables(project, canary, tmp_path, monkeypatch):
