@@ -24,7 +24,13 @@ NO_DEPS = environments.read_lock("lock-no-deps.txt")
 OWNERS = packages_distributions()
 SIMULATORS = ("dsrl", "safety_gymnasium", "bullet_safety_gym")
 # What is used by another name: pandas reads and writes Parquet with pyarrow.
-BY_ANOTHER_NAME = {"pyarrow": "parquet", "tensorboard": "torch.utils.tensorboard"}
+BY_ANOTHER_NAME = {
+    "pyarrow": "parquet",
+    "tensorboard": "torch.utils.tensorboard",
+    "onnx": "torch.onnx",
+    "onnxscript": "torch.onnx",
+    "stable-baselines3": "pickle.load",  # what VecNormalize's statistics are made of
+}
 
 
 def scripts_of_rules():

@@ -78,7 +78,7 @@ def test_a_part_that_lost_its_runs_adds_none(runs, tmp_path):
     files = {"data": "hdf5", "trajectories": "csv", "splits": "csv"}
     options = {f"--{name}": one / f"{name}/BallRun.{end}" for name, end in files.items()}
     options |= {"--task": "BallRun", "--method": "bc", "--plan": one / "plans/main/BallRun/bc.csv"}
-    options |= {"--settings": json.dumps(metadata["settings"]), "--state": tmp_path / "state"}
+    options |= {"--settings": json.dumps(metadata["settings"]), "--state": tmp_path / "state/bc"}
     options |= {"--output": empty, "--log": tmp_path / "2.parquet"}
     command = [sys.executable, ROOT / "scripts/train.py", "--part", "2", "3"]
     subprocess.run([*command, *(part for pair in options.items() for part in pair)], check=True)
