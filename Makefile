@@ -40,15 +40,17 @@ report: setup
 	@echo "Open results/$(PRESET)/report.html"
 
 # Two policies of Stable-Baselines3, from archive to report; label.py stands for the person.
-OWN := workflow/presets/own_policy.yaml examples/own_policy/config.yaml
+# SHORT=1 takes every step in a few minutes.
+OWN := workflow/presets/own_policy.yaml examples/own_policy/config.yaml $(if $(SHORT),examples/own_policy/short.yaml)
+OWN_RESULTS := results/own_policy_$(if $(SHORT),short,example)
 own-policy-example: setup
 	python examples/own_policy/make_log.py data/own_policy/BallCircle.hdf5
 	snakemake label_sheets --cores $(CORES) --configfile $(OWN)
-	python examples/own_policy/label.py results/own_policy_example data/own_policy
+	python examples/own_policy/label.py $(OWN_RESULTS) data/own_policy
 	snakemake all --cores $(CORES) --configfile $(OWN)
-	snakemake --cores 1 --configfile $(OWN) --report results/own_policy_example/report.html
-	@cat results/own_policy_example/tables/before_after.md
-	@echo "Open results/own_policy_example/report.html"
+	snakemake --cores 1 --configfile $(OWN) --report $(OWN_RESULTS)/report.html
+	@cat $(OWN_RESULTS)/tables/before_after.md
+	@echo "Open $(OWN_RESULTS)/report.html"
 
 test: setup
 	$(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder

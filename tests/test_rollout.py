@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -226,3 +227,10 @@ def test_something_else_is_refused_as_a_policy(tmp_path):
     path.write_bytes(b"\x80\x04not a policy")
     with pytest.raises(UserError, match="not a policy of this project"):
         policy_file.load(path)
+
+
+def test_no_worker_is_waited_for_that_has_nothing_to_play():
+    """Two blocks, which one worker plays in turn, and room for two workers."""
+    task, started = TASKS["BallRun"], time.monotonic()
+    rollout.evaluate(*some_policies(task, 1), task, 2, "deterministic", workers=2, silence=60.0)
+    assert time.monotonic() - started < 60.0

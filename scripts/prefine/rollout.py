@@ -294,7 +294,7 @@ def evaluate(
             rollout.start(worker, lane)
 
     try:
-        for _ in range(min(workers, len(rollout.queue))):
+        while rollout.queue and len(busy) < workers:  # a worker takes several blocks at once
             employ()
         while busy:
             oldest = min(worker.sent for worker in busy)
