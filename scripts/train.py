@@ -103,10 +103,18 @@ def part_of(runs: pd.DataFrame, number: int, parts: int) -> pd.DataFrame:
 
 def main() -> None:
     parser = cli.parser(
-        *(__doc__, "data", "trajectories", "splits", "output", "log", "state"),
+        *(__doc__, "data", "trajectories", "splits", "output", "log"),
         task=find,
         method=str,
         settings=cli.json_argument,
+    )
+    parser.add_argument(
+        "--state",
+        nargs=2,
+        type=Path,
+        required=True,
+        metavar=("FOLDER", "KEY"),
+        help="this job's own folder, removed at its end, and which checkpoints in it are of use",
     )
     parser.add_argument("--plan", help="table of runs; not for the reference policy")
     parser.add_argument("--part", type=int, nargs=2, metavar=("NUMBER", "PARTS"), default=(0, 1))
@@ -115,6 +123,7 @@ def main() -> None:
     parser.add_argument("--reference", help="pi_ref, for methods that start from it")
     args = parser.parse_args()
     task, method, settings = args.task, method_module(args.method), args.settings
+    state = Path(*args.state)
     splits, trajectories = pd.read_csv(args.splits), pd.read_csv(args.trajectories)
     data = load_transitions(args.data, task, method.SEES)
     if args.method == REFERENCE:
@@ -147,7 +156,7 @@ def main() -> None:
     total = n_chunks * sum(phase.iterations + 1 for phase in method.phases(policy, settings))
     progress = cli.Progress(f"train {args.method} {task.name}", total, "it")
     params, log = train_in_chunks(
-        method, policy, runs, data, sets, settings, reference, progress, args.state
+        method, policy, runs, data, sets, settings, reference, progress, state
     )
     progress.close()
     if len(log):
@@ -167,11 +176,11 @@ def main() -> None:
     files.write_table(args.log, log)
     if args.snapshots:
         iterations = sorted(snapshot_iterations(method, policy, settings))
-        taken, rows = join_snapshots(args.state, n_chunks, iterations, runs)
+        taken, rows = join_snapshots(state, n_chunks, iterations, runs)
         metadata["runs"] = rows.to_dict("records")
         policy_file.save(args.snapshots, taken, data.mean, data.std, metadata)
     # With it what other settings or code have left of this job.
-    shutil.rmtree(args.state.parent, ignore_errors=True)
+    shutil.rmtree(args.state[0], ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+# Over the tiny preset: one task, two methods, no study but `main`.
+SMALL = ["--configfile", "workflow/presets/tiny.yaml", ROOT / "tests/small.yaml"]
 sys.path.insert(0, str(ROOT / "scripts"))  # for processes that do not read pyproject.toml
 
 TINY_RECIPE = {
@@ -79,6 +81,28 @@ def copy_project(folder):
         else:
             shutil.copy(source, folder / name)
     return folder
+
+
+@pytest.fixture(scope="session")
+def local(tmp_path_factory):
+    """The project after a plain run of what the tables need, for other ways to run it."""
+    folder = copy_project(tmp_path_factory.mktemp("local"))
+    targets = ["claims", "table1", "table2", "provenance", "results/small/tables/curves/main.csv"]
+    snakemake(*targets, "--cores", "2", *SMALL, cwd=folder)
+    return folder
+
+
+def assert_same_results(ours, theirs):
+    """Whether two runs of SMALL made the same tables, data and policies, to the last bit."""
+    from prefine import compare
+
+    patterns = ("tables/**/*.csv", "trajectories/*", "splits/*", "data/*", "policies/**/*.*")
+    patterns += ("reference/*", "episodes/**/*.parquet")
+    paths = [path.relative_to(theirs) for pattern in patterns for path in theirs.glob(pattern)]
+    assert len(paths) > 15
+    for path in paths:
+        if not compare.depends_on_the_clock(path):
+            assert compare.first_difference(theirs / path, ours / path, provenance=False) is None
 
 
 @pytest.fixture(scope="session")

@@ -10,19 +10,15 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
-import pandas as pd
 import pytest
-from conftest import ROOT, copy_project, snakemake
+from conftest import ROOT, SMALL, assert_same_results, copy_project, snakemake
 from packaging.utils import canonicalize_name
 from prefine.tasks import TASKS
 from test_environments import LOCK, NO_DEPS, environments
-from test_slurm import same_policies, table
 
 HERE = ROOT / "tests/conda"
 LIBRARY = ROOT / ".cache/conda"
-SMALL = ["--configfile", "workflow/presets/tiny.yaml", ROOT / "tests/slurm/small.yaml"]
 CONDA = ["--cores", "2", "--sdm", "conda"]
 
 pytestmark = [
@@ -71,15 +67,6 @@ def through_conda(conda, tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def local(tmp_path_factory):
-    """The project after the same run without conda."""
-    folder = copy_project(tmp_path_factory.mktemp("local"))
-    targets = ["claims", "table1", "table2", "provenance", "results/small/tables/curves/main.csv"]
-    snakemake(*targets, "--cores", "2", *SMALL, cwd=folder)
-    return folder
-
-
 def prefixes(folder):
     """Family -> its environment: Snakemake keeps the file that it was made from beside it."""
     of = {(ROOT / f"envs/{family}.yaml").read_text(): family for family in environments.FAMILIES}
@@ -123,16 +110,7 @@ def test_jobs_ran_in_their_environments(through_conda):
 
 
 def test_the_tables_equal_those_of_a_local_run(through_conda, local):
-    ours, theirs = (folder / "results/small" for folder in (through_conda, local))
-    tables = {path.relative_to(theirs) for path in theirs.glob("tables/**/*.csv")}
-    assert len(tables) == 6
-    for path in tables - {Path("tables/timing.csv")}:
-        pd.testing.assert_frame_equal(table(ours / path), table(theirs / path))
-    for path in ("trajectories/BallRun.csv", "splits/BallRun.csv", "data/BallRun.hdf5"):
-        assert (ours / path).exists() and (theirs / path).exists()
-    policies = {path.relative_to(theirs) for path in theirs.glob("**/*.safetensors")}
-    assert len(policies) == 3
-    assert all(same_policies(ours / path, theirs / path) for path in policies)
+    assert_same_results(*(folder / "results/small" for folder in (through_conda, local)))
 
 
 def test_every_rule_family_made_something(through_conda):

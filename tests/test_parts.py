@@ -8,10 +8,9 @@ import sys
 import pandas as pd
 import pytest
 import torch
-from conftest import ROOT, copy_project, counts, snakemake
+from conftest import ROOT, SMALL, copy_project, counts, snakemake
 from prefine import policy_file
 
-SMALL = ["--configfile", "workflow/presets/tiny.yaml", ROOT / "tests/slurm/small.yaml"]
 EARLIER = ("data", "trajectories", "splits", "reference", "training/reference", "plans")
 JOBS = "main/BallRun/bc", "main/BallRun/prefine"
 
@@ -78,9 +77,10 @@ def test_a_part_that_lost_its_runs_adds_none(runs, tmp_path):
     files = {"data": "hdf5", "trajectories": "csv", "splits": "csv"}
     options = {f"--{name}": one / f"{name}/BallRun.{end}" for name, end in files.items()}
     options |= {"--task": "BallRun", "--method": "bc", "--plan": one / "plans/main/BallRun/bc.csv"}
-    options |= {"--settings": json.dumps(metadata["settings"]), "--state": tmp_path / "state/bc"}
+    options |= {"--settings": json.dumps(metadata["settings"])}
     options |= {"--output": empty, "--log": tmp_path / "2.parquet"}
     command = [sys.executable, ROOT / "scripts/train.py", "--part", "2", "3"]
+    command += ["--state", tmp_path / "state", "key"]
     subprocess.run([*command, *(part for pair in options.items() for part in pair)], check=True)
     assert policy_file.load(empty)[-1]["runs"] == []
     joined, *_, described = policy_file.join([policies, empty])

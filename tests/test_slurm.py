@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import ROOT, copy_project, snakemake
-from prefine import policy_file
+from conftest import ROOT, SMALL, assert_same_results, copy_project, snakemake
+from prefine import compare
 from safetensors import SafetensorError, safe_open
 
 HERE = ROOT / "tests/slurm"
-SMALL = ["--configfile", "workflow/presets/tiny.yaml", HERE / "small.yaml"]
 LONG = [*SMALL, HERE / "long.yaml", "--rerun-triggers", "mtime"]
 PROFILE = ["--workflow-profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "2"]
 SUBMITTED = {"collect": 1, "trajectories": 1, "split": 1, "overlap": 1, "pretrain": 1, "timing": 1}
@@ -60,15 +59,6 @@ def cluster(request):
 
 
 @pytest.fixture(scope="module")
-def local(tmp_path_factory):
-    """The project after a local run of what the tables need."""
-    folder = copy_project(tmp_path_factory.mktemp("local"))
-    targets = ["claims", "table1", "table2", "provenance", "results/small/tables/curves/main.csv"]
-    snakemake(*targets, "--cores", "2", *SMALL, cwd=folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def through_slurm(cluster, tmp_path_factory):
     """The project after the same run through SLURM, and what SLURM says of its jobs."""
     folder = copy_project(tmp_path_factory.mktemp("slurm"))
@@ -91,34 +81,8 @@ def output(*command):
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def same_policies(left, right):
-    left, right = policy_file.load(left)[1], policy_file.load(right)[1]
-    return left.keys() == right.keys() and all((left[name] == right[name]).all() for name in left)
-
-
-def table(path):
-    """A table without what depends on the clock."""
-    found = pd.read_csv(path, dtype=str)
-    found = found.drop(columns="train_seconds", errors="ignore")
-    if path.name == "claims.csv":
-        found = found[~found["claim"].isin(["faster", "hours"])]
-    return found.reset_index(drop=True)
-
-
 def test_the_tables_equal_those_of_a_local_run(through_slurm, local):
-    ours, theirs = (folder / "results/small" for folder in (through_slurm[0], local))
-    tables = {path.relative_to(theirs) for path in theirs.glob("tables/**/*.csv")}
-    assert len(tables) == 6
-    for path in tables - {Path("tables/timing.csv")}:
-        pd.testing.assert_frame_equal(table(ours / path), table(theirs / path))
-    for path in ("trajectories/BallRun.csv", "splits/BallRun.csv", "data/BallRun.hdf5"):
-        assert (ours / path).read_bytes() == (theirs / path).read_bytes()
-    policies = {path.relative_to(theirs) for path in theirs.glob("**/*.safetensors")}
-    assert len(policies) == 3
-    assert all(same_policies(ours / path, theirs / path) for path in policies)
-    for path in theirs.glob("episodes/**/*.parquet"):
-        found = pd.read_parquet(ours / path.relative_to(theirs))
-        pd.testing.assert_frame_equal(found, pd.read_parquet(path))
+    assert_same_results(*(folder / "results/small" for folder in (through_slurm[0], local)))
 
 
 def test_gpu_rules_run_on_the_gpu_partition_and_no_other(through_slurm):
@@ -158,11 +122,8 @@ class Running:
     """Snakemake through SLURM, while it trains a method's policies."""
 
     def __init__(self, folder, method):
-        self.folder, self.target = (
-            folder,
-            f"results/long/policies/main/BallRun/{method}.safetensors",
-        )
-        self.text = folder / f"{method}.txt"
+        self.folder, self.text = folder, folder / f"{method}.txt"
+        self.target = f"results/long/policies/main/BallRun/{method}.safetensors"
         command = [sys.executable, "-m", "snakemake", self.target, *PROFILE, *LONG]
         with self.text.open("w") as text:
             self.process = subprocess.Popen(
@@ -222,11 +183,11 @@ def run(prepared, request):
 
 @pytest.fixture
 def as_if_alone(prepared):
-    """Whether policies are those of a local run that nothing stopped."""
+    """Say where policies differ from those of a local run that nothing stopped."""
 
     def compare(target):
         snakemake(target, "--cores", "2", *LONG, cwd=prepared[1])
-        return same_policies(prepared[0] / target, prepared[1] / target)
+        return compare.first_difference(*(folder / target for folder in prepared))
 
     return compare
 
@@ -243,7 +204,7 @@ def test_a_cancelled_job_goes_on_from_its_checkpoint(run, as_if_alone):
     assert "SLURM status is: 'CANCELLED'" in text and "1 of 1 steps (100%) done" in text
     again = [j for j in slurm_jobs() if j["rule"] == "train" and j["TimeLimit"] == "1-00:00:00"]
     assert len(again) == 1 and again[0]["MinMemoryNode"] == "32000M"  # both grow with the attempt
-    assert as_if_alone(running.target)
+    assert as_if_alone(running.target) is None
 
 
 def test_a_node_that_is_down_is_waited_for(run, as_if_alone):
@@ -261,7 +222,7 @@ def test_a_node_that_is_down_is_waited_for(run, as_if_alone):
     output("scontrol", "update", f"JobId={job['JobId']}", "StartTime=now")
     seen = running.wait()
     assert seen == sorted(seen) and min(seen) >= reached and len(seen) > 5
-    assert as_if_alone(running.target)
+    assert as_if_alone(running.target) is None
 
 
 @pytest.mark.parametrize("cluster", [["--dbd"]], indirect=True, ids=["slurmdbd"])
@@ -275,7 +236,7 @@ def test_with_accounting(cluster, local, tmp_path):
     profile.write_text(text.replace("status-command: squeue", "status-command: sacct"))
     target = "results/small/policies/main/BallRun/bc.safetensors"
     snakemake(target, *PROFILE, *SMALL, cwd=folder, timeout=600)
-    assert same_policies(folder / target, local / target)
+    assert compare.first_difference(folder / target, local / target) is None
     columns = "Account,Partition,State,AllocTRES"
     rows = output("sacct", "-X", "-n", "-P", "-o", columns).splitlines()
     assert len(rows) == 4 and all("|COMPLETED|" in row for row in rows)

@@ -85,9 +85,7 @@ def remove_stale_lock(folder: Path) -> None:
                 os.truncate(handle, os.pwrite(handle, here, 0))
                 for lock in locks:
                     lock.unlink(missing_ok=True)
-        fcntl.flock(
-            handle, fcntl.LOCK_SH
-        )  # never closed: the system does it when this process ends
+        fcntl.flock(handle, fcntl.LOCK_SH)  # until the system closes it at this process's end
     except OSError as error:  # a file system without flock, or somebody else's folder
         log.debug("%s: locks are left as they are (%s)", folder, error)
 

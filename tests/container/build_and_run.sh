@@ -25,6 +25,6 @@ mkdir "$work/project"
 git ls-files -z | xargs -0 cp --parents --target-directory "$work/project"
 container=$(buildah from --pull-never prefine)
 buildah run --volume "$work/project:/work" "$container" -- snakemake "${@:-all}" --cores 2 \
-  --configfile workflow/presets/tiny.yaml tests/slurm/small.yaml
+  --configfile workflow/presets/tiny.yaml tests/small.yaml
 buildah rm "$container" > /dev/null
 ls -l "$work/project/results/small/tables"

@@ -100,10 +100,10 @@ def training_settings(wildcards):
 
 
 def state_folder(wildcards):
-    """Where a training job keeps its checkpoints: another one for other settings or code."""
+    """A training job's folder for its checkpoints, and a key: another one for other settings."""
     key = training_settings(wildcards) + code("train", method_file(method_of(wildcards)))
     name = "-".join(Path(*wildcards).parts)
-    return f"{RUN}/state/{name}/{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    return [f"{RUN}/state/{name}", hashlib.sha256(key.encode()).hexdigest()[:16]]
 
 
 def split_settings(task, **more):
