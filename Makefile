@@ -107,6 +107,7 @@ bench: setup bench-osrl
 	$(BIN)/python benchmarks/methods.py
 	$(BIN)/python benchmarks/evaluation.py
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/goal_speed.py
+	$(BIN)/python benchmarks/paper_hours.py
 	$(BIN)/python benchmarks/page.py
 
 bench-osrl: setup .cache/osrl/.installed

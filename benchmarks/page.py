@@ -29,10 +29,17 @@ goes into the loader.
 """
 EVALUATION = """## Evaluation
 
-Environment steps a second. A job: 15 policies (Goal tasks: 5) of 40 episodes in two worker
-processes, whole (with the start of the processes) and without its start. The simulator: whole
-episodes of the stock environment alone on one core. One by one: one policy, one stock environment,
-an observation a forward pass, as OSRL does it.
+Environment steps a second. A job: 15 policies of 100 episodes (Goal tasks: 5 of 40) in two worker
+processes, whole and from the first answer of a simulator on. The simulator: whole episodes of the
+stock environment alone on one core. One by one: one policy, one stock environment, an observation a
+forward pass, as OSRL does it.
+"""
+HOURS = """## What a run of the paper's protocol takes
+
+`config.yaml` on this machine, from the rates above: hours of the whole machine for training, from
+the rows of 15 runs, and for rollouts. Not counted: getting data (`collect` trains PPO; minutes to
+hours a task), tables and figures; that a few studies change the cost of a step (`likelihood_draws`,
+`level`).
 """
 GOAL = """## Navigation tasks
 
@@ -94,6 +101,7 @@ def main() -> None:
         section("methods", METHODS),
         section("evaluation", EVALUATION),
         section("goal", GOAL),
+        section("paper_hours", HOURS),
     ]
     with atomic(PAGE) as temporary:
         temporary.write_text("\n".join(parts))
