@@ -1,6 +1,7 @@
 """Write training logs as TensorBoard events, one run a folder."""
 
 import os
+import threading
 from pathlib import Path
 
 import pandas as pd
@@ -19,7 +20,14 @@ def write_run(folder: Path, rows: pd.DataFrame) -> None:
                     writer.add_scalar(f"{row['phase']}/{name}", row[name], row["iteration"])
 
 
+def say_once(failure: threading.ExceptHookArgs) -> None:
+    """Leave it to the main thread to say what the writer's thread, too, had no room for."""
+    if files.no_room(failure.exc_value) is None:
+        threading.__excepthook__(failure)
+
+
 def main() -> None:
+    threading.excepthook = say_once
     parser = cli.parser(__doc__, "output")
     parser.add_argument("--logs", type=Path, nargs="+", required=True)
     args = parser.parse_args()

@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,13 +97,20 @@ class Run:
         except subprocess.TimeoutExpired:
             return None
 
-    def kill(self, kind: str, chance: random.Random) -> list[Process] | None:
-        """Do it; return what it hit, a process of each job; None if there is none of the kind."""
+    def kill(
+        self, kind: str, chance: random.Random, known: Collection[str]
+    ) -> list[Process] | None:
+        """Do it; return what it hit, a process of each job; None if there is none of the kind.
+
+        Args:
+            known: logs of jobs that are left alone if the signal is for one job.
+        """
         name, target = kind.split()
         processes = descendants(self.process.pid)
         if target in ("job", "worker"):
             workers = [p for p in processes if "rollout_worker" in p.command]
             own = workers if target == "worker" else [p for p in processes if p not in workers]
+            own = [process for process in own if process.log not in known]
             if not own:
                 return None
             processes = [chance.choice(own)]
@@ -220,7 +228,10 @@ def torment(
         hit, end = None, time.monotonic() + delay
         while hit is None:
             if (code := run.wait(max(0.0, end - time.monotonic()) or 0.05)) is None:
-                hit = run.kill(kind, chance)
+                # For some time one waits for a job of a rule that no such signal has hit yet.
+                late = time.monotonic() > end + within
+                hit_before = {log for log, rule in rules.items() if hits[rule, kind] and not late}
+                hit = run.kill(kind, chance, hit_before)
                 continue
             if code != 0:
                 raise Broken(f"a run ended with {code}:\n{run.text.read_text()[-4000:]}")

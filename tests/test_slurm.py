@@ -182,17 +182,17 @@ def run(prepared, request):
 
 
 @pytest.fixture
-def as_if_alone(prepared):
+def difference_to_a_run_alone(prepared):
     """Say where policies differ from those of a local run that nothing stopped."""
 
-    def compare(target):
+    def find(target):
         snakemake(target, "--cores", "2", *LONG, cwd=prepared[1])
         return compare.first_difference(*(folder / target for folder in prepared))
 
-    return compare
+    return find
 
 
-def test_a_cancelled_job_goes_on_from_its_checkpoint(run, as_if_alone):
+def test_a_cancelled_job_goes_on_from_its_checkpoint(run, difference_to_a_run_alone):
     running = run("bc")
     running.wait_for(lambda: running.iteration() >= 2000)
     job, reached = running.job(), running.iteration()
@@ -204,10 +204,10 @@ def test_a_cancelled_job_goes_on_from_its_checkpoint(run, as_if_alone):
     assert "SLURM status is: 'CANCELLED'" in text and "1 of 1 steps (100%) done" in text
     again = [j for j in slurm_jobs() if j["rule"] == "train" and j["TimeLimit"] == "1-00:00:00"]
     assert len(again) == 1 and again[0]["MinMemoryNode"] == "32000M"  # both grow with the attempt
-    assert as_if_alone(running.target) is None
+    assert difference_to_a_run_alone(running.target) is None
 
 
-def test_a_node_that_is_down_is_waited_for(run, as_if_alone):
+def test_a_node_that_is_down_is_waited_for(run, difference_to_a_run_alone):
     running = run("prefine")
     running.wait_for(lambda: running.iteration() >= 2000)
     job, reached = running.job(), running.iteration()
@@ -222,7 +222,7 @@ def test_a_node_that_is_down_is_waited_for(run, as_if_alone):
     output("scontrol", "update", f"JobId={job['JobId']}", "StartTime=now")
     seen = running.wait()
     assert seen == sorted(seen) and min(seen) >= reached and len(seen) > 5
-    assert as_if_alone(running.target) is None
+    assert difference_to_a_run_alone(running.target) is None
 
 
 @pytest.mark.parametrize("cluster", [["--dbd"]], indirect=True, ids=["slurmdbd"])
