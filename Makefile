@@ -6,6 +6,7 @@
 # make test-container  set up, then build the image of Dockerfile and run rules in it; root, apt-get install buildah mmdebstrap
 # make pins         the newest versions that envs/requirements.in allows, into the lock; then the tests
 # make test-faults  set up, then the tests that kill runs, fill a small disk (root) and make runs twice
+# make test-kills   set up, then of these the runs that are killed: KILLS=100 SEED=1
 # make verify       make files of a finished run again elsewhere and compare: FILE=results/...
 # make setup        what both share: .venv from the pinned lock in envs/
 
@@ -18,7 +19,7 @@ PRESET ?= quickstart
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 
-.PHONY: setup quickstart own-policy-example report test test-slurm test-conda test-container test-faults verify pins lint format clean
+.PHONY: setup quickstart own-policy-example report test test-slurm test-conda test-container test-faults test-kills verify pins lint format clean
 
 setup: .venv/.installed
 
@@ -80,8 +81,9 @@ pins: setup
 	@$(MAKE) --no-print-directory test
 
 # KILLS=100 SEED=1: as many kills, at the moments of that seed. docs/reliability.md has what came of it.
-test-faults: setup
-	KILLS=$(or $(KILLS),20) SEED=$(SEED) $(BIN)/python -m pytest -m faults
+test-faults test-kills: setup
+	KILLS=$(or $(KILLS),20) SEED=$(SEED) $(BIN)/python -m pytest -m faults \
+	  $(if $(filter test-kills,$@),tests/test_faults.py)
 
 verify: setup
 	@$(BIN)/python scripts/verify.py $(FILE) --cores $(CORES) --configfile workflow/presets/$(PRESET).yaml

@@ -11,6 +11,8 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
+import pandas as pd
 import pytest
 from conftest import ROOT, SMALL, assert_same_results, copy_project, snakemake
 from packaging.utils import canonicalize_name
@@ -20,6 +22,23 @@ from test_environments import LOCK, NO_DEPS, environments
 HERE = ROOT / "tests/conda"
 LIBRARY = ROOT / ".cache/conda"
 CONDA = ["--cores", "2", "--sdm", "conda"]
+ARCHIVE = "examples/own_policy/BallCircle.zip"
+OWN_POLICY = {
+    "run": "own_policy",
+    "tasks": ["BallCircle"],
+    "own_policy": {
+        "BallCircle": {
+            "file": ARCHIVE,
+            "format": "sb3",
+            "rollouts": {"episodes": 12, "gains": [1.0, 0.2]},
+        }
+    },
+    "labels": {"BallCircle": "labels.csv"},
+    "training": {"iterations": 20, "log_points": 2},
+    "studies": {"trade_off": None},
+    "evaluation": {"episodes": 3, "curves": {"points": 1, "episodes": 1}},
+    "choose": {"episodes": 2},
+}
 
 pytestmark = [
     pytest.mark.conda,
@@ -64,6 +83,17 @@ def through_conda(conda, tmp_path_factory):
     subprocess.run(command, cwd=folder, check=True)
     options = ["--configfile", "examples/own_task/config.yaml"]
     snakemake("results/own_task/data/SafeReach.hdf5", *CONDA, *options, cwd=folder)
+    # The rules that bring a policy of the user's own in, and take one out.
+    (folder / ARCHIVE).parent.mkdir(parents=True)
+    shutil.copy(ROOT / ARCHIVE, folder / ARCHIVE)
+    (folder / "own_policy.json").write_text(json.dumps(OWN_POLICY))
+    options = ["--configfile", "workflow/presets/own_policy.yaml", "own_policy.json"]
+    snakemake("label_sheets", *CONDA, *options, cwd=folder)
+    sheet = pd.read_csv(folder / "results/own_policy/labels/BallCircle.csv")
+    better = sheet["return"].rank(method="first") > len(sheet) / 2
+    sheet["label"] = np.where(better, "preferred", "nonpreferred")
+    sheet.to_csv(folder / "labels.csv", index=False)
+    snakemake("results/own_policy/export/BallCircle/README.md", *CONDA, *options, cwd=folder)
     return folder
 
 
@@ -119,3 +149,4 @@ def test_every_rule_family_made_something(through_conda):
     assert (results / "small/figures/fig13_umap.png").exists()
     assert (results / "dsrl/data/BallRun.hdf5").exists()
     assert (results / "own_task/data/SafeReach.hdf5").exists()
+    assert (results / "own_policy/export/BallCircle/policy.onnx").exists()
