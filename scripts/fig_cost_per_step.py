@@ -56,8 +56,10 @@ def main() -> None:
         axis.set_ylabel("cost of a step")
         axis.set_xlim(0, horizon)
         axis.set_ylim(bottom=0)
-    if parts:
-        axes[0, 0].legend(frameon=False)
+    drawn = [axis for axis in axes[:, 0] if axis.lines]
+    if drawn:  # beside the title, off the curves
+        place = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2}
+        drawn[0].legend(frameon=False, ncols=2, **place)
     axes[-1, 0].set_xlabel("step of the episode")
     episodes = pd.read_parquet(args.episodes[0])["episode"].nunique()
     note = f"Mean over {episodes} episodes and its standard error; the same episodes before and "
