@@ -4,10 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 from conftest import ROOT, ends
+from prefine import processes
+from snakemake.scheduling.job_scheduler import JobScheduler
 
 JOB = """
 import os, time
@@ -106,3 +110,25 @@ def test_a_lock_stays_whose_jobs_may_live_on(folder, other):
     (folder / "locks/0.input.lock").unlink()  # snakemake --unlock
     assert start(HOLDER, folder, 0).wait() == 0
     assert (folder / "prefine.flock").read_text() not in ("", other)
+
+
+def test_a_sigterm_while_jobs_are_selected_is_noted():
+    """Snakemake's own handler waits for ever for the lock that the interrupted thread holds."""
+
+    class Patched(JobScheduler):
+        def __init__(self):
+            self._lock, self._open_jobs = threading.Lock(), threading.Semaphore(0)
+            self._user_kill = None
+
+    processes.note_sigterm_in_a_thread(Patched)
+    scheduler = Patched()
+    before = signal.signal(signal.SIGTERM, scheduler.exit_gracefully)
+    try:
+        with scheduler._lock:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.1)
+            assert scheduler._user_kill is None
+        assert scheduler._open_jobs.acquire(timeout=20)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert scheduler._user_kill == "graceful"

@@ -36,6 +36,20 @@ def end_with_snakemake() -> None:
     threading.Thread(target=end_with, args=(others,), daemon=True).start()
 
 
+def note_sigterm_in_a_thread(scheduler: type) -> None:
+    """Have Snakemake end after a SIGTERM that comes while it selects jobs.
+
+    Its handler asks for a lock that the main thread, which it interrupts, may hold: it would
+    wait for ever. A thread waits until the lock is free.
+    """
+    note = scheduler.exit_gracefully
+
+    def exit_gracefully(self, *_) -> None:
+        threading.Thread(target=note, args=(self,), daemon=True).start()
+
+    scheduler.exit_gracefully = exit_gracefully
+
+
 def ancestors(last: int) -> Iterator[int]:
     """Yield this process's parent, that one's, up to ``last``.
 

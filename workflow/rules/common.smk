@@ -10,15 +10,15 @@ from pathlib import Path
 
 import yaml
 from snakemake.exceptions import WorkflowError
+from snakemake.scheduling.job_scheduler import JobScheduler
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from prefine import config as configuration
-from prefine import overlays, own_config, studies
+from prefine import overlays, own_config, processes, studies
 from prefine.dsrl_files import how_to_help
 from prefine.errors import UserError
 from prefine.methods import REFERENCE, method_constant, method_file
-from prefine.processes import announce, leave_lock, remove_stale_lock
 from prefine.provenance import code_hash, has_gpu, own_python_first
 
 SCHEMA = Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
@@ -38,11 +38,12 @@ STUDIES = [study for study in MEMBERS if MEMBERS[study]]
 OWN_DATA = config["source"] in configuration.OWN_SOURCES
 
 own_python_first()
-announce()
+processes.announce()
 if workflow.is_main_process:
-    remove_stale_lock(Path(".snakemake"))
+    processes.note_sigterm_in_a_thread(JobScheduler)
+    processes.remove_stale_lock(Path(".snakemake"))
 else:
-    leave_lock(Path(".snakemake"))
+    processes.leave_lock(Path(".snakemake"))
 
 # A job that waits for the user says how to go on.
 os.environ.setdefault("PREFINE_COMMAND", shlex.join(["snakemake", *sys.argv[1:]]))

@@ -16,7 +16,7 @@ rule evaluate_reference:
         "../../envs/evaluate.yaml"
     threads: config["evaluation"]["workers"]
     resources:
-        mem_mb=4000,
+        mem_mb=1500 + 2500 * config["evaluation"]["workers"],  # benchmarks/memory.py
     params:
         settings=lambda w: evaluation_settings(w, config["evaluation"]["episodes"]),
         plan=lambda w, input: ["--plan", input.plan] if input.plan else [],
