@@ -7,7 +7,6 @@ stepped, a ``VelocityBlock`` computes it for all at once.
 """
 
 import functools
-from typing import NamedTuple
 
 import gymnasium
 import mujoco
@@ -54,56 +53,49 @@ def simulate(model: mujoco.MjModel, data: mujoco.MjData, action, n_frames: int) 
     mujoco.mj_step(model, data, nstep=n_frames)
 
 
-class State(NamedTuple):
-    """One environment's physics, and views of what a step reads and writes."""
-
-    data: mujoco.MjData
-    ctrl: np.ndarray
-    qpos: np.ndarray
-    qvel: np.ndarray
-    place: np.ndarray  # x and y of the part whose velocity counts
-
-
 class VelocityBlock:
     """Environments of one task, each with a number, that step together.
 
-    A stock environment resets them one by one; each is a state of its model.
+    They are rows of numbers. One stock environment resets them, and its state of the physics,
+    which therefore stays in the processor's cache, is each one's in turn.
     """
 
     def __init__(self, env: gymnasium.Env):
-        self.env, self.core, self.horizon = env, env.unwrapped, env.spec.max_episode_steps
-        assert not getattr(self.core, "_use_contact_forces", False)
-        assert getattr(self.core, "_terminate_when_unhealthy", True)
-        model, n_observed = self.core.model, env.observation_space.shape[0]
-        self.n_hidden = model.nq + model.nv - n_observed  # coordinates that are not observed
-        self.is_ant = isinstance(self.core, AntEnv)
-        self.states: dict[int, State] = {}
-        self.elapsed: dict[int, int] = {}
+        self.env, self.core = env, env.unwrapped
+        self.horizon, self.box = env.spec.max_episode_steps, env.action_space
+        core, data = self.core, self.core.data
+        assert not getattr(core, "_use_contact_forces", False)
+        assert getattr(core, "_terminate_when_unhealthy", True)
+        self.n_hidden = len(data.qpos) + len(data.qvel) - env.observation_space.shape[0]
+        self.is_ant = isinstance(core, AntEnv)
+        # All that one step hands on to the next, and the place, of which rewards know the change.
+        place = (data.body("torso").xpos if self.is_ant else data.qpos)[:2]
+        self.physics = data.qpos, data.qvel, data.qacc_warmstart, place
+        self.rows = [np.empty((0, len(part))) for part in self.physics]
+        self.elapsed = np.empty(0, dtype=int)
 
     def reset(self, slot: int, seed: int) -> np.ndarray:
-        """Begin the seed's episode in an environment, which is made when it is first reset."""
-        if slot not in self.states:
-            data = mujoco.MjData(self.core.model)
-            place = data.body("torso").xpos if self.is_ant else data.qpos
-            self.states[slot] = State(data, data.ctrl, data.qpos, data.qvel, place[:2])
-        self.core.data, self.elapsed[slot] = self.states[slot].data, 0
-        return self.env.reset(seed=seed)[0]
+        """Begin the seed's episode in one of the environments."""
+        if slot >= len(self.elapsed):
+            self.elapsed = np.resize(self.elapsed, slot + 1)
+            self.rows = [np.resize(rows, (slot + 1, rows.shape[1])) for rows in self.rows]
+        obs, _ = self.env.reset(seed=seed)
+        for rows, part in zip(self.rows, self.physics, strict=True):
+            rows[slot] = part
+        self.elapsed[slot] = 0
+        return obs
 
-    def step(self, slots: list[int], actions: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Step some environments with an action each: (B, act_dim).
+    def step(self, slots: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Step some environments (B,) with an action each (B, act_dim).
 
         Returns:
             Observations (B, obs_dim), rewards, costs, terminated and truncated (B,).
         """
-        core, box = self.core, self.env.action_space
-        actions = np.minimum(np.maximum(actions, box.low), box.high)
-        *simulated, qpos, qvel, place = zip(*map(self.states.get, slots), strict=True)
-        before = np.array(place)
-        for data, ctrl, action in zip(*simulated, actions, strict=True):
-            ctrl[:] = action
-            mujoco.mj_step(core.model, data, nstep=core.frame_skip)
-        velocity = (np.array(place) - before) / core.dt
-        qpos, qvel = np.array(qpos), np.array(qvel)
+        core = self.core
+        actions = np.minimum(np.maximum(actions, self.box.low), self.box.high)
+        before = self.rows[-1][slots]
+        qpos, qvel, place = self._simulate(slots, actions)
+        velocity = (place - before) / core.dt
 
         # Sums have the actions' precision, as in stock code; what follows has twice as much.
         effort = np.square(actions).sum(axis=1).astype(float)
@@ -111,14 +103,25 @@ class VelocityBlock:
         reward = forward + getattr(core, "_healthy_reward", 0.0) - core._ctrl_cost_weight * effort
         # Squares by ``**`` of single numbers and of arrays differ in the last bit.
         speed = np.sqrt([x**2 + y**2 for x, y in velocity]) if self.is_ant else velocity[:, 0]
-        terminated = ~is_healthy(core, qpos, qvel)
-        for slot in slots:
-            self.elapsed[slot] += 1
-        truncated = np.array([self.elapsed[slot] for slot in slots]) >= self.horizon
+        self.elapsed[slots] += 1
+        ends = ~is_healthy(core, qpos, qvel), self.elapsed[slots] >= self.horizon
         if isinstance(core, HopperEnv | Walker2dEnv):
             qvel = np.clip(qvel, -10, 10)
         obs = np.concatenate([qpos[:, self.n_hidden :], qvel], axis=1)
-        return obs, reward, speed > core._velocity_threshold, terminated, truncated
+        return obs, reward, speed > core._velocity_threshold, *ends
+
+    def _simulate(self, slots: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Step the physics; return qpos (B, nq), qvel (B, nv) and place (B, 2)."""
+        model, data, n_frames = self.core.model, self.core.data, self.core.frame_skip
+        ctrl, (qpos, qvel, warmstart, place) = data.ctrl, self.physics
+        state = [rows[slots] for rows in self.rows]
+        for action, my_qpos, my_qvel, my_warmstart, my_place in zip(actions, *state, strict=True):
+            ctrl[:], qpos[:], qvel[:], warmstart[:] = action, my_qpos, my_qvel, my_warmstart
+            mujoco.mj_step(model, data, nstep=n_frames)
+            my_qpos[:], my_qvel[:], my_warmstart[:], my_place[:] = qpos, qvel, warmstart, place
+        for rows, new in zip(self.rows, state, strict=True):
+            rows[slots] = new
+        return state[0], state[1], state[3]
 
 
 def is_healthy(core: gymnasium.Env, qpos: np.ndarray, qvel: np.ndarray) -> np.ndarray:

@@ -53,8 +53,8 @@ class OneByOne:
             self.envs[slot] = simulators.make(self.task)
         return self.envs[slot].reset(seed=seed)[0]
 
-    def step(self, slots: list[int], actions: np.ndarray) -> Iterable:
-        """Step some environments with an action each; return the columns of ``answer_type``."""
+    def step(self, slots: np.ndarray, actions: np.ndarray) -> Iterable:
+        """Step some environments with an action each; return the columns of an answer."""
         steps = [self.envs[slot].step(action) for slot, action in zip(slots, actions, strict=True)]
         obs, reward, terminated, truncated, info = zip(*steps, strict=True)
         return obs, reward, [known["cost"] for known in info], terminated, truncated
@@ -69,7 +69,7 @@ def environments(task: Task) -> OneByOne | VelocityBlock:
 
 def answer(task: Task, envs: OneByOne | VelocityBlock, tick: np.ndarray) -> np.ndarray:
     """Do one tick, which resets all its slots or steps them all."""
-    said, slots = np.zeros(len(tick), answer_type(task)), tick["slot"].tolist()
+    said, slots = np.zeros(len(tick), answer_type(task)), tick["slot"]
     if tick["seed"][0] == STEP:
         for name, column in zip(said.dtype.names, envs.step(slots, tick["action"]), strict=True):
             said[name] = column
