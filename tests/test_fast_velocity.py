@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from prefine import simulators
+from prefine import rollout_worker, simulators
+from prefine.fast_velocity import VelocityBlock
 from prefine.tasks import TASKS
 
 VELOCITY = [name for name in TASKS if name.endswith("Velocity")]
@@ -35,3 +36,32 @@ def test_episodes_are_the_stock_environment_s_bit_for_bit(name):
             np.testing.assert_array_equal(one, other)
         np.testing.assert_array_equal(our_ends, their_ends)
         assert our_ends.any()
+
+
+@pytest.mark.parametrize("name", VELOCITY)
+def test_a_block_s_environments_are_stock_ones_bit_for_bit(name):
+    """Some step while others wait, so that limits are not passed together."""
+    block, rng = rollout_worker.environments(TASKS[name]), np.random.default_rng(0)
+    assert isinstance(block, VelocityBlock)
+    stock, ends = [simulators.make(name, stock=True) for _ in range(4)], np.zeros(4, int)
+    waits = rng.permutation(1150)[:3]  # at each of these steps, one of the last three
+
+    def reset(slot, seed):
+        assert block.reset(slot, seed).tobytes() == stock[slot].reset(seed=seed)[0].tobytes()
+
+    for slot in range(4):
+        reset(slot, slot)
+    for step in range(1150):
+        if step % 10 == 0:
+            actions = rng.uniform(-1.2, 1.2, (4, TASKS[name].act_dim)).astype(np.float32)
+        slots = [slot for slot in (2, 0, 3, 1) if not (slot and step == waits[slot - 1])]
+        columns = block.step(slots, actions[slots])
+        for slot, obs, reward, cost, *ended in zip(slots, *columns, strict=True):
+            theirs, their_reward, *their_ends, info = stock[slot].step(actions[slot])
+            assert obs.tobytes() == theirs.tobytes()
+            assert reward.tobytes() == np.float64(their_reward).tobytes()
+            assert (cost, ended) == (info["cost"], their_ends)
+            if any(ended):
+                ends[slot] += 1
+                reset(slot, 100 * step + slot)
+    assert ends.all()

@@ -7,6 +7,7 @@ about.
 import json
 import sys
 import traceback
+from collections.abc import Iterable
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
@@ -14,7 +15,8 @@ import numpy as np
 
 from prefine import simulators
 from prefine.errors import UserError
-from prefine.tasks import Task
+from prefine.fast_velocity import VelocityBlock
+from prefine.tasks import SAFETY_GYM, Task
 
 STEP = -1  # in place of a seed
 ANSWER, FAILURE = b"A", b"F"  # first byte of a reply
@@ -38,19 +40,42 @@ class Failure(NamedTuple):
     mendable: bool
 
 
-def answer(task: Task, envs: dict[int, simulators.SeededEnv], tick: np.ndarray) -> np.ndarray:
-    """Do one tick; environments are made when they are first reset."""
-    said = np.zeros(len(tick), answer_type(task))
-    columns = [said[name] for name in said.dtype.names]
-    obs, reward, cost, terminated, truncated = columns
-    for row, (slot, seed, action) in enumerate(tick):
-        if seed == STEP:
-            obs[row], reward[row], terminated[row], truncated[row], info = envs[slot].step(action)
-            cost[row] = info["cost"]
-            continue
-        if slot not in envs:
-            envs[slot] = simulators.make(task)
-        obs[row], _ = envs[slot].reset(seed=int(seed))
+class OneByOne:
+    """Environments of one task, each with a number, that are stepped in turn."""
+
+    def __init__(self, task: Task):
+        self.task = task
+        self.envs: dict[int, simulators.SeededEnv] = {}
+
+    def reset(self, slot: int, seed: int) -> np.ndarray:
+        """Begin the seed's episode in an environment, which is made when it is first reset."""
+        if slot not in self.envs:
+            self.envs[slot] = simulators.make(self.task)
+        return self.envs[slot].reset(seed=seed)[0]
+
+    def step(self, slots: np.ndarray, actions: np.ndarray) -> Iterable:
+        """Step some environments with an action each; return the columns of an answer."""
+        steps = [self.envs[slot].step(action) for slot, action in zip(slots, actions, strict=True)]
+        obs, reward, terminated, truncated, info = zip(*steps, strict=True)
+        return obs, reward, [known["cost"] for known in info], terminated, truncated
+
+
+def environments(task: Task) -> OneByOne | VelocityBlock:
+    """What plays the episodes of a task, the same whichever it is."""
+    if task.suite == SAFETY_GYM and "Velocity" in task.env_id:
+        return VelocityBlock(simulators.make(task, stock=True))
+    return OneByOne(task)
+
+
+def answer(task: Task, envs: OneByOne | VelocityBlock, tick: np.ndarray) -> np.ndarray:
+    """Do one tick, which resets all its slots or steps them all."""
+    said, slots = np.zeros(len(tick), answer_type(task)), tick["slot"]
+    if tick["seed"][0] == STEP:
+        for name, column in zip(said.dtype.names, envs.step(slots, tick["action"]), strict=True):
+            said[name] = column
+    else:
+        for row, slot in enumerate(slots):
+            said["obs"][row] = envs.reset(slot, int(tick["seed"][row]))
     return said
 
 
@@ -59,12 +84,13 @@ def serve(connection: Connection) -> None:
 
     What goes over is a table's bytes, or a failure as JSON: nothing that is run when it is read.
     """
-    envs: dict[int, simulators.SeededEnv] = {}
+    envs = None
     try:
         task = Task(**json.loads(connection.recv_bytes()))
         while True:
             tick = np.frombuffer(connection.recv_bytes(), tick_type(task))
             try:
+                envs = envs or environments(task)
                 reply = ANSWER + answer(task, envs, tick).tobytes()
             except Exception as error:
                 known = isinstance(error, UserError)
