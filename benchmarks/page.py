@@ -34,6 +34,12 @@ processes, whole and from the first answer of a simulator on. The simulator: who
 stock environment alone on one core. One by one: one policy, one stock environment, an observation a
 forward pass, as OSRL does it.
 """
+MEMORY = """## Memory of every rule
+
+The largest peak of resident memory, MB, of a rule's jobs at the paper's sizes (15 runs a job, 45 in
+the sweep; Walker2dVelocity, CarGoal1, CarRun; two processes of simulators): what `mem_mb` of the rules
+and profiles goes by (`python benchmarks/memory.py`). Pages that processes share count for each.
+"""
 HOURS = """## What a run of the paper's protocol takes
 
 `config.yaml` on this machine, from the rates above: hours of the whole machine for training, from
@@ -102,6 +108,7 @@ def main() -> None:
         section("evaluation", EVALUATION),
         section("goal", GOAL),
         section("paper_hours", HOURS),
+        section("memory", MEMORY),
     ]
     with atomic(PAGE) as temporary:
         temporary.write_text("\n".join(parts))
