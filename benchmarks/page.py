@@ -37,8 +37,9 @@ forward pass, as OSRL does it.
 MEMORY = """## Memory of every rule
 
 The largest peak of resident memory, MB, of a rule's jobs at the paper's sizes (15 runs a job, 45 in
-the sweep; Walker2dVelocity, CarGoal1, CarRun; two processes of simulators): what `mem_mb` of the rules
-and profiles goes by (`python benchmarks/memory.py`). Pages that processes share count for each.
+the sweep; Walker2dVelocity, CarGoal1, CarRun; two processes of simulators). `mem_mb` of rules and
+profiles goes by it (`python benchmarks/memory.py`). Pages that processes share count for each; the
+largest evaluation is CarRun's, whose worlds of Bullet take most of it.
 """
 HOURS = """## What a run of the paper's protocol takes
 
