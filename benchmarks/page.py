@@ -29,10 +29,10 @@ goes into the loader.
 """
 EVALUATION = """## Evaluation
 
-Environment steps a second. A job: 15 policies of 100 episodes (Goal tasks: 5 of 40) in two worker
-processes, whole and from the first answer of a simulator on. The simulator: whole episodes of the
-stock environment alone on one core. One by one: one policy, one stock environment, an observation a
-forward pass, as OSRL does it.
+Environment steps a second. A job: 15 policies of 100 episodes in two worker processes, whole and
+from the first answer of a simulator on. The simulator: whole episodes of the stock environment
+alone on one core. One by one: one policy, one stock environment, an observation a forward pass, as
+OSRL does it.
 """
 MEMORY = """## Memory of every rule
 
