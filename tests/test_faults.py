@@ -1,5 +1,6 @@
 """Runs that are killed at random moments and started again: `make test-faults`."""
 
+import base64
 import os
 import random
 import shutil
@@ -11,7 +12,7 @@ from collections import Counter
 
 import faults
 import pytest
-from conftest import ends, snakemake
+from conftest import counts, ends, snakemake
 from prefine import compare
 
 pytestmark = pytest.mark.faults
@@ -65,6 +66,22 @@ def test_jobs_end_with_their_snakemake_and_its_lock_is_no_obstacle(start):
     assert list(run.folder.glob(".snakemake/locks/*"))
     snakemake("-n", *faults.TARGETS, *CORES, cwd=run.folder)  # looks, and may remove the lock
     assert first_script(start()).log == script.log
+
+
+def test_a_job_that_was_cut_does_not_hide_another(undisturbed, tmp_path):
+    """A cut job is made again first; what else is missing comes after it, not never."""
+    project = tmp_path / "project"
+    shutil.copytree(undisturbed, project)
+    results = project / faults.RESULTS
+    snapshots = results / "snapshots/main/BallRun/prefine.safetensors"  # not removed yet
+    snapshots.parent.mkdir(parents=True)
+    shutil.copy2(results / "policies/main/BallRun/prefine.safetensors", snapshots)
+    cut = base64.urlsafe_b64encode(f"{faults.RESULTS}/cost_gap/BallRun.csv".encode()).decode()
+    (project / ".snakemake/incomplete" / cut).touch()
+    (results / "tables/table1.csv").unlink()
+    jobs = counts(snakemake("-n", *faults.TARGETS, *CORES, cwd=project))
+    assert {"cost_gap", "fig2", "table1", "fig3"} <= set(jobs)
+    assert not {"collect", "pretrain", "train"} & set(jobs)
 
 
 def test_the_checkpoints_of_abandoned_settings_go_when_the_job_is_done(undisturbed, tmp_path):

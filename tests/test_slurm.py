@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 from conftest import ROOT, SMALL, assert_same_results, copy_project, snakemake
 from prefine import compare
-from safetensors import SafetensorError, safe_open
 
 HERE = ROOT / "tests/slurm"
 LONG = [*SMALL, HERE / "long.yaml", "--rerun-triggers", "mtime"]
@@ -134,14 +133,15 @@ class Running:
         """The iteration of the job's checkpoint; -1 without one."""
         for path in self.folder.glob("results/long/state/*/*/0.safetensors"):
             try:
-                with safe_open(path, "pt") as file:
-                    found = json.loads(file.metadata()["prefine"])
-            except (SafetensorError, OSError):
+                with path.open("rb") as file:  # opened once, for it may be replaced at any moment
+                    header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+            except FileNotFoundError:
                 continue  # removed in this moment
+            found = json.loads(header["__metadata__"]["prefine"])
             return found["iteration"] if found["phase"] == 0 else 10**9
         return -1
 
-    def wait_for(self, condition, seconds=180):
+    def wait_for(self, condition, seconds=300):
         end = time.monotonic() + seconds
         while not condition():
             assert self.process.poll() is None, self.text.read_text()[-4000:]
@@ -164,9 +164,11 @@ class Running:
         return live[-1] if live else None
 
     def stop(self):
+        """After a failure: leave nothing to the next test."""
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+            output("scancel", "--user", "root")
 
 
 @pytest.fixture
