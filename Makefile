@@ -53,8 +53,9 @@ own-policy-example: setup
 	@cat $(OWN_RESULTS)/tables/before_after.md
 	@echo "Open $(OWN_RESULTS)/report.html"
 
+# One process more than cores, for some tests wait.
 test: setup
-	$(BIN)/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $$(($(CORES) + 1)) --dist loadfile --no-loadscope-reorder
 
 # Not beside other tests: SLURM has the whole machine. Its accounting too with slurmdbd and mariadb-server.
 test-slurm: setup
