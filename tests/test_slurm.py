@@ -36,7 +36,8 @@ def reason():
         return "SLURM's daemons are started by root only"
     if missing(PROGRAMS):
         return f"no SLURM: apt-get install {' '.join(missing(PROGRAMS))}"
-    if Path("/etc/slurm/slurm.conf").exists():
+    own = Path("/etc/slurm/slurm.conf")
+    if own.exists() and os.path.realpath(own) != "/run/prefine-slurm/slurm.conf":
         return "this machine has a SLURM of its own (/etc/slurm/slurm.conf)"
     return ""
 

@@ -8,9 +8,18 @@ here=$(cd "$(dirname "$0")" && pwd)
 folder=/run/prefine-slurm
 host=$(hostname -s)
 
+# What a start that was killed has left behind.
+if [ "$(readlink /etc/slurm/slurm.conf)" = "$folder/slurm.conf" ]; then
+  controller=$(cat "$folder/slurmctld.pid" 2> /dev/null || true)
+  if [[ $(readlink "/proc/${controller:-none}/exe") = */slurmctld* ]]; then
+    echo "these tests are running already, or stop.sh was not run" >&2
+    exit 1
+  fi
+  "$here/stop.sh"
+fi
 for file in slurm.conf gres.conf slurmdbd.conf; do
   if [ -e "/etc/slurm/$file" ]; then
-    echo "/etc/slurm/$file is there: this machine has a SLURM of its own, or stop.sh was not run" >&2
+    echo "/etc/slurm/$file is there: this machine has a SLURM of its own" >&2
     exit 1
   fi
 done
