@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import io
 import json
+import os
 import subprocess
 import sys
 import sysconfig
@@ -84,3 +85,4 @@ if __name__ == "__main__":
     python(root, sys.argv[2])
     pip(root, sys.argv[3])
     asyncio.run(index_fs(root))
+    os._exit(0)  # py-rattler's threads can crash a Python that takes itself down
