@@ -59,9 +59,11 @@ def first_script(run):
 def test_jobs_end_with_their_snakemake_and_its_lock_is_no_obstacle(start):
     run = start()
     script = first_script(run)
+    os.kill(script.pid, signal.SIGSTOP)  # so that it is not done before its Snakemake ends
     assert "cannot be locked" in snakemake(*faults.TARGETS, *CORES, cwd=run.folder, check=False)
     run.process.kill()
     run.process.wait()
+    os.kill(script.pid, signal.SIGCONT)
     assert ends(script.pid)
     assert list(run.folder.glob(".snakemake/locks/*"))
     snakemake("-n", *faults.TARGETS, *CORES, cwd=run.folder)  # looks, and may remove the lock
