@@ -15,6 +15,8 @@ from gymnasium.envs.mujoco.ant_v4 import AntEnv
 from gymnasium.envs.mujoco.hopper_v4 import HopperEnv
 from gymnasium.envs.mujoco.walker2d_v4 import Walker2dEnv
 
+from prefine.tasks import SAFETY_GYM, Task
+
 # The process's first model of each environment: nothing changes one after it was made.
 MODELS: dict[str, mujoco.MjModel] = {}
 
@@ -42,9 +44,9 @@ class VelocityEnv(gymnasium.Wrapper):
         return obs, reward, terminated, truncated or self._elapsed >= self._horizon, info
 
 
-def is_velocity(env: gymnasium.Env) -> bool:
-    """Whether an environment is one of these tasks."""
-    return hasattr(env.unwrapped, "_velocity_threshold")
+def is_velocity(task: Task) -> bool:
+    """Whether this module is for a task."""
+    return task.suite == SAFETY_GYM and "Velocity" in task.env_id
 
 
 def simulate(model: mujoco.MjModel, data: mujoco.MjData, action, n_frames: int) -> None:

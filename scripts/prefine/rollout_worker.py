@@ -15,8 +15,8 @@ import numpy as np
 
 from prefine import simulators
 from prefine.errors import UserError
-from prefine.fast_velocity import VelocityBlock
-from prefine.tasks import SAFETY_GYM, Task
+from prefine.fast_velocity import VelocityBlock, is_velocity
+from prefine.tasks import Task
 
 STEP = -1  # in place of a seed
 ANSWER, FAILURE = b"A", b"F"  # first byte of a reply
@@ -62,7 +62,7 @@ class OneByOne:
 
 def environments(task: Task) -> OneByOne | VelocityBlock:
     """What plays the episodes of a task, the same whichever it is."""
-    if task.suite == SAFETY_GYM and "Velocity" in task.env_id:
+    if is_velocity(task):
         return VelocityBlock(simulators.make(task, stock=True))
     return OneByOne(task)
 

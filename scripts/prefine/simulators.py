@@ -208,7 +208,7 @@ def make(task: str | Task, stock: bool = False) -> SeededEnv:
         env = gymnasium.make(entry.env_id, disable_env_checker=True)
     if entry.suite == BULLET_GYM and not stock:
         fast_bullet.speed_up(env)
-    if fast_velocity.is_velocity(env) and not stock:
+    if fast_velocity.is_velocity(entry) and not stock:
         env = fast_velocity.VelocityEnv(env)
     if fast_navigation.is_navigation(env):
         if stock:
