@@ -10,6 +10,7 @@ this module.
 
 import math
 import types
+from collections.abc import Sequence
 from pathlib import Path
 
 import gymnasium
@@ -23,6 +24,8 @@ from safety_gymnasium.bases.base_task import BaseTask
 from safety_gymnasium.builder import Builder
 from safety_gymnasium.utils.random_generator import RandomGenerator
 from safety_gymnasium.utils.task_utils import quat2mat
+
+from prefine.fast_lidar import read_lidars
 
 AFTER_VELOCITY = mujoco.mjtStage.mjSTAGE_VEL
 NO_SENSORS = int(mujoco.mjtDisableBit.mjDSBL_SENSOR)
@@ -242,6 +245,8 @@ class Gremlins(Thing):
 class Task(BaseTask):
     """Steps the physics in one call and makes the flat observation without a dictionary."""
 
+    lidars_later = False  # whether somebody else adds them to the observations
+
     def _build(self) -> None:
         if self.world is None:
             # Stock code runs `mj_forward` once after building the first world and twice after
@@ -257,7 +262,9 @@ class Task(BaseTask):
                 obstacle.bind(self.model)
         self._seen = [obstacle for obstacle in self._obstacles if obstacle.is_lidar_observed]
         n_bins = self.lidar_conf.num_bins
-        self._first_bins = [n_bins * i for i, kind in enumerate(self._seen) for _ in kind.places]
+        self._no_lidars = np.zeros(n_bins * len(self._seen))
+        counts = [len(kind.places) for kind in self._seen]
+        self._first_bins = n_bins * np.repeat(np.arange(len(counts)), counts)
 
     def _set_goal(self, pos: np.ndarray) -> None:
         self.goal.places[0, : len(pos)] = pos
@@ -316,51 +323,46 @@ class Task(BaseTask):
     def obs(self) -> np.ndarray:
         """(obs_dim,): the agent's sensors, then a lidar for each kind of obstacle."""
         self._forward_again(without_sensors=False)
-        return np.concatenate([*self.agent.read_sensors(), self._read_lidars()])
+        obs = np.concatenate([*self.agent.read_sensors(), self._no_lidars])
+        if not self.lidars_later:
+            add_lidars([self], obs[None])
+        return obs
 
-    def _read_lidars(self) -> list[float]:
-        """All lidars one after another, (number of lidars x bins,), readings in [0, 1]."""
-        n_bins, reach = self.lidar_conf.num_bins, self.lidar_conf.max_dist
-        points = np.concatenate([obstacle.places for obstacle in self._seen])
-        points[:, 2] = 0
-        # (n, 1, 3) @ (3, 3): numpy multiplies row by row then, with the routine that it uses for
-        # stock code's single rows; the routine for (n, 3) @ (3, 3) may round in another way.
-        ego = np.matmul((points - self.agent.position)[:, None], self.agent.rotation)[:, 0, :2]
-        # Complex as in stock code: hypot rounds in another way, and so may math's functions.
-        distances = np.abs(np.ascontiguousarray(ego).view(complex)[:, 0]).tolist()
-        angles = np.arctan2(ego[:, 1], ego[:, 0]).tolist()
-        circle, bin_size = 2 * np.pi, 2 * np.pi / n_bins
-        lidars = [0.0] * (n_bins * len(self._seen))
-        for first, distance, angle in zip(self._first_bins, distances, angles, strict=True):
-            if distance >= reach:
-                continue
-            angle %= circle
-            nearest = int(angle / bin_size)
-            alias = (angle - bin_size * nearest) / bin_size
-            reading = (reach - distance) / reach
-            here = first + nearest % n_bins
-            after, before = first + (nearest + 1) % n_bins, first + (nearest - 1) % n_bins
-            if reading > lidars[here]:
-                lidars[here] = reading
-            if alias * reading > lidars[after]:
-                lidars[after] = alias * reading
-            if (1 - alias) * reading > lidars[before]:
-                lidars[before] = (1 - alias) * reading
-        return lidars
+    def hide(self, lidars: np.ndarray) -> None:
+        """Clear the lidars (n_bins each) of what cannot be seen now."""
 
 
 class ButtonTask(Task):
-    def _read_lidars(self) -> list[float]:
-        lidars = super()._read_lidars()
+    def hide(self, lidars: np.ndarray) -> None:
         if self.buttons.timer != 0:  # one was just pressed: they cannot be seen for a while
             n_bins = self.lidar_conf.num_bins
             first = n_bins * self._seen.index(self.buttons)
-            lidars[first : first + n_bins] = [0.0] * n_bins
-        return lidars
+            lidars[first : first + n_bins] = 0.0
 
     @property
     def goal_achieved(self) -> bool:
         return self.buttons.goal_contacts() > 0
+
+
+def add_lidars(tasks: Sequence[Task], obs: np.ndarray) -> None:
+    """Write the lidars into observations (E, obs_dim) that were made without.
+
+    Args:
+        tasks: one environment's each, of the same kind, none stepped since.
+    """
+    first, agents = tasks[0], [task.agent for task in tasks]
+    width = len(first._no_lidars)
+    obs[:, -width:] = read_lidars(
+        np.array([np.concatenate([kind.places for kind in task._seen]) for task in tasks]),
+        np.array([agent.position for agent in agents]),
+        np.array([agent.rotation for agent in agents]),
+        first._first_bins,
+        width,
+        first.lidar_conf.num_bins,
+        first.lidar_conf.max_dist,
+    )
+    for task, row in zip(tasks, obs, strict=True):
+        task.hide(row[-width:])
 
 
 OBSTACLES = {
