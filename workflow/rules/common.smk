@@ -39,8 +39,8 @@ OWN_DATA = config["source"] in configuration.OWN_SOURCES
 
 own_python_first()
 processes.announce()
+processes.note_sigterm_in_a_thread(JobScheduler)
 if workflow.is_main_process:
-    processes.note_sigterm_in_a_thread(JobScheduler)
     processes.remove_stale_lock(Path(".snakemake"))
 else:
     processes.leave_lock(Path(".snakemake"))
