@@ -19,7 +19,7 @@ PRESET ?= quickstart
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 
-.PHONY: setup quickstart own-policy-example report test test-slurm test-conda test-slurm-conda test-container test-faults test-kills verify pins lint format clean
+.PHONY: setup quickstart own-policy-example report test test-slurm test-conda test-container test-faults test-kills verify pins lint format clean
 
 setup: .venv/.installed
 
@@ -64,10 +64,6 @@ test-slurm: setup
 # Five GB under /tmp; needs the package index. The solver of conda packages gets a folder of its own.
 test-conda: setup .cache/conda/.installed
 	$(BIN)/python -m pytest -m conda tests/test_conda.py
-
-# Both, with one run to compare with.
-test-slurm-conda: setup .cache/conda/.installed
-	$(BIN)/python -m pytest -m "slurm or conda" tests/test_slurm.py tests/test_conda.py
 
 .cache/conda/.installed: tests/conda/requirements.txt
 	rm -rf .cache/conda
