@@ -237,8 +237,8 @@ tasks: [SafeReach, BallRun]
 own_policy:
   SafeReach: {file: ppo.zip, format: sb3, rollouts: {episodes: 12, noises: [0.0, 0.5]}}
   BallRun:
-    file: td3.zip
-    format: sb3
+    file: act.py
+    format: python
     rollouts: {episodes: 12, gains: [1.0, 0.2]}
     distil: {iterations: 60}
 file:
@@ -265,6 +265,15 @@ env = simulators.make("BallRun")
 TD3("MlpPolicy", env, learning_starts=60, seed=0, policy_kwargs={"net_arch": [16]}).learn(
     80).save("td3.zip")
 """
+ACT = """
+from stable_baselines3 import TD3
+
+model = TD3.load("td3.zip", device="cpu")
+
+
+def act(observations):
+    return model.predict(observations, deterministic=True)[0]
+"""
 
 
 def run(project, target="all", *more, check=True):
@@ -278,6 +287,7 @@ def unlabelled(project):
     shutil.copytree(ROOT / "examples/own_task", project / "examples/own_task")
     subprocess.run([sys.executable, "-c", SCRIPT], cwd=project, check=True)
     (project / "small.yaml").write_text(SMALL)
+    (project / "act.py").write_text(ACT)
     return project, run(project, check=False)
 
 
@@ -315,7 +325,7 @@ def test_from_two_policies_to_the_table(done):
     table = pd.read_csv(results / "tables/before_after.csv")
     who = table.groupby("task")["who"].unique()
     assert set(who["SafeReach"]) == {"before", "after", "other seed 1", "control"}
-    assert set(who["BallRun"]) == set(who["SafeReach"]) | {"original"}  # TD3 was distilled
+    assert set(who["BallRun"]) == set(who["SafeReach"]) | {"original"}  # what was distilled
     text = (results / "tables/before_after.md").read_text()
     assert "your policy, distilled" in text and "chosen on 3 other episodes" in text
     for name in ("before_after", "cost_per_step", "own_learning"):
@@ -333,6 +343,7 @@ def test_pi_ref_is_the_policy_that_was_brought(done):
     assert policy.name == "gaussian" and not metadata["own_policy"]["distilled"]
     distilled = policy_file.load(done / "results/own/reference/BallRun.safetensors")[-1]
     assert distilled["own_policy"]["distilled"]
+    assert distilled["own_policy"]["algorithm"] == "a Python function"
 
 
 def test_before_and_after_play_the_same_episodes_and_choice_is_made_on_others(done):

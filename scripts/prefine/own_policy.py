@@ -1,4 +1,4 @@
-"""A policy of the user's own, read as it is: Stable-Baselines3, a plain MLP, or this project's.
+"""A policy of the user's own, read as it is: Stable-Baselines3, a plain MLP, a function, or ours.
 
 Whatever it was trained with, it comes out as a policy of `prefine.policies` with one replica:
 observations standardised with constants of its own, actions in [-1, 1]. Its numbers are not
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from prefine import files, policy_file, sb3_archive, torch_mlp
+from prefine import files, policy_file, python_policy, sb3_archive, torch_mlp
 from prefine.errors import UserError
 from prefine.mlp_policy import build
 from prefine.networks import Params
@@ -66,8 +66,8 @@ def read_policy(settings: Mapping, obs_dim: int, act_dim: int, low, high) -> Own
     """Read config's ``policy`` entry.
 
     Args:
-        settings: ``file`` and ``format`` (sb3, torch, prefine); ``vec_normalize``, a file of
-            statistics; ``trust_pickle``; ``activation``, where an archive does not say it;
+        settings: ``file`` and ``format`` (sb3, torch, python, prefine); ``vec_normalize``, a
+            file of statistics; ``trust_pickle``; ``activation``, where an archive does not say it;
             ``run``, which one of a file of this project.
         low, high: the environment's own bounds of actions, numbers or (act_dim,).
 
@@ -75,14 +75,18 @@ def read_policy(settings: Mapping, obs_dim: int, act_dim: int, low, high) -> Own
         UserError: one line that says what is wrong with the file and what to do.
     """
     path, kind = Path(settings["file"]), settings["format"]
-    if kind not in (*FORMATS, "prefine"):
-        raise UserError(f"policy.format: {kind!r} is not known; sb3, torch or prefine")
+    if kind not in (*FORMATS, "python", "prefine"):
+        raise UserError(f"policy.format: {kind!r} is not known; sb3, torch, python or prefine")
     if not path.is_file():
         raise UserError(f"policy.file: {path} is not there")
+    low, high = (np.broadcast_to(np.float64(bound), (act_dim,)) for bound in (low, high))
     if kind == "prefine":
         actor, params, mean, std, about = _of_this_project(path, settings)
+    elif kind == "python":
+        actor, params = python_policy.read(path, settings, obs_dim, low, high)
+        raw, about = Standardiser.identity(obs_dim), {"algorithm": "a Python function"}
+        mean, std = raw.mean, raw.std
     else:
-        low, high = (np.broadcast_to(np.float64(bound), (act_dim,)) for bound in (low, high))
         network = FORMATS[kind](path, settings, low, high)
         scaler = network.standardiser or Standardiser.identity(network.obs_dim)
         if settings.get("vec_normalize"):
