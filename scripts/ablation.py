@@ -2,7 +2,7 @@
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from prefine import cli, learning, plotting, tables
+from prefine import cli, files, learning, plotting, tables
 
 PAPER_COLORS = {"prefine": "#D7301F", "dpo": "#0072B2"}  # the paper's red and blue
 SCORES = {"return": "return", "cost": "cost"}
@@ -12,7 +12,7 @@ def main() -> None:
     parser = cli.parser(__doc__, "output", task=str, episodes=int, fixed=cli.json_argument)
     parser.add_argument("--curves", nargs="?", help="table; none if the study has no runs")
     args = parser.parse_args()
-    curves = pd.read_csv(args.curves) if args.curves else pd.DataFrame()
+    curves = files.read_csv(args.curves) if args.curves else pd.DataFrame()
     own = curves[curves["task"] == args.task] if len(curves) else curves
     if own.empty:
         return plotting.save_missing(args.output)

@@ -34,14 +34,14 @@ def main() -> None:
     args = parser.parse_args()
     settings = args.settings
     split = SplitSettings(**settings["split"])
-    trajectories = {path.stem: pd.read_csv(path) for path in args.trajectories}
+    trajectories = {path.stem: files.read_csv(path) for path in args.trajectories}
     rows = pd.concat(
         [
             calibration.preferred_rows(
                 *(trajectories, settings["thresholds"], settings["draws"], split),
-                pd.read_csv(args.tables23),
+                files.read_csv(args.tables23),
             ),
-            calibration.reference_rows(trajectories, split, pd.read_csv(args.tables1)),
+            calibration.reference_rows(trajectories, split, files.read_csv(args.tables1)),
         ],
         ignore_index=True,
     )

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.patheffects import withStroke
-from prefine import cli, plotting, scores, tables
+from prefine import cli, files, plotting, scores, tables
 from prefine.metrics import normalized_return
 from prefine.statistics import bootstrap, mean_of_tasks
 from prefine.streams import generator
@@ -137,7 +137,7 @@ def main() -> None:
     ours = pd.DataFrame([of_task(runs, manifest) for manifest in manifests]).reindex(columns=OURS)
     sources = {manifest["source"] for manifest in manifests}
     comparable = sources == {"dsrl"}
-    paper = of_paper(pd.read_csv(args.table1), pd.read_csv(args.tables23))
+    paper = of_paper(files.read_csv(args.table1), files.read_csv(args.tables23))
     table = ours.merge(paper if comparable else paper[:0], on="task", how="outer")
     if comparable:
         table["missing"] = table["missing"].mask(~table["task"].isin(ours["task"]), "not run")

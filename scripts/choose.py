@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--plans", type=Path, nargs="+", required=True)
     args = parser.parse_args()
     settings = args.settings
-    plans = pd.concat([pd.read_csv(path) for path in args.plans], ignore_index=True)
+    plans = pd.concat([files.read_csv(path) for path in args.plans], ignore_index=True)
     plans["job"] = plans["study"] + "/" + plans["task"] + "/" + plans["arm"]
     episodes = pd.concat([pd.read_parquet(path) for path in args.episodes], ignore_index=True)
     before = pd.read_parquet(args.before)[["return", "cost"]].mean()

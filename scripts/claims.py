@@ -33,7 +33,7 @@ def read(paths: list[Path]) -> pd.DataFrame:
             at = [row for row in numbers["sweep"] if row["grid"] == numbers["grid"]]
             parts.append(pd.DataFrame([{"task": numbers["task"]} | row for row in at]))
         else:
-            parts.append(pd.read_csv(path))
+            parts.append(files.read_csv(path))
     parts = [part for part in parts if len(part)]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
@@ -90,7 +90,7 @@ def main() -> None:
     args = parser.parse_args()
     own = read_study(args.runs, args.study)
     others = {name: read(getattr(args, name)) for name in TABLES}
-    paper = results.from_paper(pd.read_csv(args.paper))
+    paper = results.from_paper(files.read_csv(args.paper))
     ours = results.Results.of(own, args.thresholds, paper.suites, others)
     source, episodes = own["source"].iloc[0], made(own)["episodes"].min()
     table = pd.DataFrame(verdicts.check(study_claims.CLAIMS, ours, paper))

@@ -57,7 +57,7 @@ def fit_classifier(data: Path, task: Task, table: pd.DataFrame):
 def gap_rows(task: Task, loaded, runs: pd.DataFrame, args, settings: GapSettings) -> list[dict]:
     """Measure every cell of threshold and draw; return a row a run, iteration and set."""
     policy, params, mean, std, _ = loaded
-    table, splits = pd.read_csv(args.trajectories), pd.read_csv(args.splits)
+    table, splits = files.read_csv(args.trajectories), files.read_csv(args.splits)
     cells = {}
     for (tau, draw), own in runs.groupby(["tau", "draw"], dropna=False):
         tau = None if pd.isna(tau) else int(tau)

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import pandas as pd
 from prefine import cli, files, tables
 
 
@@ -15,7 +14,7 @@ def main() -> None:
     manifests, checks = (
         [json.loads(path.read_text()) for path in paths] for paths in (args.manifests, args.checks)
     )
-    table = tables.dataset_statistics(manifests, checks, pd.read_csv(args.paper))
+    table = tables.dataset_statistics(manifests, checks, files.read_csv(args.paper))
     files.write_table(args.csv, table)
     files.write_text(args.markdown, tables.dataset_statistics_markdown(table))
     files.write_text(args.html, tables.dataset_statistics_html(table))

@@ -35,7 +35,7 @@ def main() -> None:
     task = of_policy(args.policies, trained.get("task"), args.module)
     runs = pd.DataFrame(trained["runs"])
     if args.plan:
-        runs = planned(runs, pd.read_csv(args.plan))
+        runs = planned(runs, files.read_csv(args.plan))
         params = {name: value[list(runs.index)] for name, value in params.items()}
     n_episodes, mode = args.settings["episodes"], args.settings["action_mode"]
     title = f"evaluate {trained['method']} {task.name}"

@@ -4,7 +4,7 @@ import json
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from prefine import cli, plotting, tables
+from prefine import cli, files, plotting, tables
 from prefine.errors import UserError
 
 
@@ -30,8 +30,8 @@ def main() -> None:
     )
     parser.add_argument("--tau", type=int, help="not where the sets come from labels")
     args = parser.parse_args()
-    trajectories = pd.read_csv(args.trajectories).set_index("index")
-    splits, manifest = pd.read_csv(args.splits), json.loads(args.manifest.read_text())
+    trajectories = files.read_csv(args.trajectories).set_index("index")
+    splits, manifest = files.read_csv(args.splits), json.loads(args.manifest.read_text())
     before, after = pd.read_parquet(args.reference), pd.read_parquet(args.prefine)
     after = after[of_cell(after, args.tau, args.draw)]
     if after.empty:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from prefine import cli, plotting, tables
+from prefine import cli, files, plotting, tables
 from prefine.streams import generator
 
 COLUMNS = 4  # panels side by side
@@ -70,7 +70,7 @@ def main() -> None:
     for axis in axes.flat[len(numbers) :]:
         axis.set_axis_off()
     for axis, path, own in zip(axes.flat, args.points, numbers, strict=False):
-        panel(axis, pd.read_csv(path), own)
+        panel(axis, files.read_csv(path), own)
     marks = [
         plt.Line2D([], [], color=COLORS[role], marker="o", ms=4, lw=0, label=label)
         for role, label in LABELS.items()

@@ -5,7 +5,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from prefine import cli, plotting, tables
+from prefine import cli, files, plotting, tables
 from prefine.metrics import AGREEMENT
 
 PHASES = ("early", "mid", "late")
@@ -26,7 +26,7 @@ CAVEAT = (
 def read(path: Path) -> tuple[str, pd.DataFrame]:
     """Return the task, which a file is named after, and the table: empty if there is none."""
     try:
-        return path.stem, pd.read_csv(path)
+        return path.stem, files.read_csv(path)
     except (FileNotFoundError, pd.errors.EmptyDataError):
         return path.stem, pd.DataFrame()
 

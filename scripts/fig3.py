@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.patheffects import withStroke
-from prefine import cli, metrics, plotting, tables
+from prefine import cli, files, metrics, plotting, tables
 from prefine.tasks import SUITES
 
 
@@ -33,7 +33,7 @@ def name_marks(axis: plt.Axes, own: pd.DataFrame) -> None:
 
 def main() -> None:
     args = cli.parser(__doc__, "table", "output").parse_args()
-    table = pd.read_csv(args.table, keep_default_na=False, na_values=[""])
+    table = files.read_csv(args.table, keep_default_na=False, na_values=[""])
     suites = [suite for suite in SUITES if suite in set(table["suite"])]
     methods = tables.method_order(table["method"])
 

@@ -2,7 +2,7 @@
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from prefine import cli, plotting, tables
+from prefine import cli, files, plotting, tables
 from prefine.timings import MATCHED, totals
 
 PAPER_TASK = "Walker2dVelocity"  # the paper's Figure 4
@@ -57,9 +57,9 @@ def step_bars(axis: plt.Axes, table: pd.DataFrame) -> None:
 def main() -> None:
     parser = cli.parser(__doc__, "timing", "table", "output")
     args = parser.parse_args()
-    blocks = pd.read_csv(args.timing)
+    blocks = files.read_csv(args.timing)
     task, device = blocks["task"].iloc[0], blocks["device"].iloc[0]
-    cells = pd.read_csv(args.table)
+    cells = files.read_csv(args.table)
     own = cells.loc[cells["task"] == task, ["method", "reward", "cost"]]
     table = totals(blocks).merge(own, on="method", how="left")
     order = tables.method_order(table["method"])

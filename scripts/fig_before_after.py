@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
-from prefine import cli, plotting
+from prefine import cli, files, plotting
 
 COLORS = {
     "original": "#000000",
@@ -81,7 +81,7 @@ def main() -> None:
             continue
         draw_episodes(row[0], episodes)
         row[0].set_title(f"{task}: reported episodes")
-        draw_candidates(row[1], pd.read_csv(runs), json.loads(choice.read_text()))
+        draw_candidates(row[1], files.read_csv(runs), json.loads(choice.read_text()))
         row[1].set_title(f"{task}: what there was to choose")
         for axis in row:
             axis.set_xlim(left=min(0.0, axis.get_xlim()[0]))

@@ -1,6 +1,5 @@
 """Write the table in which a person labels trajectories, and a page to do it on."""
 
-import pandas as pd
 from prefine import cli, files
 from prefine.errors import UserError
 from prefine.hdf5 import read
@@ -21,7 +20,7 @@ def main() -> None:
             f"0 to {args.task.obs_dim - 1}"
         )
     data = read(args.data, args.task, ("observations", "rewards"))
-    trajectories = pd.read_csv(args.trajectories)
+    trajectories = files.read_csv(args.trajectories)
     spans = [slice(row.start, row.start + row.length) for row in trajectories.itertuples()]
     paths = [data["observations"][span][:, [first, second]] for span in spans]
     rewards = [data["rewards"][span] for span in spans]

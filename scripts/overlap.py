@@ -79,7 +79,7 @@ def main() -> None:
     numbers = {"n_states": 0, "sweep": []}
     if not missing:
         rows = draw_rows(
-            pd.read_csv(args.trajectories), pd.read_csv(args.splits), task.name, settings
+            files.read_csv(args.trajectories), files.read_csv(args.splits), task.name, settings
         )
         numbers["n_states"], needed = len(rows[0]), max(settings["n_neighbors"], 20)
         if len(rows[0]) < needed:

@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from prefine import cli, plotting, tables
+from prefine import cli, files, plotting, tables
 from prefine.tasks import TASKS
 
 SCORES = {"reward": "normalised reward", "cost": "normalised cost"}
@@ -51,9 +51,9 @@ def panel(axis: plt.Axes, own: pd.DataFrame, places: dict, score: str, method: s
 
 def main() -> None:
     args = cli.parser(__doc__, "table", "paper", "output").parse_args()
-    ours = pd.read_csv(args.table, keep_default_na=False, na_values=[""])
+    ours = files.read_csv(args.table, keep_default_na=False, na_values=[""])
     comparable = set(ours["source"].dropna()) == {"dsrl"}
-    table = both(ours, pd.read_csv(args.paper), comparable)
+    table = both(ours, files.read_csv(args.paper), comparable)
     methods = tables.method_order(table["method"])
     names = dict.fromkeys([*TASKS, *table["task"]])
     tasks = [task for task in names if task in set(table["task"])]

@@ -22,7 +22,7 @@ def main() -> None:
         map(pd.read_parquet, args.training),
         {manifest["task"]["name"]: manifest for manifest in manifests},
     )
-    runs = tables.add_hyperparameters(runs, map(pd.read_csv, args.plans))
+    runs = tables.add_hyperparameters(runs, map(files.read_csv, args.plans))
     if args.members:
         runs = of_study(runs, args.members)
     table = with_infeasible_cells(runs, [] if args.members else manifests)

@@ -87,7 +87,7 @@ def reuse_sets(
     Raises:
         UserError: a set is not there, or a trajectory differs; the first one is named.
     """
-    theirs, there = pd.read_csv(splits), json.loads(manifest.read_text())
+    theirs, there = files.read_csv(splits), json.loads(manifest.read_text())
     theirs = theirs.astype({"tau": "Int64", "draw": "Int64"})
     cells = {(cell["tau"], cell["draw"]): cell for cell in there["cells"]}
     asked = [(tau, draw) for tau in wanted["thresholds"] for draw in range(wanted["draws"])]
@@ -127,7 +127,7 @@ def main() -> None:
     parser.add_argument("--labels", type=Path, help="table of trajectory and label")
     parser.add_argument("--save-as", help="where the labels are awaited, if they are a bare sheet")
     args = parser.parse_args()
-    table = pd.read_csv(args.trajectories)
+    table = files.read_csv(args.trajectories)
     if args.reuse:
         rows, sets = reuse_sets(table, *args.reuse, args.settings)
     else:

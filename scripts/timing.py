@@ -54,7 +54,7 @@ def one_run(task: Task, tau: int | None, method) -> pd.DataFrame:
 def time_method(name: str, settings: dict, blocks: dict, task: Task, tau, args) -> list[dict]:
     """One row a phase and block."""
     method, on = method_module(name), device()
-    splits, trajectories = pd.read_csv(args.splits), pd.read_csv(args.trajectories)
+    splits, trajectories = files.read_csv(args.splits), files.read_csv(args.trajectories)
     settings |= {"horizon": task.horizon, "longest": int(trajectories["length"].max())}
     data = load_transitions(args.data, task, method.SEES)
     runs = one_run(task, tau, method)

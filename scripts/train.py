@@ -124,21 +124,21 @@ def main() -> None:
     args = parser.parse_args()
     task, method, settings = args.task, method_module(args.method), args.settings
     state = Path(*args.state)
-    splits, trajectories = pd.read_csv(args.splits), pd.read_csv(args.trajectories)
+    splits, trajectories = files.read_csv(args.splits), files.read_csv(args.trajectories)
     data = load_transitions(args.data, task, method.SEES)
     if args.method == REFERENCE:
         name = f"{task.name}/reference/seed{settings['seed']}"
         runs = pd.DataFrame([{"run": name, "task": task.name, "method": REFERENCE, "stream": name}])
         sets = reference_sets(splits, settings["seed"], settings["held_out"], task.name)
     else:
-        runs = pd.read_csv(args.plan)
+        runs = files.read_csv(args.plan)
         if runs.empty:
             raise UserError(
                 f"{args.plan}: no feasible run; every threshold lacks safe or unsafe "
                 f"trajectories of {task.name}. Take the task or the threshold out of the config."
             )
         runs = part_of(runs, *args.part)
-        drawn = pd.read_csv(args.sizes) if args.sizes else splits
+        drawn = files.read_csv(args.sizes) if args.sizes else splits
         sets = run_sets(drawn, trajectories, runs)
     settings["horizon"] = task.horizon
     settings["longest"] = int(trajectories["length"].max())

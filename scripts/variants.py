@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from prefine import cli, plotting, tables
+from prefine import cli, files, plotting, tables
 from prefine.methods import REFERENCE
 from prefine.plan import CONFIG
 from prefine.scores import complete_seeds
@@ -41,7 +41,7 @@ def main() -> None:
     parser = cli.parser(__doc__, "output", study=str, fixed=cli.json_argument)
     parser.add_argument("--runs", nargs="?", help="table; none if the study has no runs")
     args = parser.parse_args()
-    runs = pd.read_csv(args.runs) if args.runs else pd.DataFrame()
+    runs = files.read_csv(args.runs) if args.runs else pd.DataFrame()
     if runs.empty:
         return plotting.save_missing(args.output)
     own = runs[runs["method"] != REFERENCE]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
+from prefine import files
 from prefine.dataset import trajectory_table
 from prefine.split import (
     SplitSettings,
@@ -155,3 +156,10 @@ def test_the_sets_of_another_run_are_taken_or_the_trajectory_that_differs_is_nam
     assert done.returncode == 1 and "is not here" in done.stderr
     done = run_split(ball_run_file, table, two, *reuse, thresholds=[30], draws=1)
     assert done.returncode == 1 and "has no sets of tau 30 draw 0" in done.stderr
+
+
+def test_numbers_of_a_table_survive_being_written_and_read(tmp_path):
+    """Returns of another machine differed in their last digit after pandas' default reader."""
+    table = pd.DataFrame({"return": np.random.default_rng(0).normal(100, 50, 10_000)})
+    files.write_table(tmp_path / "table.csv", table)
+    pd.testing.assert_frame_equal(files.read_csv(tmp_path / "table.csv"), table, check_exact=True)

@@ -97,6 +97,16 @@ def write_table(path: str | Path, table) -> None:
             table.to_csv(temporary, index=False)
 
 
+def read_csv(path: str | Path, **options):
+    """Read a CSV as a pandas table whose numbers are those that were written.
+
+    By default pandas may miss the last bit.
+    """
+    import pandas as pd
+
+    return pd.read_csv(path, float_precision="round_trip", **options)
+
+
 def sha256(path: str | Path) -> str:
     """Return the hexadecimal SHA-256 of a file's content."""
     digest = hashlib.sha256()
