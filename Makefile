@@ -55,7 +55,7 @@ own-policy-example: setup
 
 # One process more than cores, for some tests wait.
 test: setup
-	$(BIN)/python -m pytest -n $$(($(CORES) + 1)) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $$(($(CORES) + 1)) --dist loadfile --no-loadscope-reorder --durations 20
 
 # Not beside other tests: SLURM has the whole machine. Its accounting too with slurmdbd and mariadb-server.
 test-slurm: setup
