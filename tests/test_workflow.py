@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 from conftest import ROOT, counts, snakemake
+from prefine import provenance
 from prefine.provenance import code_hash, imported_modules
 
 PAPER_JOBS = {
@@ -139,13 +140,35 @@ def test_code_hash_follows_imports_and_only_them():
     assert "losses.py" in {path.name for path in prefine}
 
 
+def hashed(folder, **texts):
+    """The hash of a file `main` in a folder with other files."""
+    for name, text in texts.items():
+        (folder / f"{name}.py").write_text(text)
+    provenance._read.cache_clear()
+    return code_hash(*(folder / f"{name}.py" for name in texts))
+
+
+FUNCTION = '"""Doc."""\n\n\ndef f(x):\n    """Doc."""\n    return x + 1\n'
+
+
 def test_code_hash_ignores_comments_and_docstrings_but_no_code(tmp_path):
-    file = tmp_path / "a.py"
+    base = hashed(tmp_path, a=FUNCTION)
+    other = '"""Other."""\n# why\ndef f(x):\n    """Doc 2."""\n    return (x + 1)\n'
+    assert base == hashed(tmp_path, a=other)
+    assert base != hashed(tmp_path, a=FUNCTION.replace("+ 1", "+ 2"))
 
-    def hashed(text):
-        file.write_text(text)
-        return code_hash(file)
 
-    base = hashed('"""Doc."""\n\n\ndef f(x):\n    """Doc."""\n    return x + 1\n')
-    assert base == hashed('"""Other."""\n# why\ndef f(x):\n    """Doc 2."""\n    return (x + 1)\n')
-    assert base != hashed('"""Doc."""\n\n\ndef f(x):\n    """Doc."""\n    return x + 2\n')
+def test_code_hash_outlives_a_move(tmp_path):
+    """Neither where a function stands nor how it is imported says what it does."""
+    base = hashed(tmp_path, a=FUNCTION + "\n\ndef g(x):\n    import os\n\n    return f(x)\n")
+    moved = "from prefine.errors import UserError\n\n\ndef g(x):\n    return f(x)\n"
+    assert base != hashed(tmp_path, b=moved)
+    moved = moved.replace("prefine.errors import UserError", "math import pi")
+    assert base == hashed(tmp_path, b=moved, c=FUNCTION)
+    assert base != hashed(tmp_path, b=moved.replace("f(x)", "f(x) + 1"), c=FUNCTION)
+
+
+def test_code_hash_follows_the_folders_of_a_module():
+    files = imported_modules(ROOT / "scripts/prefine/methods/bc.py")
+    assert ROOT / "scripts/prefine/methods/__init__.py" in files
+    assert ROOT / "scripts/prefine/__init__.py" in files

@@ -1,12 +1,14 @@
 """Where a result comes from: code, versions, device. Light enough for the Snakefile."""
 
 import ast
+import functools
 import hashlib
 import importlib.metadata
 import os
 import platform
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 LIBRARY = Path(__file__).parent
 PACKAGES = (
@@ -50,53 +52,83 @@ def own_python_first() -> None:
 def imported_modules(path: Path) -> set[Path]:
     """Return the files of this library that a Python file imports, itself included.
 
-    Follows ``import prefine.x`` and ``from prefine[.x] import y`` at any depth.
+    Follows ``import prefine.x`` and ``from prefine[.x] import y`` at any depth, and what
+    importing them runs on the way: the ``__init__.py`` of each folder.
     """
     seen: set[Path] = set()
     todo = [Path(path).resolve()]
     while todo:
         path = todo.pop()
-        if path in seen:
-            continue
-        seen.add(path)
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            else:
-                continue
-            todo += [file for name in names if (file := _module_file(name)) is not None]
+        if path not in seen:
+            seen.add(path)
+            todo += _read(path).imports
     return seen
-
-
-def _module_file(name: str) -> Path | None:
-    parts = name.split(".")
-    if parts[0] != "prefine" or len(parts) == 1:
-        return None
-    base = LIBRARY.joinpath(*parts[1:])
-    candidates = (base.with_suffix(".py"), base / "__init__.py")
-    return next((file.resolve() for file in candidates if file.is_file()), None)
 
 
 def code_hash(*paths: str | Path) -> str:
     """Hash what the files and the library modules they import *do*.
 
-    Comments, formatting and docstrings do not count: editing them reruns nothing.
+    It is made of their statements, in whichever file each of them stands. Comments, formatting,
+    docstrings and imports do not count: editing them, or moving a function, reruns nothing.
     """
     files = set().union(*(imported_modules(Path(path)) for path in paths))
-    digest = hashlib.sha256()
-    for file in sorted(files):
-        tree = ast.parse(file.read_text())
-        for node in ast.walk(tree):
-            body = getattr(node, "body", None)
-            if isinstance(body, list) and body and _is_text(body[0]):
-                body[0] = ast.Pass()
-        digest.update(file.name.encode() + b"\0" + ast.dump(tree).encode() + b"\0")
-    return digest.hexdigest()[:16]
+    statements = set().union(*(_read(file).statements for file in files))
+    return hashlib.sha256("".join(sorted(statements)).encode()).hexdigest()[:16]
+
+
+class _File(NamedTuple):
+    """What a Python file imports of this library, and a hash of each of its statements."""
+
+    imports: tuple[Path, ...]
+    statements: frozenset[str]
+
+
+@functools.cache
+def _read(path: Path) -> _File:
+    return _parsed(path.read_text())
+
+
+@functools.cache
+def _parsed(text: str) -> _File:
+    tree = ast.parse(text)
+    imports: list[Path] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            names = []
+        imports += [file for name in names for file in _module_files(name)]
+        for field in ("body", "orelse", "finalbody"):
+            block = getattr(node, field, None)
+            if isinstance(block, list) and block:
+                kept = [own for own in block if not _is_import(own) and not _is_text(own)]
+                setattr(node, field, kept if kept or node is tree else [ast.Pass()])
+    dumped = (ast.dump(statement).encode() for statement in tree.body)
+    hashes = frozenset(hashlib.sha256(statement).hexdigest() for statement in dumped)
+    return _File(tuple(dict.fromkeys(imports)), hashes)
+
+
+@functools.cache
+def _module_files(name: str) -> tuple[Path, ...]:
+    """The files that importing a name of this library runs; none for what is no module of it."""
+    first, *parts = name.split(".")
+    if first != "prefine":
+        return ()
+    base, found = LIBRARY, [LIBRARY / "__init__.py"]
+    for part in parts:
+        base = base / part
+        found += [base.with_suffix(".py"), base / "__init__.py"]
+    return tuple(file.resolve() for file in found if file.is_file())
+
+
+def _is_import(node: ast.AST) -> bool:
+    return isinstance(node, ast.Import | ast.ImportFrom)
 
 
 def _is_text(node: ast.AST) -> bool:
+    """Whether a statement is a docstring, or a text that nothing uses."""
     return (
         isinstance(node, ast.Expr)
         and isinstance(node.value, ast.Constant)
