@@ -19,10 +19,11 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from paired import report
-from prefine import rollout, simulators
-from prefine.policies import make_policy
+from prefine.evaluation import rollout
+from prefine.policies.gaussian import make_policy
+from prefine.simulators import make as simulators
 from prefine.tasks import TASKS
-from prefine.training import initial_parameters
+from prefine.training.loop import initial_parameters
 
 CHOSEN = ("BallCircle", "HalfCheetahVelocity", "PointGoal1", "CarGoal1")
 POLICIES, EPISODES = 15, 100

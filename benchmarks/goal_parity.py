@@ -11,8 +11,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from prefine import simulators
-from prefine.simulators import SeededEnv
+from prefine.simulators import make as simulators
+from prefine.simulators.make import SeededEnv
 
 GOAL_TASKS = ("PointGoal1", "CarGoal1")
 SEEDS = 50

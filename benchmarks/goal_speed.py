@@ -13,7 +13,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from paired import Subject, compare, report
-from prefine import simulators
+from prefine.simulators import make as simulators
 from prefine.tasks import TASKS
 
 GOAL_TASKS = ("PointGoal1", "CarGoal1")

@@ -14,12 +14,12 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from prefine.dataset import SEES, Transitions
+from prefine.data.dataset import SEES, Transitions
 from prefine.methods import method_constant, method_module, method_settings
-from prefine.networks import Params, init_mlp, mlp
-from prefine.policies import GaussianPolicy, make_policy
+from prefine.policies.gaussian import GaussianPolicy, make_policy
+from prefine.policies.networks import Params, init_mlp, mlp
 from prefine.tasks import TASKS
-from prefine.training import (
+from prefine.training.loop import (
     HeldOut,
     PhaseLoop,
     build_context,

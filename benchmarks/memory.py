@@ -20,8 +20,8 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from paired import report
-from prefine.dataset import segment, write
-from prefine.hdf5 import KEYS, read
+from prefine.data.dataset import segment, write
+from prefine.data.hdf5 import KEYS, read
 from prefine.tasks import TASKS, Task
 
 CONFIG = Path(__file__).with_suffix(".yaml")

@@ -17,8 +17,8 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from paired import RESULTS, report
-from prefine import config as configuration
-from prefine import studies
+from prefine.config import check as configuration
+from prefine.config import studies
 from prefine.methods import REFERENCE
 from prefine.tasks import TASKS
 

@@ -14,9 +14,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from prefine import dataset
-from prefine.cost_oracle import agreement
-from prefine.hdf5 import blocks
+from prefine.data import dataset
+from prefine.data.hdf5 import blocks
+from prefine.simulators.costs import agreement
 from prefine.tasks import TASKS
 
 TASK = TASKS["CarPush2"]

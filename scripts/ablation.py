@@ -2,7 +2,11 @@
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from prefine import cli, files, learning, plotting, tables
+from prefine import files
+from prefine.analysis import tables
+from prefine.pipeline import cli
+from prefine.report import curves as learning
+from prefine.report import style as plotting
 
 PAPER_COLORS = {"prefine": "#D7301F", "dpo": "#0072B2"}  # the paper's red and blue
 SCORES = {"return": "return", "cost": "cost"}

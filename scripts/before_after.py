@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from prefine import cli, files, tables
-from prefine.before_after import compare
+from prefine import files
+from prefine.analysis import tables
+from prefine.analysis.paired import compare
+from prefine.pipeline import cli
 from prefine.streams import generator
 
 NAMES = {

@@ -5,8 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
-from prefine import calibration, cli, files, tables
-from prefine.split import SplitSettings
+from prefine import files
+from prefine.analysis import calibration, tables
+from prefine.pipeline import cli
+from prefine.preferences.split import SplitSettings
 
 
 def markdown(means: pd.DataFrame, settings: dict, source: str) -> str:

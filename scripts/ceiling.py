@@ -7,9 +7,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.patheffects import withStroke
-from prefine import cli, files, plotting, scores, tables
-from prefine.metrics import normalized_return
-from prefine.statistics import bootstrap, mean_of_tasks
+from prefine import files
+from prefine.analysis import scores, tables
+from prefine.analysis.metrics import normalized_return
+from prefine.analysis.statistics import bootstrap, mean_of_tasks
+from prefine.pipeline import cli
+from prefine.report import style as plotting
 from prefine.streams import generator
 from prefine.tasks import PAPER_TASKS, SUITES, TASKS, Task
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from prefine import overlays
+from prefine.config import strict_yaml as overlays
 from prefine.errors import UserError
 
 

@@ -5,8 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
-from prefine import cli, files
-from prefine.choose import choose, summarize
+from prefine import files
+from prefine.analysis.choose import choose, summarize
+from prefine.pipeline import cli
 
 
 def main() -> None:

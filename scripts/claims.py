@@ -5,8 +5,13 @@ import json
 from pathlib import Path
 
 import pandas as pd
-from prefine import cli, files, results, study_claims, tables, verdicts
-from prefine.scores import made, read_study
+from prefine import files
+from prefine.analysis import tables
+from prefine.analysis.claims import evidence as results
+from prefine.analysis.claims import studies as study_claims
+from prefine.analysis.claims import verdict as verdicts
+from prefine.analysis.scores import made, read_study
+from prefine.pipeline import cli
 
 MARKS = {verdicts.HOLDS: "✓", verdicts.FAILS: "✗", verdicts.OPEN: "–"}
 DATA = {

@@ -1,7 +1,9 @@
 """Collect a task's dataset in its simulator (PPO at several cost limits)."""
 
-from prefine import cli, dataset, provenance
-from prefine.collect import collect
+from prefine import provenance
+from prefine.data import dataset
+from prefine.data.collect import collect
+from prefine.pipeline import cli
 from prefine.tasks import TASKS
 
 

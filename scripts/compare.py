@@ -7,9 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from prefine import cli, files, own_task, policy_file, provenance
-from prefine.own_policy import read_policy
-from prefine.rollout import evaluate
+from prefine import files, provenance
+from prefine.evaluation.rollout import evaluate
+from prefine.pipeline import cli
+from prefine.policies import file as policy_file
+from prefine.policies.formats.read import read_policy
+from prefine.simulators import own as own_task
 from prefine.tasks import Task
 
 

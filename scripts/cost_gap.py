@@ -7,9 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from prefine import cli, files, hdf5, policy_file
-from prefine.cost_classifier import ITERATIONS, fit
-from prefine.cost_gap import (
+from prefine import files
+from prefine.analysis.metrics import AGREEMENT
+from prefine.data import hdf5
+from prefine.errors import UserError
+from prefine.evaluation.cost_classifier import ITERATIONS, fit
+from prefine.evaluation.cost_gap import (
     COLUMNS,
     KEYS,
     RUN_COLUMNS,
@@ -25,9 +28,9 @@ from prefine.cost_gap import (
     replay_agreement,
     replay_gap,
 )
-from prefine.errors import UserError
-from prefine.metrics import AGREEMENT
-from prefine.state_reset import RESETTABLE, open_simulator
+from prefine.pipeline import cli
+from prefine.policies import file as policy_file
+from prefine.simulators.states import RESETTABLE, open_simulator
 from prefine.tasks import Task, of_policy
 
 

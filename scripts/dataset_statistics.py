@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
-from prefine import cli, files, tables
+from prefine import files
+from prefine.analysis import tables
+from prefine.pipeline import cli
 
 
 def main() -> None:

@@ -5,10 +5,11 @@ import os
 import shutil
 from pathlib import Path
 
-from prefine import cli, dataset
-from prefine.download import obtain
-from prefine.dsrl_files import local_paths, settings_of_environment, urls
+from prefine.data import dataset
+from prefine.data.download import obtain
+from prefine.data.dsrl import local_paths, settings_of_environment, urls
 from prefine.files import atomic
+from prefine.pipeline import cli
 from prefine.tasks import TASKS
 
 

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from prefine import cli, files, policy_file, provenance
+from prefine import files, provenance
 from prefine.errors import UserError
-from prefine.rollout import evaluate
+from prefine.evaluation.rollout import evaluate
+from prefine.pipeline import cli
+from prefine.policies import file as policy_file
 from prefine.tasks import of_policy
 
 RUN_COLUMNS = ("study", "task", "method", "arm", "tau", "draw", "seed", "iteration")

@@ -5,7 +5,8 @@ import threading
 from pathlib import Path
 
 import pandas as pd
-from prefine import cli, files
+from prefine import files
+from prefine.pipeline import cli
 from torch.utils.tensorboard import SummaryWriter
 
 NOT_SCALARS = ("run", "phase", "iteration")

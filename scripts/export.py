@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from prefine import cli, policy_file
 from prefine.errors import UserError
-from prefine.export import export
-from prefine.model_card import model_card
+from prefine.pipeline import cli
+from prefine.policies import file as policy_file
+from prefine.policies.export import export
+from prefine.report.model_card import model_card
 
 
 def episodes_of(path: Path, run: str | None) -> pd.DataFrame:

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 import pandas as pd
-from prefine import cli, policy_file
-from prefine.export import export
-from prefine.model_card import model_card
+from prefine.pipeline import cli
+from prefine.policies import file as policy_file
+from prefine.policies.export import export
+from prefine.report.model_card import model_card
 
 
 def main() -> None:

@@ -4,8 +4,11 @@ import json
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from prefine import cli, files, plotting, tables
+from prefine import files
+from prefine.analysis import tables
 from prefine.errors import UserError
+from prefine.pipeline import cli
+from prefine.report import style as plotting
 
 
 def points(trajectories: pd.DataFrame, kind: str) -> pd.DataFrame:

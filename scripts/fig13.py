@@ -6,7 +6,10 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from prefine import cli, files, plotting, tables
+from prefine import files
+from prefine.analysis import tables
+from prefine.pipeline import cli
+from prefine.report import style as plotting
 from prefine.streams import generator
 
 COLUMNS = 4  # panels side by side

@@ -5,8 +5,11 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from prefine import cli, files, plotting, tables
-from prefine.metrics import AGREEMENT
+from prefine import files
+from prefine.analysis import tables
+from prefine.analysis.metrics import AGREEMENT
+from prefine.pipeline import cli
+from prefine.report import style as plotting
 
 PHASES = ("early", "mid", "late")
 COLORS = {"preferred": "#0072B2", "nonpreferred": "#E69F00"}  # the paper's

@@ -4,7 +4,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.patheffects import withStroke
-from prefine import cli, files, metrics, plotting, tables
+from prefine import files
+from prefine.analysis import metrics, tables
+from prefine.pipeline import cli
+from prefine.report import style as plotting
 from prefine.tasks import SUITES
 
 

@@ -2,8 +2,11 @@
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from prefine import cli, files, plotting, tables
-from prefine.timings import MATCHED, totals
+from prefine import files
+from prefine.analysis import tables
+from prefine.analysis.hours import MATCHED, totals
+from prefine.pipeline import cli
+from prefine.report import style as plotting
 
 PAPER_TASK = "Walker2dVelocity"  # the paper's Figure 4
 LARGEST = 900  # area of the largest marker, points squared

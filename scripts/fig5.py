@@ -3,8 +3,11 @@
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
-from prefine import cli, files, plotting, tables
+from prefine import files
+from prefine.analysis import tables
 from prefine.methods import REFERENCE
+from prefine.pipeline import cli
+from prefine.report import style as plotting
 
 SIZES = {
     "n_preferred": "preferred trajectories, $N_p$",

@@ -6,8 +6,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from prefine import cli, plotting, scores, tables
-from prefine.statistics import bootstrap, mean_of_tasks
+from prefine.analysis import scores, tables
+from prefine.analysis.statistics import bootstrap, mean_of_tasks
+from prefine.pipeline import cli
+from prefine.report import style as plotting
 from prefine.streams import generator
 from prefine.tasks import SUITES, TASKS
 

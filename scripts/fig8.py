@@ -3,8 +3,10 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from prefine import cli, metrics, plotting, scores, tables
-from prefine.statistics import bootstrap, fraction_solved
+from prefine.analysis import metrics, scores, tables
+from prefine.analysis.statistics import bootstrap, fraction_solved
+from prefine.pipeline import cli
+from prefine.report import style as plotting
 from prefine.streams import generator
 from prefine.tasks import SUITES
 

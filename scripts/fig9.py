@@ -4,7 +4,11 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.lines import Line2D
-from prefine import cli, files, learning, plotting, tables
+from prefine import files
+from prefine.analysis import tables
+from prefine.pipeline import cli
+from prefine.report import curves as learning
+from prefine.report import style as plotting
 
 SCORES = {
     "normalized_cost": "normalised cost",

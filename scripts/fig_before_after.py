@@ -6,7 +6,9 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
-from prefine import cli, files, plotting
+from prefine import files
+from prefine.pipeline import cli
+from prefine.report import style as plotting
 
 COLORS = {
     "original": "#000000",

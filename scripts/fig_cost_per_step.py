@@ -6,7 +6,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from prefine import cli, plotting
+from prefine.pipeline import cli
+from prefine.report import style as plotting
 
 LABELS = {"before": "before", "after": "after PREFINE"}
 COLORS = {"before": "#000000", "after": plotting.METHOD_COLORS["prefine"]}

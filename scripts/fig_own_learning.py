@@ -5,7 +5,9 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from prefine import cli, learning, plotting
+from prefine.pipeline import cli
+from prefine.report import curves as learning
+from prefine.report import style as plotting
 
 SCORES = ("return", "cost")
 

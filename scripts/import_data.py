@@ -4,10 +4,12 @@ import logging
 from dataclasses import replace
 
 import numpy as np
-from prefine import cli, dataset, files, provenance
+from prefine import files, provenance
+from prefine.data import dataset
+from prefine.data.own import load
 from prefine.errors import UserError
-from prefine.own_data import load
-from prefine.own_task import describe, with_scores
+from prefine.pipeline import cli
+from prefine.simulators.own import describe, with_scores
 
 
 def main() -> None:

@@ -4,14 +4,17 @@ import logging
 from dataclasses import replace
 
 import pandas as pd
-from prefine import cli, files, own_task, policy_file, provenance
-from prefine.dataset import Transitions, load_transitions
+from prefine import files, provenance
+from prefine.data.dataset import Transitions, load_transitions
 from prefine.methods import REFERENCE, method_module
-from prefine.own_policy import OwnPolicy, read_policy
-from prefine.policies import describe, make_policy
-from prefine.run_sets import reference_sets
+from prefine.pipeline import cli
+from prefine.policies import file as policy_file
+from prefine.policies.formats.read import OwnPolicy, read_policy
+from prefine.policies.gaussian import describe, make_policy
+from prefine.preferences.sets import reference_sets
+from prefine.simulators import own as own_task
 from prefine.tasks import Task, find
-from prefine.training import device, train
+from prefine.training.loop import device, train
 
 
 def distil(own: OwnPolicy, data: Transitions, task: Task, name: str, settings: dict):

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from prefine import cli, files, policy_file
+from prefine import files
+from prefine.pipeline import cli
+from prefine.policies import file as policy_file
 
 
 def join(paths: Sequence[Path], output: Path) -> dict:

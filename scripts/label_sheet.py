@@ -1,10 +1,11 @@
 """Write the table in which a person labels trajectories, and a page to do it on."""
 
-from prefine import cli, files
+from prefine import files
+from prefine.data.hdf5 import read
 from prefine.errors import UserError
-from prefine.hdf5 import read
-from prefine.label_page import page
-from prefine.labels import sheet
+from prefine.pipeline import cli
+from prefine.preferences.label_page import page
+from prefine.preferences.labels import sheet
 from prefine.tasks import find
 
 

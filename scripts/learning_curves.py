@@ -3,7 +3,11 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from prefine import cli, files, learning, plotting, tables
+from prefine import files
+from prefine.analysis import tables
+from prefine.pipeline import cli
+from prefine.report import curves as learning
+from prefine.report import style as plotting
 from prefine.tasks import SUITES
 
 COLUMNS = 4

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from prefine import cli, files, overlap
-from prefine.hdf5 import blocks
+from prefine import files
+from prefine.data.hdf5 import blocks
+from prefine.evaluation import overlap
+from prefine.pipeline import cli
 from prefine.streams import generator, stream_seed
 from prefine.tasks import Task, find
 

@@ -3,7 +3,10 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from prefine import cli, files, plotting, tables
+from prefine import files
+from prefine.analysis import tables
+from prefine.pipeline import cli
+from prefine.report import style as plotting
 from prefine.tasks import TASKS
 
 SCORES = {"reward": "normalised reward", "cost": "normalised cost"}

@@ -5,8 +5,9 @@ import io
 import json
 import logging
 
-from prefine import cli, files
-from prefine.plan import COLUMNS, plan
+from prefine import files
+from prefine.config.plan import COLUMNS, plan
+from prefine.pipeline import cli
 
 
 def main() -> None:

@@ -3,7 +3,10 @@
 import json
 from pathlib import Path
 
-from prefine import cli, files, records, tables
+from prefine import files
+from prefine.analysis import tables
+from prefine.pipeline import cli
+from prefine.report import provenance as records
 
 
 def main() -> None:

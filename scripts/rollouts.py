@@ -6,12 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from prefine import cli, dataset, files, own_rollouts, provenance
+from prefine import files, provenance
+from prefine.data import dataset
+from prefine.data import rollouts as own_rollouts
+from prefine.data.hdf5 import KEYS
+from prefine.data.own import load
 from prefine.errors import UserError
-from prefine.hdf5 import KEYS
-from prefine.own_data import load
-from prefine.own_policy import read_policy
-from prefine.own_task import describe, with_scores
+from prefine.pipeline import cli
+from prefine.policies.formats.read import read_policy
+from prefine.simulators.own import describe, with_scores
 
 
 def main() -> None:

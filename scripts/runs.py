@@ -5,8 +5,10 @@ import logging
 from pathlib import Path
 
 import pandas as pd
-from prefine import cli, files, tables
-from prefine.scores import of_study, with_infeasible_cells
+from prefine import files
+from prefine.analysis import tables
+from prefine.analysis.scores import of_study, with_infeasible_cells
+from prefine.pipeline import cli
 
 
 def main() -> None:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from prefine import cli, files
+from prefine import files
 from prefine.errors import UserError
-from prefine.labels import read_labels, waiting
-from prefine.split import SplitSettings, labelled_split, reference_set, split
+from prefine.pipeline import cli
+from prefine.preferences.labels import read_labels, waiting
+from prefine.preferences.split import SplitSettings, labelled_split, reference_set, split
 from prefine.tasks import find
 
 FINGERPRINT = ["length", "return", "cost"]  # what tells one trajectory from another

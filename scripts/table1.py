@@ -1,7 +1,9 @@
 """Table 1: normalised reward and cost of every method on every task."""
 
-from prefine import cli, files, tables
-from prefine.scores import read_study
+from prefine import files
+from prefine.analysis import tables
+from prefine.analysis.scores import read_study
+from prefine.pipeline import cli
 
 
 def main() -> None:

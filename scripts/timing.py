@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from prefine import cli, files, policy_file
-from prefine.dataset import load_transitions
+from prefine import files
+from prefine.data.dataset import load_transitions
 from prefine.methods import REFERENCE, method_module
-from prefine.policies import make_policy
-from prefine.run_sets import reference_sets, run_sets
+from prefine.pipeline import cli
+from prefine.policies import file as policy_file
+from prefine.policies.gaussian import make_policy
+from prefine.preferences.sets import reference_sets, run_sets
 from prefine.tasks import Task, find
-from prefine.training import HeldOut, PhaseLoop, build_context, device, set_up_torch
+from prefine.training.loop import HeldOut, PhaseLoop, build_context, device, set_up_torch
 
 
 def device_name() -> str:

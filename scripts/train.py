@@ -9,15 +9,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from prefine import cli, files, policy_file, provenance
-from prefine.dataset import load_transitions
+from prefine import files, provenance
+from prefine.data.dataset import load_transitions
 from prefine.errors import NoRoom, UserError
 from prefine.methods import REFERENCE, method_module
-from prefine.networks import Params
-from prefine.policies import describe, make_policy
-from prefine.run_sets import reference_sets, run_sets
+from prefine.pipeline import cli
+from prefine.policies import file as policy_file
+from prefine.policies.gaussian import describe, make_policy
+from prefine.policies.networks import Params
+from prefine.preferences.sets import reference_sets, run_sets
 from prefine.tasks import find
-from prefine.training import device, snapshot_iterations, train
+from prefine.training.loop import device, snapshot_iterations, train
 from safetensors.torch import load_file, save_file
 
 

@@ -2,10 +2,12 @@
 
 import logging
 
-from prefine import cli, dataset, files
-from prefine.cost_oracle import AGREEMENT, agreement
+from prefine import files
+from prefine.data import dataset
+from prefine.data.hdf5 import blocks
 from prefine.errors import UserError
-from prefine.hdf5 import blocks
+from prefine.pipeline import cli
+from prefine.simulators.costs import AGREEMENT, agreement
 from prefine.tasks import find
 
 

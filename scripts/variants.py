@@ -4,11 +4,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from prefine import cli, files, plotting, tables
+from prefine import files
+from prefine.analysis import tables
+from prefine.analysis.scores import complete_seeds
+from prefine.analysis.statistics import bootstrap, mean_of_tasks
+from prefine.config.plan import CONFIG
 from prefine.methods import REFERENCE
-from prefine.plan import CONFIG
-from prefine.scores import complete_seeds
-from prefine.statistics import bootstrap, mean_of_tasks
+from prefine.pipeline import cli
+from prefine.report import style as plotting
 from prefine.streams import generator
 
 SCORES = {"normalized_return": "normalised reward", "normalized_cost": "normalised cost"}

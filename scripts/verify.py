@@ -11,8 +11,8 @@ import tempfile
 from pathlib import Path
 
 import yaml
-from prefine import compare
 from prefine.errors import UserError
+from prefine.pipeline import same as compare
 
 ROOT = Path(__file__).resolve().parents[1]
 NOT_TAKEN = ("results", ".snakemake", ".git")  # what the rules read of the project is the rest

@@ -26,7 +26,7 @@ TINY_RECIPE = {
 @pytest.fixture(scope="session")
 def ball_run_log():
     """A log of 16 BallRun episodes from the simulator."""
-    from prefine.collect import collect
+    from prefine.data.collect import collect
 
     return collect("BallRun", TINY_RECIPE)
 
@@ -34,7 +34,7 @@ def ball_run_log():
 @pytest.fixture(scope="session")
 def ball_run_file(ball_run_log, tmp_path_factory):
     """The same episodes as a file in DSRL's layout."""
-    from prefine import dataset
+    from prefine.data import dataset
 
     path = tmp_path_factory.mktemp("data") / "BallRun.hdf5"
     dataset.write(path, ball_run_log.episodes, {"source": "collect", "task": "BallRun"})
@@ -94,7 +94,7 @@ def local(tmp_path_factory):
 
 def assert_same_results(ours, theirs):
     """Whether two runs of SMALL made the same tables, data and policies, to the last bit."""
-    from prefine import compare
+    from prefine.pipeline import same as compare
 
     patterns = ("tables/**/*.csv", "trajectories/*", "splits/*", "data/*", "policies/**/*.*")
     patterns += ("reference/*", "episodes/**/*.parquet")

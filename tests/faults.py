@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conftest import ROOT, copy_project
-from prefine import compare
+from prefine.pipeline import same as compare
 
 TARGETS = ["table1", "table2", "provenance", "fig1", "fig2", "fig3", "fig5", "fig12"]
 CONFIG = ["--configfile", "workflow/presets/tiny.yaml", "faults.yaml"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from prefine.errors import UserError
-from prefine.own_policy import read_policy
+from prefine.policies.formats.read import read_policy
 from safetensors.torch import save_file
 from stable_baselines3 import PPO
 

@@ -4,10 +4,14 @@ import math
 
 import pytest
 import torch
-from prefine.losses import bradley_terry_loss, segment_sum
 from prefine.methods import Batch, Context, cpq, method_settings, safedice
-from prefine.networks import stack
-from prefine.policies import TanhGaussianPolicy, WideTanhGaussianPolicy, tanh_normal_log_prob
+from prefine.methods.losses import bradley_terry_loss, segment_sum
+from prefine.policies.gaussian import (
+    TanhGaussianPolicy,
+    WideTanhGaussianPolicy,
+    tanh_normal_log_prob,
+)
+from prefine.policies.networks import stack
 
 
 def f64(*values):

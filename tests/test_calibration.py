@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
-from prefine import calibration
-from prefine.metrics import normalized_return
-from prefine.split import SplitSettings, split
+from prefine.analysis import calibration
+from prefine.analysis.metrics import normalized_return
+from prefine.preferences.split import SplitSettings, split
 from prefine.tasks import TASKS
 
 PAPER = pd.read_csv(ROOT / "workflow/paper/tables2_3.csv")

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 from hand_made import PAPER, SUITES, TAUS, table
-from prefine import claims, results, scores, verdicts
-from prefine.statistics import Estimate
-from prefine.verdicts import FAILS, HOLDS, OPEN, Rule
+from prefine.analysis import scores
+from prefine.analysis.claims import evidence as results
+from prefine.analysis.claims import main as claims
+from prefine.analysis.claims import verdict as verdicts
+from prefine.analysis.claims.verdict import FAILS, HOLDS, OPEN, Rule
+from prefine.analysis.statistics import Estimate
 from scipy.stats import trim_mean
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 from conftest import TINY_RECIPE
-from prefine.collect import Multiplier, collect
+from prefine.data.collect import Multiplier, collect
 
 
 def test_logged_costs_follow_from_the_record(ball_run_log):

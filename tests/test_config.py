@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ROOT
-from prefine import config as configuration
+from prefine.config import check as configuration
 from prefine.errors import UserError
 from prefine.methods import METHODS
 from prefine.tasks import PAPER_TASKS, TASKS

@@ -11,8 +11,11 @@ import torch
 from conftest import ROOT
 from cost_gap import read_records
 from fig2 import phases, title
-from prefine import cost_classifier, dataset, hdf5, policy_file, simulators
-from prefine.cost_gap import (
+from prefine.analysis.metrics import AGREEMENT
+from prefine.data import dataset, hdf5
+from prefine.errors import UserError
+from prefine.evaluation import cost_classifier
+from prefine.evaluation.cost_gap import (
     COLUMNS,
     GapSettings,
     chosen_runs,
@@ -26,12 +29,12 @@ from prefine.cost_gap import (
     trajectory_noise,
     window_sums,
 )
-from prefine.cost_oracle import VELOCITY
-from prefine.errors import UserError
-from prefine.metrics import AGREEMENT
-from prefine.networks import stack
-from prefine.policies import GaussianPolicy
-from prefine.state_reset import RESETTABLE, Step, ball_states, open_simulator, velocity_states
+from prefine.policies import file as policy_file
+from prefine.policies.gaussian import GaussianPolicy
+from prefine.policies.networks import stack
+from prefine.simulators import make as simulators
+from prefine.simulators.costs import VELOCITY
+from prefine.simulators.states import RESETTABLE, Step, ball_states, open_simulator, velocity_states
 from prefine.tasks import TASKS
 
 PAPER_S = {f"{robot}Velocity" for robot in ("HalfCheetah", "Walker2d", "Hopper", "Swimmer", "Ant")}

@@ -8,8 +8,9 @@ import h5py
 import numpy as np
 import pytest
 from conftest import ROOT
-from prefine import dataset, simulators
-from prefine.cost_oracle import NAVIGATION, VELOCITY, agreement, recomputed_cost
+from prefine.data import dataset
+from prefine.simulators import make as simulators
+from prefine.simulators.costs import NAVIGATION, VELOCITY, agreement, recomputed_cost
 from prefine.tasks import TASKS
 
 

@@ -10,8 +10,10 @@ import h5py
 import numpy as np
 import pytest
 from conftest import ROOT
-from prefine import dataset, files, hdf5, simulators
+from prefine import files
+from prefine.data import dataset, hdf5
 from prefine.errors import UserError
+from prefine.simulators import make as simulators
 from prefine.tasks import TASKS
 
 TASK = TASKS["BallRun"]
@@ -165,7 +167,7 @@ def test_a_hostile_file_is_refused_before_it_is_read(tmp_path, change):
 READ_ALL = """
 import re, sys
 from pathlib import Path
-from prefine import dataset
+from prefine.data import dataset
 from prefine.errors import UserError
 from prefine.tasks import TASKS
 refused = 0

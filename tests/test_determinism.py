@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import snakemake
-from prefine import compare
+from prefine.pipeline import same as compare
 from safetensors.numpy import save_file
 
 METHOD = "prefine"

@@ -10,7 +10,7 @@ from pathlib import Path
 import faults
 import pytest
 from conftest import snakemake
-from prefine import compare
+from prefine.pipeline import same as compare
 
 ROOT_ONLY = pytest.mark.skipif(os.getuid() != 0, reason="only root mounts a small disk")
 pytestmark = [pytest.mark.faults, ROOT_ONLY]

@@ -13,9 +13,9 @@ import h5py
 import numpy as np
 import pytest
 from conftest import ROOT, counts, snakemake
-from prefine import download
-from prefine.download import Locked, add_to_lock, obtain, read_lock
-from prefine.dsrl_files import urls
+from prefine.data import download
+from prefine.data.download import Locked, add_to_lock, obtain, read_lock
+from prefine.data.dsrl import urls
 from prefine.errors import UserError
 
 NAME = "SafetyBallRun-v0-80-940.hdf5"
@@ -287,7 +287,7 @@ def test_offline_touches_no_network(host, tmp_path):
 AT_ONCE = """
 import sys
 from pathlib import Path
-from prefine.download import obtain
+from prefine.data.download import obtain
 folder = Path(sys.argv[2])
 obtain(folder / "dsrl" / sys.argv[3], [sys.argv[1]], [], folder / "data.lock.json", lambda p: None)
 """

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import report_clicks as reading
 from conftest import counts, snakemake
-from prefine import policy_file
+from prefine.policies import file as policy_file
 from prefine.tasks import TASKS
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

@@ -13,7 +13,7 @@ from conftest import ROOT
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from prefine.methods import METHODS
-from prefine.provenance import imported_modules
+from prefine.pipeline.code import imported_modules
 
 sys.path.insert(0, str(ROOT / "envs"))
 import update_pins

@@ -11,14 +11,14 @@ import pandas as pd
 import pytest
 import torch
 from conftest import ROOT
-from prefine import policy_file
-from prefine.deploy import LoadedPolicy, load_policy
 from prefine.errors import UserError
-from prefine.export import export
-from prefine.model_card import model_card
-from prefine.networks import stack
-from prefine.own_policy import read_policy
-from prefine.policies import DeterministicPolicy, GaussianPolicy, describe, make_policy
+from prefine.policies import file as policy_file
+from prefine.policies.actor import LoadedPolicy, load_policy
+from prefine.policies.export import export
+from prefine.policies.formats.read import read_policy
+from prefine.policies.gaussian import DeterministicPolicy, GaussianPolicy, describe, make_policy
+from prefine.policies.networks import stack
+from prefine.report.model_card import model_card
 from prefine.tasks import OWN, Task
 from stable_baselines3 import PPO
 from stable_baselines3.common.evaluation import evaluate_policy

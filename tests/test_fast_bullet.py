@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from prefine import simulators
+from prefine.simulators import make as simulators
 from prefine.tasks import BULLET_GYM, TASKS
 
 BULLET = [name for name, task in TASKS.items() if task.suite == BULLET_GYM]

@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from prefine import rollout_worker, simulators
+from prefine.evaluation import worker as rollout_worker
+from prefine.simulators import make as simulators
 from prefine.tasks import TASKS
 
 GOAL_TASKS = ["PointGoal1", "CarGoal1"]

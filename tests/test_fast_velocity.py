@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from prefine import rollout_worker, simulators
-from prefine.fast_velocity import VelocityBlock
+from prefine.evaluation import worker as rollout_worker
+from prefine.simulators import make as simulators
+from prefine.simulators.fast.velocity import VelocityBlock
 from prefine.tasks import TASKS
 
 VELOCITY = [name for name in TASKS if name.endswith("Velocity")]

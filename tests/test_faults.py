@@ -13,7 +13,7 @@ from collections import Counter
 import faults
 import pytest
 from conftest import counts, ends, snakemake
-from prefine import compare
+from prefine.pipeline import same as compare
 
 pytestmark = pytest.mark.faults
 CORES = ["--cores", "2", *faults.CONFIG]

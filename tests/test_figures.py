@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 from hand_made import PAPER, SUITES, TAUS, table
-from prefine import plotting, scores, tables
+from prefine.analysis import scores, tables
+from prefine.report import style as plotting
 from prefine.tasks import TASKS
 
 EXPECTED = {task: list(TAUS) for task in SUITES}

@@ -18,12 +18,15 @@ import pytest
 import torch
 import yaml
 from conftest import ROOT, snakemake
-from prefine import config as configuration
-from prefine import dsrl_files, overlays, policy_file, tasks
-from prefine.dataset import read
+from prefine import tasks
+from prefine.config import check as configuration
+from prefine.config import strict_yaml as overlays
+from prefine.data import dsrl as dsrl_files
+from prefine.data.dataset import read
 from prefine.errors import UserError
-from prefine.labels import read_labels
-from prefine.policies import CVAEPolicy
+from prefine.policies import file as policy_file
+from prefine.policies.gaussian import CVAEPolicy
+from prefine.preferences.labels import read_labels
 from prefine.tasks import OWN, TASKS, Task
 from safetensors.torch import load_file, save_file
 

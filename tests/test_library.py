@@ -13,9 +13,9 @@ import pytest
 import yaml
 from conftest import ROOT
 from prefine.errors import UserError
-from prefine.fine_tuning import DEFAULTS, FROM_REFERENCE, fine_tune, pretrain
 from prefine.methods import METHODS, method_constant
 from prefine.tasks import TASKS
+from prefine.training.fine_tune import DEFAULTS, FROM_REFERENCE, fine_tune, pretrain
 
 PACKED = ("pyproject.toml", "README.md", "LICENSE")
 

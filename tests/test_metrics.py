@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from prefine import metrics, scores, tables
+from prefine.analysis import metrics, scores, tables
 from prefine.tasks import TASKS
 
 

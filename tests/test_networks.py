@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from prefine.networks import NARROW, linear, replica_norm
+from prefine.policies.networks import NARROW, linear, replica_norm
 
 
 def layer(n_out, replicas=3, states=7, n_in=5):

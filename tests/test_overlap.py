@@ -10,7 +10,7 @@ import overlap as script
 import pandas as pd
 import pytest
 from conftest import ROOT
-from prefine import overlap
+from prefine.evaluation import overlap
 from prefine.streams import generator
 from prefine.tasks import TASKS
 
@@ -100,7 +100,7 @@ def test_umap_repeats_with_its_seed_and_separates_what_is_apart():
 @pytest.fixture
 def measured(ball_run_file, tmp_path, monkeypatch):
     """Run the script on BallRun's episodes; return its points and numbers."""
-    from prefine.dataset import trajectory_table
+    from prefine.data.dataset import trajectory_table
 
     trajectories = trajectory_table(ball_run_file, TASKS["BallRun"])
     trajectories.to_csv(tmp_path / "trajectories.csv", index=False)
@@ -145,7 +145,7 @@ def test_states_are_drawn_evenly_from_the_sets_alone(measured, tmp_path):
 
 
 def test_states_are_the_ones_of_the_dataset(ball_run_file):
-    from prefine.dataset import load_transitions
+    from prefine.data.dataset import load_transitions
 
     data = load_transitions(ball_run_file, TASKS["BallRun"])
     rows = np.array([1500, 3, 700])

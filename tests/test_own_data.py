@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT, snakemake
-from prefine import simulators
+from prefine.data.hdf5 import UNIT_BOX, ActionBox
+from prefine.data.own import load
 from prefine.errors import UserError
-from prefine.hdf5 import UNIT_BOX, ActionBox
-from prefine.labels import read_labels
-from prefine.own_data import load
-from prefine.split import SplitSettings, labelled_split
+from prefine.preferences.labels import read_labels
+from prefine.preferences.split import SplitSettings, labelled_split
+from prefine.simulators import make as simulators
 from prefine.tasks import OWN, TASKS, Task
 
 EXAMPLE = ROOT / "examples/own_task"

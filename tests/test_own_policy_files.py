@@ -26,11 +26,11 @@ from own_policies import (
     read,
     refuses,
 )
-from prefine import policy_file
-from prefine.dataset import Transitions
+from prefine.data.dataset import Transitions
 from prefine.errors import UserError
-from prefine.fine_tuning import fine_tune, pretrain
-from prefine.policies import describe
+from prefine.policies import file as policy_file
+from prefine.policies.gaussian import describe
+from prefine.training.fine_tune import fine_tune, pretrain
 from safetensors.torch import save_file
 from stable_baselines3 import DQN, PPO, SAC
 

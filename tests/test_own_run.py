@@ -12,13 +12,14 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT, snakemake
-from prefine import config as configuration
-from prefine import own_rollouts, policy_file
-from prefine.before_after import compare, difference, paired, share
-from prefine.choose import choose
+from prefine.analysis.choose import choose
+from prefine.analysis.paired import compare, difference, paired, share
+from prefine.config import check as configuration
+from prefine.data import rollouts as own_rollouts
 from prefine.errors import UserError
-from prefine.label_page import page
-from prefine.labels import read_labels, sheet, waiting
+from prefine.policies import file as policy_file
+from prefine.preferences.label_page import page
+from prefine.preferences.labels import read_labels, sheet, waiting
 from prefine.tasks import TASKS, Task
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
@@ -254,7 +255,7 @@ PRESET = "workflow/presets/own_policy.yaml"
 SCRIPT = """
 import sys
 sys.path.insert(0, "scripts")
-from prefine import simulators
+from prefine.simulators import make as simulators
 from prefine.tasks import TASKS
 import gymnasium
 from stable_baselines3 import PPO, TD3

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from conftest import ROOT, SMALL, copy_project, counts, snakemake
-from prefine import policy_file
+from prefine.policies import file as policy_file
 
 EARLIER = ("data", "trajectories", "splits", "reference", "training/reference", "plans")
 JOBS = "main/BallRun/bc", "main/BallRun/prefine"

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from prefine.policies import (
+from prefine.policies.gaussian import (
     CVAEPolicy,
     GaussianPolicy,
     Latents,
@@ -18,7 +18,7 @@ def f64(*values):
 
 
 def stacked(policy, seeds):
-    from prefine.networks import stack
+    from prefine.policies.networks import stack
 
     return stack([policy.init(torch.Generator().manual_seed(seed)) for seed in seeds])
 

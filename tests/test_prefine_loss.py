@@ -4,7 +4,8 @@ import math
 
 import pytest
 import torch
-from prefine.losses import (
+from prefine.methods import Batch, Context, method_module, method_settings
+from prefine.methods.losses import (
     dpo_loss,
     dpo_sft_loss,
     effective_sample_size,
@@ -13,9 +14,8 @@ from prefine.losses import (
     segment_sum,
     sft_loss,
 )
-from prefine.methods import Batch, Context, method_module, method_settings
-from prefine.networks import stack
-from prefine.policies import CVAEPolicy, GaussianPolicy, normal_log_prob
+from prefine.policies.gaussian import CVAEPolicy, GaussianPolicy, normal_log_prob
+from prefine.policies.networks import stack
 
 PREFINE = method_module("prefine")
 SETTINGS = method_settings("prefine") | {

@@ -10,26 +10,26 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, ends
-from prefine import processes
+from prefine.pipeline import processes
 from snakemake.scheduling.job_scheduler import JobScheduler
 
 JOB = """
 import os, time
-from prefine import processes
+from prefine.pipeline import processes
 processes.end_with_snakemake()
 print(os.getpid(), flush=True)
 time.sleep(60)
 """
 PARENT = """
 import subprocess, sys
-from prefine import processes
+from prefine.pipeline import processes
 processes.announce()
 subprocess.run(["bash", "-c", '"$0" -c "$1"; true', sys.executable, sys.argv[1]])
 """
 HOLDER = """
 import sys, time
 from pathlib import Path
-from prefine import processes
+from prefine.pipeline import processes
 processes.remove_stale_lock(Path(sys.argv[1]))
 print("ready", flush=True)
 time.sleep(float(sys.argv[2]))

@@ -6,8 +6,8 @@ from copy import deepcopy
 import pytest
 import yaml
 from conftest import ROOT
-from prefine import config as configuration
-from prefine.config import OWN_TRAINING
+from prefine.config import check as configuration
+from prefine.config.check import OWN_TRAINING
 from prefine.methods import METHODS, method_constant
 from test_config import PAPER, SCHEMA, merge
 

@@ -2,9 +2,9 @@
 
 import pandas as pd
 import pytest
-from prefine import records
+from prefine.analysis.tables import html_page
 from prefine.errors import UserError
-from prefine.tables import html_page
+from prefine.report import provenance as records
 
 MANIFEST = {
     "task": {"name": "BallRun"},

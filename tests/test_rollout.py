@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from prefine import policy_file, rollout, simulators
 from prefine.errors import UserError
-from prefine.policies import make_policy
+from prefine.evaluation import rollout
+from prefine.policies import file as policy_file
+from prefine.policies.gaussian import make_policy
+from prefine.simulators import make as simulators
 from prefine.tasks import OWN, PAPER_TASKS, TASKS, Task
-from prefine.training import initial_parameters
+from prefine.training.loop import initial_parameters
 
 CPU = torch.device("cpu")
 

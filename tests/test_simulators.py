@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from prefine import metrics, simulators
+from prefine.analysis import metrics
+from prefine.simulators import make as simulators
 from prefine.tasks import BULLET_GYM, PAPER_TASKS, SAFETY_GYM, TASKS
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import ROOT, SMALL, assert_same_results, copy_project, snakemake
-from prefine import compare
+from prefine.pipeline import same as compare
 
 HERE = ROOT / "tests/slurm"
 LONG = [*SMALL, HERE / "long.yaml", "--rerun-triggers", "mtime"]

@@ -3,10 +3,10 @@
 import pandas as pd
 import pytest
 import torch
-from prefine import dataset
+from prefine.data import dataset
 from prefine.methods import method_module, method_settings
-from prefine.training import snapshot_iterations
-from prefine.training import train as train_stack
+from prefine.training.loop import snapshot_iterations
+from prefine.training.loop import train as train_stack
 from test_training import SETTINGS, TASK, plan, policy_of, reference_of, sets
 from train import join_snapshots, keep_snapshots
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 from prefine import files
-from prefine.dataset import trajectory_table
-from prefine.split import (
+from prefine.data.dataset import trajectory_table
+from prefine.preferences.split import (
     SplitSettings,
     nonpreferred_set,
     reference_set,

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from prefine import statistics
+from prefine.analysis import statistics
 from prefine.streams import generator, stream_seed
 from scipy.stats import trim_mean
 

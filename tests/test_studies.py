@@ -8,11 +8,11 @@ import pytest
 import yaml
 from conftest import ROOT, counts, snakemake
 from evaluate import planned
-from prefine import config as configuration
-from prefine import studies
+from prefine.analysis.scores import of_study
+from prefine.config import check as configuration
+from prefine.config import studies
+from prefine.config.plan import plan, suffix
 from prefine.errors import UserError
-from prefine.plan import plan, suffix
-from prefine.scores import of_study
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
 PAPER = yaml.safe_load((ROOT / "config.yaml").read_text())

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from prefine import dataset
-from prefine.adam import Adam
+from prefine.data import dataset
 from prefine.errors import UserError
 from prefine.methods import METHODS, method_constant, method_module, method_settings
-from prefine.policies import make_policy
-from prefine.sampling import NOISE_BLOCK, Noise, TrajectorySets
+from prefine.policies.gaussian import make_policy
 from prefine.tasks import TASKS
-from prefine.training import check_start, initial_parameters, log_iterations, train
+from prefine.training.adam import Adam
+from prefine.training.batches import NOISE_BLOCK, Noise, TrajectorySets
+from prefine.training.loop import check_start, initial_parameters, log_iterations, train
 
 TASK = TASKS["BallRun"]
 CPU = torch.device("cpu")

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 from conftest import ROOT, counts, snakemake
-from prefine import provenance
-from prefine.provenance import code_hash, imported_modules
+from prefine.pipeline import code
+from prefine.pipeline.code import code_hash, imported_modules
 
 PAPER_JOBS = {
     "collect": 12,
@@ -144,7 +144,7 @@ def hashed(folder, **texts):
     """The hash of a file `main` in a folder with other files."""
     for name, text in texts.items():
         (folder / f"{name}.py").write_text(text)
-    provenance._read.cache_clear()
+    code._read.cache_clear()
     return code_hash(*(folder / f"{name}.py" for name in texts))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
-from prefine import simulators
+from prefine.simulators import make as simulators
 from stable_baselines3 import PPO
 
 EPISODES, FIRST_SEED = 60, 5000

@@ -14,12 +14,13 @@ from snakemake.scheduling.job_scheduler import JobScheduler
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
-from prefine import config as configuration
-from prefine import overlays, own_config, processes, studies
-from prefine.dsrl_files import how_to_help
+from prefine.config import check as configuration
+from prefine.config import strict_yaml as overlays, own as own_config, studies
+from prefine.pipeline import processes
+from prefine.data.dsrl import how_to_help
 from prefine.errors import UserError
 from prefine.methods import REFERENCE, method_constant, method_file
-from prefine.provenance import code_hash, has_gpu, own_python_first
+from prefine.pipeline.code import code_hash, has_gpu, own_python_first
 
 SCHEMA = Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
 try:

@@ -38,7 +38,10 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent
 REFERENCE = "reference"
-METHODS = tuple(sorted(file.stem for file in FOLDER.glob("[a-z]*.py") if file.stem != REFERENCE))
+SHARED = ("losses", "ratios")  # what several methods use
+METHODS = tuple(
+    sorted(f.stem for f in FOLDER.glob("[a-z]*.py") if f.stem not in (REFERENCE, *SHARED))
+)
 
 
 class Batch(NamedTuple):

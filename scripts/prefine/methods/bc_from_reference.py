@@ -4,9 +4,9 @@ The control that separates what the preference term does from what the start doe
 trains the same parameters on the same likelihood estimate as PREFINE.
 """
 
-from prefine.losses import sft_loss
 from prefine.methods import Context, Draw, Loss, Phase, policy_network, policy_phase
-from prefine.ratios import log_probs
+from prefine.methods.losses import sft_loss
+from prefine.methods.ratios import log_probs
 
 HYPERPARAMETERS: dict = {}
 SETTINGS = {

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from prefine.methods import Context, Draw, Loss, Phase
-from prefine.networks import init_mlp, mlp
+from prefine.policies.networks import init_mlp, mlp
 
 HYPERPARAMETERS = {
     "gamma": 0.99,

@@ -6,10 +6,10 @@ nothing is drawn from the policy: that is what distinguishes it from PREFINE.
 
 import torch
 
-from prefine.losses import bradley_terry_loss, segment_sum
 from prefine.methods import Context, Draw, Loss, Phase, policy_phase
-from prefine.networks import init_mlp, mlp
-from prefine.ratios import log_probs
+from prefine.methods.losses import bradley_terry_loss, segment_sum
+from prefine.methods.ratios import log_probs
+from prefine.policies.networks import init_mlp, mlp
 
 HYPERPARAMETERS = {
     "beta": 0.1,  # CPL's alpha

@@ -9,15 +9,15 @@ import contextlib
 import torch
 from torch import Tensor
 
-from prefine.losses import (
+from prefine.methods import Context, Draw, Loss, Phase, policy_network, policy_phase
+from prefine.methods.losses import (
     dpo_sft_loss,
     effective_sample_size,
     log_ratio_difference,
     segment_sum,
     sft_loss,
 )
-from prefine.methods import Context, Draw, Loss, Phase, policy_network, policy_phase
-from prefine.ratios import log_probs
+from prefine.methods.ratios import log_probs
 
 HYPERPARAMETERS = {
     "beta": 0.05,  # KL strength of the preference term; Bullet 0.2 (paper A.4)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from prefine.methods import Context, Draw, Loss, Phase
-from prefine.networks import init_he_mlp, mlp
+from prefine.policies.networks import init_he_mlp, mlp
 
 HYPERPARAMETERS = {
     "gamma": 0.99,

@@ -1,0 +1,1 @@
+"""From tables to numbers: needs neither torch nor a simulator."""

@@ -1,0 +1,138 @@
+"""The runs of a study as evidence for a claim: which tasks, which scores, what is missing."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+from prefine.analysis.scores import TaskScores, against_reference, made, task_scores
+from prefine.analysis.statistics import Estimate, bootstrap
+from prefine.analysis.tables import method_label
+from prefine.streams import generator
+
+
+class NotMeasured(Exception):
+    """What a claim needs and the results do not have."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A measured number, the tasks and runs that it is from, and the tasks it lacks."""
+
+    estimate: Estimate
+    tasks: tuple[str, ...]
+    absent: tuple[str, ...]
+    runs: int
+    missing: tuple[str, ...]
+
+    def named(self, tasks: tuple[str, ...]) -> "Evidence":
+        """The same, of tasks that were resampled as runs are."""
+        return replace(self, tasks=tasks)
+
+
+@dataclass(frozen=True)
+class Results:
+    """The runs of a study, looked at for one claim.
+
+    ``expected`` is task -> thresholds of the config, ``suites`` task -> suite of the paper's
+    tasks, ``tasks`` those that the claim is about, ``stream`` names the bootstrap's draws,
+    ``tables`` are those of other studies and figures by name, where there are any.
+    """
+
+    runs: pd.DataFrame
+    expected: Mapping[str, list[int]]
+    suites: Mapping[str, str]
+    tasks: tuple[str, ...]
+    stream: str = ""
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, runs: pd.DataFrame, expected: Mapping, suites: Mapping, tables: Mapping | None = None
+    ) -> "Results":
+        tables = {} if tables is None else tables
+        return cls(against_reference(runs), expected, suites, tuple(suites), tables=tables)
+
+    def on(self, suite: str, without: tuple[str, ...] = ()) -> "Results":
+        """Look at one suite of the paper, without the tasks that the claim leaves out."""
+        own = (task for task, name in self.suites.items() if name == suite)
+        return replace(self, tasks=tuple(task for task in own if task not in without))
+
+    def everywhere(self) -> "Results":
+        """Look at every task of the config, those that are not the paper's too."""
+        return replace(self, tasks=tuple(self.expected))
+
+    def of_tasks(self, tasks: Iterable[str]) -> "Results":
+        """Look at these tasks, those of a study."""
+        return replace(self, tasks=tuple(tasks))
+
+    def scores(self, method: str, score: str) -> TaskScores:
+        """Scores of ``method`` on the claim's tasks, averaged over thresholds within a seed."""
+        return self._scores(self.runs, method, score, self._thresholds())
+
+    def by_threshold(self, method: str, score: str) -> list[TaskScores]:
+        """The same at the smallest threshold of each task, the next one, ... the largest."""
+        thresholds = {task: sorted(own) for task, own in self._thresholds().items()}
+        ranks = max(map(len, thresholds.values()))
+        if ranks < 2:
+            raise NotMeasured("one threshold a task; it needs several")
+        found = []
+        for rank in range(ranks):
+            tau = {task: own[rank] for task, own in thresholds.items() if len(own) == ranks}
+            runs = self.runs[self.runs["tau"] == self.runs["task"].map(tau)]
+            found.append(self._scores(runs, method, score, {task: [tau[task]] for task in tau}))
+        return found
+
+    def evidence(self, statistic: Callable, *scores: TaskScores) -> Evidence:
+        """Bootstrap ``statistic`` over the tasks that all ``scores`` have."""
+        common = tuple(task for task in self.tasks if all(task in own.values for own in scores))
+        missing = tuple(dict.fromkeys(gap for own in scores for gap in own.missing))
+        if not common:
+            raise NotMeasured("; ".join(missing))
+        groups = [[own.values[task] for task in common] for own in scores]
+        return Evidence(
+            bootstrap(statistic, *groups, generator=generator("claims", self.stream)),
+            common,
+            tuple(task for task in self.tasks if task not in common),
+            len(frozenset().union(*(own.runs[task] for own in scores for task in common))),
+            missing,
+        )
+
+    def _thresholds(self) -> dict[str, list[int]]:
+        """The claim's tasks that the config has, with their thresholds."""
+        own = {task: self.expected[task] for task in self.tasks if task in self.expected}
+        if not own:
+            raise NotMeasured("none of its tasks was run")
+        return own
+
+    def _scores(self, runs: pd.DataFrame, method: str, score: str, expected: Mapping) -> TaskScores:
+        if method not in set(made(self.runs)["method"]):
+            raise NotMeasured(f"no run of {method_label(method)}")
+        found = task_scores(runs, method, score, expected)
+        if not found.values:
+            raise NotMeasured("; ".join(found.missing))
+        return found
+
+
+def from_paper(table: pd.DataFrame) -> Results:
+    """The paper's Table 1 as results with one run a task, to measure a claim on it as well.
+
+    Args:
+        table: suite, task, method, reward, cost (workflow/paper/table1.csv).
+    """
+    runs = pd.DataFrame(
+        {
+            "run": table["task"] + table["method"],
+            "task": table["task"],
+            "method": table["method"],
+            "tau": np.nan,
+            "seed": np.nan,
+            "normalized_return": table["reward"],
+            "normalized_cost": table["cost"],
+            "cost": table["cost"],
+            **dict.fromkeys(["violation_rate", "severe_rate", "train_seconds"], np.nan),
+        }
+    )
+    suites = dict(zip(table["task"], table["suite"], strict=True))
+    return Results.of(runs, {task: [] for task in suites}, suites)

@@ -1,0 +1,321 @@
+"""The paper's claims, each with where it is said, its number and how it is measured here.
+
+A claim is a function from the results to its evidence; `verdicts` says what follows. Those that
+need other tables than the main study's are in `study_claims`. "§" is a section of the paper.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from prefine.analysis.claims.evidence import Evidence, Results
+from prefine.analysis.claims.verdict import Claim, Rule
+from prefine.analysis.metrics import is_safe
+from prefine.analysis.statistics import (
+    Scores,
+    fraction_solved,
+    iqm,
+    mean_of_tasks,
+    probability_of_improvement,
+)
+from prefine.tasks import BULLET_GYM, SAFETY_GYM
+
+BASELINES = ("bc", "ppl", "safedice", "cpq")
+REWARD, COST = "normalized_return", "normalized_cost"
+HALF = Rule("above", 0.5, percent=True, reading="better in more than half of all pairs of runs")
+
+
+CLAIMS: list[Claim] = []
+
+
+def claim(says: str, where: str, rule: Rule, paper: str = "") -> Callable:
+    """Register the function below as the measurement of a claim."""
+
+    def register(measure: Callable[[Results], Evidence]) -> Callable[[Results], Evidence]:
+        CLAIMS.append(Claim(measure.__name__, says, where, paper, rule, measure))
+        return measure
+
+    return register
+
+
+# Q1, effectiveness ---------------------------------------------------------------------------
+
+
+@claim(
+    "PREFINE reduces the cost of π_ref by over 60 %",
+    "abstract, §1, §6",
+    Rule("at least", 0.6, percent=True),
+    "over 60 %",
+)
+def cost_reduction(results: Results) -> Evidence:
+    """1 - C / C(π_ref) of each run, IQM over tasks and runs."""
+    return results.evidence(iqm, results.scores("prefine", "cost_reduction"))
+
+
+@claim(
+    "PREFINE reduces constraint violations by over 60 %",
+    "abstract, §1, §6",
+    Rule("at least", 0.6, percent=True, reading="of the share of episodes with C > τ"),
+    "over 60 %; 60-92 % in §1",
+)
+def violation_reduction(results: Results) -> Evidence:
+    """1 - P(C > τ) / P(C(π_ref) > τ) of each run, IQM over tasks and runs."""
+    return results.evidence(iqm, results.scores("prefine", "violation_reduction"))
+
+
+@claim(
+    "PREFINE reduces catastrophic failures by over 60 %",
+    "abstract, §1",
+    Rule("at least", 0.6, percent=True, reading="of the share of episodes with C > 2τ"),
+    "over 60 %; 60-92 % in §1",
+)
+def severe_reduction(results: Results) -> Evidence:
+    """1 - P(C > 2τ) / P(C(π_ref) > 2τ) of each run; the paper does not define the failure."""
+    return results.evidence(iqm, results.scores("prefine", "severe_reduction"))
+
+
+@claim(
+    "PREFINE keeps the reward of π_ref",
+    "abstract, Eq. 4, §5.2",
+    Rule("at least", 0.9, percent=True, reading="our reading of 'minimal loss'"),
+    "no number in the text",
+)
+def reward_kept(results: Results) -> Evidence:
+    """Normalised return over π_ref's, IQM over tasks and runs."""
+    return results.evidence(iqm, results.scores("prefine", "reward_kept"))
+
+
+@claim(
+    "PREFINE is safe on every task of Safety Gym",
+    "§5.2, Fig. 8",
+    Rule("at least", 1.0, percent=True, every_task=True),
+    "100 %",
+)
+def safe_safety_gym(results: Results) -> Evidence:
+    results = results.on(SAFETY_GYM)
+    return results.evidence(fraction_solved, results.scores("prefine", COST))
+
+
+@claim(
+    "PREFINE is safe on all tasks of Bullet Gym but one",
+    "§5.2, Fig. 8",
+    Rule("at least", 0.8, percent=True, every_task=True),
+    "80 %",
+)
+def safe_bullet_gym(results: Results) -> Evidence:
+    results = results.on(BULLET_GYM)
+    return results.evidence(fraction_solved, results.scores("prefine", COST))
+
+
+@claim(
+    "No baseline is safe on more tasks than PREFINE",
+    "§5.2, B.1",
+    Rule("at least", 0.0, percent=True),
+    "PREFINE 100 % and 80 %, CPQ 71 % and 100 % of the suites",
+)
+def safe_on_most_tasks(results: Results) -> Evidence:
+    """PREFINE's fraction of safe tasks minus the best baseline's."""
+
+    def lead(own: Scores, *others: Scores) -> np.ndarray:
+        return fraction_solved(own) - np.max([fraction_solved(other) for other in others], axis=0)
+
+    return results.evidence(lead, *(results.scores(m, COST) for m in ("prefine", *BASELINES)))
+
+
+def _reward_is_highest(results: Results, tolerance: float) -> Evidence:
+    """Share of tasks where PREFINE's mean reward is at least every baseline's, less a tolerance."""
+
+    def share(own: Scores, *others: Scores) -> np.ndarray:
+        return np.mean(
+            [
+                scores[0].mean(-1) + tolerance >= np.max([s.mean(-1) for s in scores[1:]], axis=0)
+                for scores in zip(own, *others, strict=True)
+            ],
+            axis=0,
+        )
+
+    return results.evidence(share, *(results.scores(m, REWARD) for m in ("prefine", *BASELINES)))
+
+
+@claim(
+    "PREFINE has the highest reward on every task of Safety Gym except PointGoal",
+    "§5.2",
+    Rule("at least", 1.0, percent=True, every_task=True),
+)
+def highest_reward_safety_gym(results: Results) -> Evidence:
+    return _reward_is_highest(results.on(SAFETY_GYM, without=("PointGoal1",)), 0.0)
+
+
+@claim(
+    "PREFINE matches or exceeds the baselines' reward on Bullet Gym except BallRun and CarCircle",
+    "§5.2",
+    Rule("at least", 1.0, percent=True, every_task=True, reading="a match is within 0.05"),
+)
+def highest_reward_bullet_gym(results: Results) -> Evidence:
+    return _reward_is_highest(results.on(BULLET_GYM, without=("BallRun", "CarCircle")), 0.05)
+
+
+@claim(
+    "PREFINE attains the best trade-off of reward and cost",
+    "§5.2, Table 1",
+    Rule("at least", 0.5, percent=True, reading="best safe method on at least half of the tasks"),
+    "'consistently'",
+)
+def best_trade_off(results: Results) -> Evidence:
+    """Share of tasks where PREFINE is safe and no safe baseline has more reward."""
+    methods = ("prefine", *BASELINES)
+
+    def share(*scores: Scores) -> np.ndarray:
+        rewards, costs = scores[: len(methods)], scores[len(methods) :]
+        best = []
+        for task in range(len(rewards[0])):
+            safe = [is_safe(own[task].mean(-1)) for own in costs]
+            reward = np.where(safe, [own[task].mean(-1) for own in rewards], -np.inf)
+            best.append(safe[0] & (reward[0] >= reward[1:].max(axis=0)))
+        return np.mean(best, axis=0)
+
+    return results.evidence(
+        share, *(results.scores(method, score) for score in (REWARD, COST) for method in methods)
+    )
+
+
+def _improves(results: Results, score: str, method: str, other: str) -> Evidence:
+    """P(a run of ``method`` has the better score than one of ``other``), averaged over tasks."""
+    better, worse = (other, method) if score == COST else (method, other)  # lower cost is better
+    return results.evidence(
+        probability_of_improvement, results.scores(better, score), results.scores(worse, score)
+    )
+
+
+@claim("PREFINE has lower cost than BC, which often violates", "§5.2, Fig. 3", HALF)
+def lower_cost_than_bc(results: Results) -> Evidence:
+    return _improves(results, COST, "prefine", "bc")
+
+
+@claim("PREFINE has lower cost than PPL, which often violates", "§5.2, Fig. 3", HALF)
+def lower_cost_than_ppl(results: Results) -> Evidence:
+    return _improves(results, COST, "prefine", "ppl")
+
+
+@claim("PREFINE has more reward than SafeDICE", "§5.2, Fig. 3", HALF)
+def more_reward_than_safedice(results: Results) -> Evidence:
+    return _improves(results, REWARD, "prefine", "safedice")
+
+
+@claim("PREFINE has more reward than CPQ, which is safe but gives up reward", "§5.2, Fig. 3", HALF)
+def more_reward_than_cpq(results: Results) -> Evidence:
+    return _improves(results, REWARD, "prefine", "cpq")
+
+
+# Q3, robustness and sensitivity --------------------------------------------------------------
+
+
+def spread(*by_threshold: Scores) -> np.ndarray:
+    """Mean over tasks of the largest minus the smallest mean; noise makes it larger."""
+    means = [[own.mean(-1) for own in scores] for scores in by_threshold]
+    return np.mean(np.ptp(np.array(means), axis=0), axis=0)
+
+
+@claim(
+    "PREFINE's reward is robust to the threshold τ",
+    "§5.4, Fig. 7",
+    Rule("at most", 0.1, reading="our reading: normalised reward moves by at most 0.1"),
+    "no number; τ = 30, 40, 50",
+)
+def reward_robust_to_tau(results: Results) -> Evidence:
+    return results.evidence(spread, *results.by_threshold("prefine", REWARD))
+
+
+@claim(
+    "PREFINE's safety is robust to the threshold τ",
+    "§5.4, Fig. 7",
+    Rule("at most", 0.2, reading="our reading: normalised cost moves by at most 0.2"),
+    "no number; τ = 30, 40, 50",
+)
+def safety_robust_to_tau(results: Results) -> Evidence:
+    return results.evidence(spread, *results.by_threshold("prefine", COST))
+
+
+@claim(
+    "PREFINE's cost slightly increases as τ is relaxed",
+    "§5.4, Fig. 7",
+    Rule("above", 0.0, reading="normalised cost at the largest τ minus at the smallest"),
+)
+def cost_rises_with_tau(results: Results) -> Evidence:
+    def rise(*by_threshold: Scores) -> np.ndarray:
+        return mean_of_tasks(by_threshold[-1]) - mean_of_tasks(by_threshold[0])
+
+    return results.evidence(rise, *results.by_threshold("prefine", COST))
+
+
+# Ablation ------------------------------------------------------------------------------------
+
+
+@claim("The SFT term is essential: without it (DPO) there is less reward", "§5.5, Fig. 6", HALF)
+def more_reward_than_dpo(results: Results) -> Evidence:
+    return _improves(results, REWARD, "prefine", "dpo")
+
+
+@claim(
+    "Without the SFT term the return collapses below 88 %",
+    "§5.5, Figs. 6, 10",
+    Rule("at most", 0.88, percent=True, reading="DPO's return over PREFINE's, at the end"),
+    "below 88 %, of what is not said",
+)
+def dpo_collapses(results: Results) -> Evidence:
+    """Ratio of the shares of π_ref's return that DPO and PREFINE keep, IQM of each."""
+
+    def ratio(dpo: Scores, prefine: Scores) -> np.ndarray:
+        return iqm(dpo) / iqm(prefine)
+
+    return results.evidence(
+        ratio, results.scores("dpo", "reward_kept"), results.scores("prefine", "reward_kept")
+    )
+
+
+@claim("DPO alone has lower cost than PREFINE", "§5.5, Figs. 6, 10", HALF)
+def dpo_has_lower_cost(results: Results) -> Evidence:
+    return _improves(results, COST, "dpo", "prefine")
+
+
+# Ours: PREFINE against bc_from_reference, which is PREFINE with β = 0 (methods 4.3). ----------
+
+
+@claim("The preference term lowers the cost, against BC from π_ref", "ours", HALF, "not measured")
+def preference_term_lowers_cost(results: Results) -> Evidence:
+    return _improves(results.everywhere(), COST, "prefine", "bc_from_reference")
+
+
+@claim("The preference term adds reward, against BC from π_ref", "ours", HALF, "not measured")
+def preference_term_adds_reward(results: Results) -> Evidence:
+    return _improves(results.everywhere(), REWARD, "prefine", "bc_from_reference")
+
+
+def _difference(results: Results, score: str, more: str, less: str) -> Evidence:
+    """Mean over tasks of ``more``'s mean score minus ``less``'s."""
+
+    def difference(one: Scores, other: Scores) -> np.ndarray:
+        return mean_of_tasks(one) - mean_of_tasks(other)
+
+    results = results.everywhere()
+    return results.evidence(difference, results.scores(more, score), results.scores(less, score))
+
+
+@claim(
+    "... by how much it lowers the cost",
+    "ours",
+    Rule("above", 0.0, reading="normalised cost of BC from π_ref minus PREFINE's"),
+    "not measured",
+)
+def preference_term_cost(results: Results) -> Evidence:
+    return _difference(results, COST, "bc_from_reference", "prefine")
+
+
+@claim(
+    "... by how much it adds reward",
+    "ours",
+    Rule("above", 0.0, reading="normalised reward of PREFINE minus that of BC from π_ref"),
+    "not measured",
+)
+def preference_term_reward(results: Results) -> Evidence:
+    return _difference(results, REWARD, "prefine", "bc_from_reference")

@@ -1,0 +1,123 @@
+"""What is concluded about a claim from runs: explicit rules, the burden of proof on the claim.
+
+* holds: the whole interval keeps to the rule;
+* does not hold: it does not; the reason says whether the interval contradicts the claim or
+  merely leaves it open;
+* not measured: the runs, tasks or intervals that it needs are not there; the reason says which.
+"""
+
+import contextlib
+import operator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from prefine.analysis.claims.evidence import Evidence, NotMeasured, Results
+
+HOLDS, FAILS, OPEN = "holds", "does not hold", "not measured"
+COMPARISONS = {"at least": operator.ge, "above": operator.gt, "at most": operator.le}
+
+
+def written(value: float, percent: bool) -> str:
+    """Write a share in percent, another number with two digits or as a whole."""
+    if percent:
+        return f"{100 * value:.0f} %"
+    return f"{value:.2f}" if abs(value) < 100 else f"{value:.0f}"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A claim holds where the measured number is ``comparison`` the ``limit``.
+
+    ``percent`` is how numbers are written. ``every_task`` marks claims about all tasks of the
+    paper or a suite: they hold only if all were measured. ``reading`` says what a number that
+    the paper does not name rests on.
+    """
+
+    comparison: str
+    limit: float
+    percent: bool = False
+    every_task: bool = False
+    reading: str = ""
+
+    def kept(self, value: float) -> bool:
+        return bool(COMPARISONS[self.comparison](value, self.limit))
+
+    def write(self, value: float) -> str:
+        return written(value, self.percent)
+
+    def __str__(self) -> str:
+        text = f"{self.comparison} {self.write(self.limit)}"
+        return f"{text} ({self.reading})" if self.reading else text
+
+
+def verdict(rule: Rule, evidence: Evidence) -> tuple[str, str]:
+    """Return the verdict and its reason."""
+    low, high = evidence.estimate.low, evidence.estimate.high
+    if np.isnan(low):
+        return OPEN, "one run a task gives no interval"
+    kept = [rule.kept(low), rule.kept(high)]
+    if rule.every_task and evidence.absent and not (rule.limit == 1 and not any(kept)):
+        # ... unless it is a claim about each task: then the ones that fail decide.
+        wanted = len(evidence.tasks) + len(evidence.absent)
+        return OPEN, f"a claim about {wanted} tasks; measured: {len(evidence.tasks)}"
+    if all(kept):
+        return HOLDS, ""
+    if any(kept):
+        return FAILS, f"not shown: the interval goes beyond {rule.write(rule.limit)}"
+    return FAILS, "contradicted: the whole interval is on the other side"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim: its name, what the paper says and where, its number, the rule, the measurement."""
+
+    name: str
+    says: str
+    where: str
+    paper: str
+    rule: Rule
+    measure: Callable[[Results], Evidence]
+
+
+def check(claims: Iterable[Claim], results: Results, paper: Results) -> Iterator[dict]:
+    """Measure every claim: one row each, with the paper's number by the same formula.
+
+    Args:
+        paper: the paper's Table 1 (`results.from_paper`); where it does not say, its text stands
+            alone.
+    """
+    for own in claims:
+        results = replace(results, stream=own.name)
+        row = {
+            "claim": own.name,
+            "says": own.says,
+            "where": own.where,
+            "paper": own.paper,
+            "paper_table1": np.nan,
+            "rule": str(own.rule),
+            "percent": own.rule.percent,
+            **dict.fromkeys(["ours", "low", "high", "tasks_of_claim", "runs"], np.nan),
+            "tasks": "",
+            "missing": "",
+        }
+        with contextlib.suppress(NotMeasured):
+            row["paper_table1"] = float(own.measure(paper).estimate.value)
+        try:
+            evidence = own.measure(results)
+        except NotMeasured as reason:
+            yield row | {"verdict": OPEN, "reason": str(reason)}
+            continue
+        conclusion, reason = verdict(own.rule, evidence)
+        yield row | {
+            "ours": float(evidence.estimate.value),
+            "low": float(evidence.estimate.low),
+            "high": float(evidence.estimate.high),
+            "verdict": conclusion,
+            "reason": reason,
+            "tasks": " ".join(evidence.tasks),
+            "tasks_of_claim": len(evidence.tasks) + len(evidence.absent),
+            "runs": evidence.runs,
+            "missing": "; ".join(evidence.missing),
+        }

@@ -1,0 +1,1 @@
+"""Trajectories: their files, and where they come from."""

@@ -1,0 +1,189 @@
+"""Datasets in DSRL's HDF5 layout: segmentation, loading, writing (methods 2.2-2.4)."""
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from prefine.data.hdf5 import BLOCK_ROWS, FLAGS, KEYS, SCALARS, blocks, read
+from prefine.errors import UserError
+from prefine.files import atomic
+from prefine.tasks import Task
+
+
+def segment(
+    terminals: np.ndarray, timeouts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Cut flat arrays (N,) into trajectories (methods 2.3).
+
+    A trajectory ends where either flag is set; a tail after the last end is dropped.
+
+    Returns:
+        starts (n,), lengths (n,) and, for each, ``"terminal"`` or ``"timeout"``.
+    """
+    ends = np.flatnonzero(terminals | timeouts)
+    starts = np.concatenate([[0], ends[:-1] + 1]) if len(ends) else np.empty(0, dtype=int)
+    return starts, ends - starts + 1, ["terminal" if terminals[e] else "timeout" for e in ends]
+
+
+def round_cost(cost: np.ndarray) -> np.ndarray:
+    """Sums of 0/1 costs are integers: undo what float32 did to them (methods 0.2)."""
+    whole = np.round(cost)
+    return np.where(np.abs(cost - whole) < 1e-3, whole, cost)
+
+
+def trajectory_table(path: str | Path, task: Task) -> pd.DataFrame:
+    """Return one row a trajectory: index, start, length, return, cost, ended_by.
+
+    Returns and costs are undiscounted sums in float64. ``attrs["dropped_steps"]`` counts
+    the steps of an unfinished tail.
+    """
+    data = read(path, task, SCALARS + FLAGS)
+    starts, lengths, ended_by = segment(data["terminals"], data["timeouts"])
+    if not len(starts):
+        raise UserError(f"{path}: no trajectory ends; are terminals and timeouts all false?")
+    if not task.has_costs:
+        data["costs"] = np.full(len(data["rewards"]), np.nan)
+    if lengths.max() > task.horizon:
+        longest = int(lengths.argmax())
+        raise UserError(
+            f"{path}: timeouts: episode {longest} has {lengths[longest]} steps; "
+            f"{task.name} ends after {task.horizon}"
+        )
+    stop = int(starts[-1] + lengths[-1])
+
+    def sums(name):
+        return np.add.reduceat(data[name][:stop].astype(np.float64), starts)
+
+    table = pd.DataFrame(
+        {
+            "index": np.arange(len(starts)),
+            "start": starts,
+            "length": lengths,
+            "return": sums("rewards"),
+            "cost": round_cost(sums("costs")),
+            "ended_by": ended_by,
+        }
+    )
+    table.attrs["dropped_steps"] = len(data["rewards"]) - stop
+    return table
+
+
+def write(path: str | Path, episodes: Sequence[dict[str, np.ndarray]], metadata: dict) -> None:
+    """Write episodes one after another in DSRL's layout, whole or not at all.
+
+    The file is made in memory: HDF5 ends the process with a crash if the disk is full.
+    """
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
+        for key in KEYS:
+            array = np.concatenate([episode[key] for episode in episodes])
+            file.create_dataset(key, data=array, compression="gzip", compression_opts=1)
+        file.attrs["metadata"] = json.dumps(metadata, sort_keys=True)
+    with atomic(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """States and actions of a task, grouped by trajectory, and nothing else.
+
+    The methods that the paper trains without rewards and costs are handed this object,
+    so that they cannot see them (methods 2.8).
+
+    Attributes:
+        observations: (N, obs_dim) float32, raw.
+        actions: (N, act_dim) float32 in [-1, 1].
+        starts, lengths: (n_trajectories,) by dataset index.
+        mean, std: (obs_dim,) standardisation constants of the full dataset.
+    """
+
+    observations: np.ndarray
+    actions: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+    mean: np.ndarray
+    std: np.ndarray
+
+
+@dataclass(frozen=True)
+class LinkedTransitions(Transitions):
+    """With next states and true terminations (N,): what SafeDICE needs.
+
+    A next state is nearly always the next row of ``observations``; the others are kept apart,
+    which halves the memory.
+
+    Attributes:
+        next_rows: (N,) rows of ``observations``, then of ``last_observations``.
+        last_observations: (n, obs_dim) float32, raw.
+    """
+
+    next_rows: np.ndarray
+    last_observations: np.ndarray
+    terminals: np.ndarray
+
+    def next_observations(self, rows: np.ndarray) -> np.ndarray:
+        """Return the next states (len(rows), obs_dim) of some steps."""
+        n_steps, places = len(self.observations), self.next_rows[rows]
+        found = self.observations[np.minimum(places, n_steps - 1)]
+        apart = places >= n_steps
+        found[apart] = self.last_observations[places[apart] - n_steps]
+        return found
+
+
+@dataclass(frozen=True)
+class FullTransitions(LinkedTransitions):
+    """With rewards, costs and timeouts (N,): what offline RL (CPQ) needs."""
+
+    rewards: np.ndarray
+    costs: np.ndarray
+    timeouts: np.ndarray
+
+
+SEES = {"actions": Transitions, "transitions": LinkedTransitions, "everything": FullTransitions}
+
+
+def load_transitions(path: str | Path, task: Task, sees: str = "actions") -> Transitions:
+    """Read what a method may see of a dataset: a key of ``SEES`` (methods 2.8, 4.10)."""
+    kind = SEES[sees]
+    names = {field.name for field in fields(kind)}
+    wanted = [key for key in KEYS if key in names or key in FLAGS]
+    data = read(path, task, wanted)
+    starts, lengths, _ = segment(data["terminals"], data["timeouts"])
+    mean, std = observation_constants(data["observations"])
+    arrays = {key: array for key, array in data.items() if key in names}
+    if issubclass(kind, LinkedTransitions):
+        arrays |= link(path, task, data["observations"])
+    return kind(**arrays, starts=starts, lengths=lengths, mean=mean, std=std)
+
+
+def link(path: str | Path, task: Task, observations: np.ndarray) -> dict[str, np.ndarray]:
+    """Find each step's next state among ``observations`` (N, obs_dim), or keep it apart."""
+    n_steps, apart, n_apart = len(observations), [], 0
+    next_rows = np.arange(1, n_steps + 1)
+    for start, _, block in blocks(path, task, ["next_observations"]):
+        after = block["next_observations"]
+        follows = np.zeros(len(after), dtype=bool)
+        following = observations[start + 1 : start + 1 + len(after)]
+        follows[: len(following)] = (after[: len(following)] == following).all(axis=1)
+        others = np.flatnonzero(~follows)
+        next_rows[start + others] = n_steps + n_apart + np.arange(len(others))
+        apart.append(after[others])
+        n_apart += len(others)
+    return {"next_rows": next_rows, "last_observations": np.concatenate(apart)}
+
+
+def observation_constants(observations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and std + 1e-6 of (N, obs_dim); columns with std < 1e-4 keep std 1."""
+    mean = observations.mean(axis=0, dtype=np.float64)
+    squares = np.zeros_like(mean)
+    for start in range(0, len(observations), BLOCK_ROWS):  # whole, it would double the memory
+        squares += np.square(observations[start : start + BLOCK_ROWS] - mean).sum(axis=0)
+    std = np.sqrt(squares / len(observations))
+    std = np.where(std < 1e-4, 1.0, std + 1e-6)
+    return mean.astype(np.float32), std.astype(np.float32)

@@ -1,0 +1,1 @@
+"""Play policies and measure what they do."""

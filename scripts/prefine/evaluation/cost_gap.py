@@ -1,0 +1,211 @@
+"""How much a policy changes what recorded states cost: Figure 2 (methods 8.3).
+
+The states of a trajectory stay, each action is replaced by one drawn from the policy, and a
+simulator that was put into the state says what the step costs then. Where that cannot be done a
+classifier says how likely it is. With a horizon of H steps the policy goes on from each state for
+H steps, which are compared with the data's next H (fewer where the trajectory ends before).
+
+Shapes: R replicas, n steps of a trajectory, D draws of the action.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+
+from prefine.policies.networks import Params
+from prefine.streams import generator
+
+SETS = ("preferred", "nonpreferred")
+KEYS = ("observations", "actions", "costs")  # what is read of a trajectory
+RUN_COLUMNS = ("run", "tau", "draw", "seed", "iteration")
+COLUMNS = (
+    *("task", *RUN_COLUMNS, "until", "set", "gap", "signed_gap", "data_cost"),
+    *("counterfactual_cost", "replay_gap", "trajectories", "simulated", "agreement", "auc"),
+    *("horizon", "every", "action_draws", "source"),
+)
+
+Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Record = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class GapSettings:
+    """What is compared; a gap is in costs a trajectory whatever ``every`` and ``horizon`` are.
+
+    Attributes:
+        trajectories: at most so many of each set.
+        every: only each so manieth step, which then counts as often.
+        action_draws: actions drawn for a state.
+        horizon: steps that the policy goes on.
+    """
+
+    trajectories: int = 20
+    every: int = 1
+    action_draws: int = 5
+    horizon: int = 1
+
+    @property
+    def weight(self) -> float:
+        """How often the cost of a window counts."""
+        return self.every / self.horizon
+
+
+class Gap(NamedTuple):
+    """Means over trajectories, (R,) each, in costs a trajectory; signed is data minus policy."""
+
+    absolute: np.ndarray
+    signed: np.ndarray
+    counterfactual: np.ndarray
+
+
+def chosen_runs(runs: pd.DataFrame, wanted: dict) -> pd.DataFrame:
+    """Keep the snapshots of Figure 2; the index stays the replica's number.
+
+    Args:
+        runs: one row a replica, with the columns of ``RUN_COLUMNS``.
+        wanted: ``until``, the last iteration, and ``tau``, ``draw`` and ``seed``, a value or a
+            list each; what is not given chooses all.
+    """
+    keep = runs["iteration"] <= wanted.get("until", np.inf)
+    for name in ("tau", "draw", "seed"):
+        if name in wanted:
+            keep &= runs[name].isin(np.atleast_1d(wanted[name]))
+    return runs[keep]
+
+
+def chosen_trajectories(
+    splits: pd.DataFrame, task: str, tau: int | None, draw: int, role: str, n: int
+) -> np.ndarray:
+    """Return dataset indices of D_p or D_np, sorted: all, or ``n`` drawn from a stream."""
+    same = splits["tau"].isna() if tau is None else splits["tau"] == tau
+    own = splits[same & (splits["draw"] == draw) & (splits["role"] == role)]
+    indices = own["index"].to_numpy()
+    if len(indices) > n:
+        stream = generator("cost gap", "trajectories", task, tau, draw, role)
+        indices = stream.choice(indices, n, replace=False)
+    return np.sort(indices)
+
+
+def window_sums(costs: np.ndarray, steps: np.ndarray, horizon: int) -> np.ndarray:
+    """Sum costs (T,) over the ``horizon`` steps from each of ``steps`` (n,), or what is left."""
+    until = np.concatenate([[0.0], np.cumsum(costs, dtype=np.float64)])
+    return until[np.minimum(steps + horizon, len(costs))] - until[steps]
+
+
+def actor(policy, params: Params, mean: np.ndarray, std: np.ndarray) -> Act:
+    """Return a ~ pi(.|s) of R replicas, from raw observations (R, B, obs_dim), noise (B, ·)."""
+
+    def act(observations: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        inputs = torch.from_numpy((observations - mean) / std)
+        shared = torch.from_numpy(noise).expand(len(observations), -1, -1)
+        with torch.no_grad():
+            return policy.act(params, inputs, "sampled", shared).numpy()
+
+    return act
+
+
+def counterfactual_costs(
+    simulator,
+    act: Act,
+    observations: np.ndarray,
+    left: np.ndarray,
+    noise: np.ndarray,
+    replicas: int,
+) -> np.ndarray:
+    """Return what the policies' windows cost: (R, n, D).
+
+    Args:
+        simulator: of ``state_reset``, or a classifier.
+        observations: (n, obs_dim) raw, where the windows begin.
+        left: (n,) steps that the trajectory has from there; windows are cut there.
+        noise: (H, n, D, ·) standard normals, the same for all replicas.
+    """
+    horizon, n_steps, n_draws, _ = noise.shape
+    shape = (replicas, n_steps, n_draws)
+    lanes = np.broadcast_to(observations[:, None], (*shape, observations.shape[1]))
+    obs = lanes.reshape(-1, lanes.shape[-1]).copy()
+    left = np.broadcast_to(left[:, None], shape).reshape(-1)
+    states, costs, ended = simulator.begin(obs), np.zeros(len(obs)), np.zeros(len(obs), dtype=bool)
+    for ahead in range(horizon):
+        drawn = noise[ahead].reshape(n_steps * n_draws, -1)
+        actions = act(obs.reshape(replicas, len(drawn), -1), drawn).reshape(len(obs), -1)
+        going = np.flatnonzero(~ended & (left > ahead))
+        after = simulator.step(states[going], actions[going])
+        costs[going] += after.costs
+        states[going], obs[going], ended[going] = after.states, after.observations, after.ended
+    return costs.reshape(shape)
+
+
+def replay(simulator, record: Record, every: int = 1) -> np.ndarray:
+    """Return what single steps cost with the data's own actions: (n,)."""
+    steps = slice(None, None, every)
+    states = simulator.begin(record["observations"][steps])
+    return simulator.step(states, record["actions"][steps]).costs
+
+
+def replay_agreement(simulator, records: Sequence[Record], every: int = 1) -> float:
+    """Return the share of recorded costs that the data's own actions make again."""
+    same = [
+        (replay(simulator, record, every) > 0.5) == (record["costs"][::every] > 0.5)
+        for record in records
+    ]
+    return float(np.concatenate(same).mean())
+
+
+def replay_gap(simulator, records: Sequence[Record], every: int = 1) -> float:
+    """Return the gap of the data's own actions over single steps: what cannot be resolved."""
+    missed = [record["costs"][::every] - replay(simulator, record, every) for record in records]
+    return float(np.mean([abs(every * costs.sum()) for costs in missed]))
+
+
+def gap(recorded: np.ndarray, counterfactual: np.ndarray) -> Gap:
+    """Compare sums of costs of the data (m,) and of the policies (R, m, D).
+
+    The mean over draws comes before the absolute value: that of a noisy sum is too large.
+    """
+    expected = counterfactual.mean(axis=2)
+    signed = recorded - expected
+    return Gap(np.abs(signed).mean(axis=1), signed.mean(axis=1), expected.mean(axis=1))
+
+
+def trajectory_noise(
+    task: str, index: int, n_steps: int, settings: GapSettings, dim: int
+) -> np.ndarray:
+    """Return the noise of a trajectory (H, n, D, dim), whatever is measured beside it."""
+    shape = (settings.horizon, n_steps, settings.action_draws, dim)
+    return generator("cost gap", task, index).standard_normal(shape, dtype=np.float32)
+
+
+def n_simulated(records: Sequence[Record], settings: GapSettings, replicas: int) -> int:
+    """Return how many steps ``measure`` takes at most."""
+    steps = sum(-(-len(record["costs"]) // settings.every) for record in records)
+    return steps * settings.action_draws * settings.horizon * replicas
+
+
+def measure(
+    simulator,
+    act: Act,
+    replicas: int,
+    records: dict[int, Record],
+    task: str,
+    settings: GapSettings,
+    noise_dim: int,
+    on_steps: Callable[[int], None] = lambda n: None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return costs of trajectories (dataset index -> record): data (m,) and policies (R, m, D)."""
+    recorded, drawn = [], []
+    for index, record in records.items():
+        steps = np.arange(0, len(record["costs"]), settings.every)
+        noise = trajectory_noise(task, index, len(steps), settings, noise_dim)
+        left = len(record["costs"]) - steps
+        observations = record["observations"][steps]
+        costs = counterfactual_costs(simulator, act, observations, left, noise, replicas)
+        windows = window_sums(record["costs"], steps, settings.horizon)
+        recorded.append(settings.weight * windows.sum())
+        drawn.append(settings.weight * costs.sum(axis=1))
+        on_steps(n_simulated([record], settings, replicas))
+    return np.array(recorded), np.stack(drawn, axis=1)

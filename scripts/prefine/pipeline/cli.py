@@ -1,0 +1,123 @@
+"""What every script shares: arguments, logs, progress, and errors in one line.
+
+Standard output is the rule's log file: details go there. Standard error is shown to the
+person and copied to the log: progress lines, warnings and the line that ends a failure.
+"""
+
+import argparse
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from tqdm import tqdm
+
+from prefine.errors import UserError
+from prefine.files import no_room
+from prefine.pipeline.processes import end_with_snakemake
+
+
+def parser(doc: str, *paths: str, **options) -> argparse.ArgumentParser:
+    """Build a parser with one required path argument for each name in ``paths``."""
+    result = argparse.ArgumentParser(description=doc.strip().splitlines()[0])
+    for name in paths:
+        result.add_argument(f"--{name}", type=Path, required=True)
+    for name, kind in options.items():
+        result.add_argument(f"--{name.replace('_', '-')}", type=kind, required=True)
+    return result
+
+
+def json_argument(text: str) -> object:
+    """An argument that is JSON, such as a part of the config."""
+    return json.loads(text)
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a script's ``main`` with logging; show what a user can mend as one line.
+
+    A job ends with the Snakemake that started it.
+    """
+    end_with_snakemake()
+    logging.basicConfig(
+        stream=sys.stdout,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    logging.raiseExceptions = False  # a log that cannot be written is said once, below
+    warnings = logging.StreamHandler(sys.stderr)
+    warnings.setLevel(logging.WARNING)
+    warnings.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    logging.getLogger().addHandler(warnings)
+    logging.captureWarnings(True)
+    started = time.perf_counter()
+    logging.info("command: %s", " ".join(sys.argv))
+    try:
+        main()
+        logging.info("done in %.1f s", time.perf_counter() - started)
+        sys.stdout.flush()
+    except UserError as error:
+        stop(str(error))
+    except KeyboardInterrupt:
+        stop("interrupted")
+    except OSError as error:
+        # Files say so themselves (files.atomic); this is the log.
+        if (reason := no_room(error)) is None:
+            raise
+        stop(f"{error.filename or log_file()}: {reason}")
+
+
+def stop(message: str) -> NoReturn:
+    """End the script with a line, which is in the log too if there is room for it."""
+    print(f"ERROR: {message}", file=sys.stderr, flush=True)
+    try:
+        sys.stdout.flush()
+    except OSError:  # or Python would say it in several lines
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(1)
+
+
+def log_file() -> Path:
+    """The file that standard output goes to."""
+    return Path(f"/proc/self/fd/{sys.stdout.fileno()}").readlink()
+
+
+class Progress:
+    """Progress as whole lines, so that jobs that run side by side do not overwrite each other.
+
+    A line has share, count, time used, time left and rate; one at most every ``every`` s.
+    """
+
+    def __init__(self, title: str, total: int, unit: str, every: float = 10.0):
+        self.title, self.total, self.unit, self.every = title, total, unit, every
+        self.count, self.note = 0, ""
+        self.started = time.perf_counter()
+        self.shown = self.started - every + min(2.0, every)
+
+    def update(self, n: int = 1, note: str = "") -> None:
+        """Count ``n`` more units; ``note`` replaces the remark at the end of the line."""
+        self.count += n
+        self.note = note or self.note
+        if time.perf_counter() - self.shown >= self.every:
+            self._show()
+
+    def close(self) -> None:
+        """Show the last line."""
+        self._show()
+
+    def _show(self) -> None:
+        self.shown = time.perf_counter()
+        meter = tqdm.format_meter(
+            min(self.count, self.total),
+            self.total,
+            self.shown - self.started,
+            ncols=80,
+            ascii=" #",
+            unit=f" {self.unit}",
+            unit_scale=True,
+            prefix=self.title,
+        )
+        print(f"{meter} {self.note}".rstrip(), file=sys.stderr, flush=True)

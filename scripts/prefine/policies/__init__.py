@@ -1,0 +1,1 @@
+"""What acts: policy classes, their files, and how they run."""

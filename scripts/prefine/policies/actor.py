@@ -1,0 +1,114 @@
+"""Use a trained policy: raw observations in, the environment's own actions out."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from prefine.errors import UserError
+from prefine.policies import file as policy_file
+from prefine.policies.networks import Params
+from prefine.tasks import OWN
+
+
+class Actor(torch.nn.Module):
+    """The deterministic policy as a module: (n, obs_dim) raw -> (n, act_dim) in the box.
+
+    It holds everything between the two: standardisation, clipping, network, action bounds.
+    """
+
+    def __init__(self, policy, params: Params, mean, std, low, high):
+        """Take one replica: params (1, ...); low and high are numbers or (act_dim,)."""
+        super().__init__()
+        self.policy, self.names = policy, list(params)
+        for name, value in params.items():
+            self.register_buffer(_attribute(name), value.detach().cpu())
+        box = [np.broadcast_to(np.float32(bound), (policy.act_dim,)) for bound in (low, high)]
+        for name, value in zip(("mean", "std", "low", "high"), (mean, std, *box), strict=True):
+            self.register_buffer(name, torch.tensor(value, dtype=torch.float32))
+
+    def forward(self, obs: Tensor) -> Tensor:
+        """Act in raw observations (n, obs_dim)."""
+        # shape[0], for len() would fix the size of a batch in what is traced.
+        noise = obs.new_zeros(obs.shape[0], self.policy.sample_dim)
+        return self.in_mode(obs, "deterministic", noise)
+
+    def in_mode(self, obs: Tensor, mode: str, noise: Tensor) -> Tensor:
+        """Act in a mode of `policies.ACTION_MODES`; noise (n, sample_dim) standard normal."""
+        params = {name: getattr(self, _attribute(name)) for name in self.names}
+        standardised = ((obs - self.mean) / self.std)[None]
+        unit = self.policy.act(params, standardised, mode, noise[None])[0]
+        action = self.low + 0.5 * (unit + 1.0) * (self.high - self.low)
+        return torch.minimum(torch.maximum(action, self.low), self.high)
+
+
+def _attribute(name: str) -> str:
+    return "params_" + name.replace(".", "_")
+
+
+class LoadedPolicy:
+    """A policy that acts, alone, in Gymnasium's loop and in Stable-Baselines3's functions.
+
+    Attributes:
+        actor: the same as a ``torch.nn.Module``.
+        metadata: what the file says of itself: task, method, settings, hashes.
+    """
+
+    def __init__(self, actor: Actor, metadata: dict, seed: int | None = None):
+        self.actor, self.metadata = actor, metadata
+        self._generator = np.random.default_rng(seed)
+
+    def act(self, obs: np.ndarray) -> np.ndarray:
+        """Map a raw observation (obs_dim,), or a batch (n, obs_dim), to actions in the box.
+
+        Raises:
+            ValueError: the observation has another size.
+        """
+        return self._act(obs, "deterministic")
+
+    def predict(
+        self, observation: np.ndarray, state=None, episode_start=None, deterministic: bool = True
+    ) -> tuple[np.ndarray, None]:
+        """Act as Stable-Baselines3 wants it; without ``deterministic`` it is a draw.
+
+        The policy has no memory: ``state`` and ``episode_start`` do not matter, and the state
+        that is returned is None.
+        """
+        return self._act(observation, "deterministic" if deterministic else "sampled"), None
+
+    def _act(self, obs: np.ndarray, mode: str) -> np.ndarray:
+        policy, obs = self.actor.policy, np.asarray(obs, dtype=np.float32)
+        if obs.ndim not in (1, 2) or obs.shape[-1] != policy.obs_dim:
+            raise ValueError(
+                f"an observation has shape ({policy.obs_dim},), a batch (n, {policy.obs_dim}); "
+                f"this one has {obs.shape}"
+            )
+        batch = torch.from_numpy(np.atleast_2d(obs))
+        noise = self._generator.standard_normal((len(batch), policy.sample_dim), np.float32)
+        with torch.no_grad():
+            action = self.actor.in_mode(batch, mode, torch.from_numpy(noise)).numpy()
+        return action if obs.ndim == 2 else action[0]
+
+
+def load_policy(path: str | Path, run: str | None = None, seed: int | None = None) -> LoadedPolicy:
+    """Load a policy that was exported, or one run of a file of policies.
+
+    Args:
+        path: a safetensors file, or the folder that an export wrote.
+        run: which one, where the file holds several.
+        seed: of the draws that ``predict(..., deterministic=False)`` makes.
+
+    Raises:
+        UserError: it is no policy, holds several, or does not say its action bounds.
+    """
+    path = Path(path)
+    path = path / "policy.safetensors" if path.is_dir() else path
+    policy, params, mean, std, metadata = policy_file.load_run(path, run)
+    if "action_low" not in metadata and metadata["task"]["suite"] == OWN:
+        raise UserError(
+            f"{path}: does not say the bounds of its actions; export it first (scripts/export.py)"
+        )
+    # DSRL's tasks all have the unit box.
+    box = metadata.get("action_low", -1.0), metadata.get("action_high", 1.0)
+    return LoadedPolicy(Actor(policy, params, mean, std, *box), metadata, seed)

@@ -1,0 +1,1 @@
+"""Policies of other makers, one file a format."""

@@ -1,0 +1,1 @@
+"""The paper's sets of trajectories: D_ref, D_p and D_np."""

@@ -1,0 +1,1 @@
+"""The simulators of the tasks: made, seeded, stepped, put into a state."""

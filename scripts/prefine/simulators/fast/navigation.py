@@ -1,0 +1,400 @@
+"""Safety-Gymnasium's navigation tasks without the work that changes nothing.
+
+`speed_up` replaces parts of one environment; the package itself and every other environment
+stay as they are. Observations, rewards, costs and terminations keep every bit: whatever reaches
+them is computed by the stock floating-point operations in the stock order.
+
+safety-gymnasium can only be imported inside `simulators.mutable_array_defaults`, and so can
+this module.
+"""
+
+import math
+import types
+from collections.abc import Sequence
+from pathlib import Path
+
+import gymnasium
+import mujoco
+import numpy as np
+import yaml
+from safety_gymnasium import world as stock_world
+from safety_gymnasium.bases.base_agent import BaseAgent
+from safety_gymnasium.bases.base_object import BaseObject
+from safety_gymnasium.bases.base_task import BaseTask
+from safety_gymnasium.builder import Builder
+from safety_gymnasium.utils.random_generator import RandomGenerator
+from safety_gymnasium.utils.task_utils import quat2mat
+
+from prefine.simulators.fast.lidar import read_lidars
+
+AFTER_VELOCITY = mujoco.mjtStage.mjSTAGE_VEL
+NO_SENSORS = int(mujoco.mjtDisableBit.mjDSBL_SENSOR)
+
+
+def build_without_pictures() -> types.FunctionType:
+    """`World.build` with a plain sky and the assets' table read once.
+
+    Each reset compiles the world anew, and the compiler decodes the sky's six large pictures
+    each time (seconds), which only a renderer looks at. `build` finds `yaml` among the globals
+    of its module; this copy of the function finds the table here instead.
+    """
+    text = Path(stock_world.BASE_DIR, "configs/assets.yaml").read_text(encoding="utf-8")
+    assets = yaml.safe_load(text)
+    sky = {"@type": "skybox", "@builtin": "flat", "@width": 1, "@height": 6}
+    assets["textures"]["skybox"] = sky
+    table = types.SimpleNamespace(load=lambda *_, **__: assets, FullLoader=None)
+    stock = stock_world.World.build
+    return types.FunctionType(stock.__code__, vars(stock_world) | {"yaml": table}, stock.__name__)
+
+
+def is_marking(geom: dict) -> bool:
+    """Whether a geom of a world's configuration is a mere mark: fixed, and touching nothing."""
+    return geom.get("contype", 1) == geom.get("conaffinity", 1) == 0
+
+
+class World(stock_world.World):
+    """A world less its marks (most bodies of a Goal task): only their places matter."""
+
+    _build = build_without_pictures()
+
+    def build(self) -> None:
+        self.geoms = {name: geom for name, geom in self.geoms.items() if not is_marking(geom)}
+        self._build()
+
+
+class Sampler(RandomGenerator):
+    """Tries layouts with plain numbers: where it is crowded, each reset tries thousands."""
+
+    def sample_layout(self) -> bool:
+        layout, taken = {}, []
+        for name, (placements, keepout) in self.placements.items():
+            for _ in range(100):
+                xy = self.draw_placement(placements, keepout)
+                x, y = xy.tolist()
+                if not any(
+                    math.sqrt((x - x_other) * (x - x_other) + (y - y_other) * (y - y_other))
+                    < reserved + keepout
+                    for x_other, y_other, reserved in taken
+                ):
+                    break
+            else:
+                return False
+            layout[name] = xy
+            taken.append((x, y, keepout + self.placements_margin))
+        self.layout = layout
+        return True
+
+
+class Agent(BaseAgent):
+    """Reads its body and sensors by number; stock code looks names up at each access."""
+
+    def bind(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+        """Find what the methods read in a world that was just compiled."""
+        body = model.body("agent").id
+        self.position, self.rotation = data.xpos[body], data.xmat[body].reshape(3, 3)
+        self._geoms = np.zeros(model.ngeom, dtype=bool)
+        self._geoms[[model.geom(name).id for name in self.body_info.geom_names]] = True
+        self._low, self._high = model.actuator_ctrlrange.T.copy()
+        info = self.sensor_info
+        assert self.sensor_conf.sensors_angle_components and not info.hinge_pos_names
+        assert not (info.freejoint_pos_name or info.freejoint_qvel_name)
+        plain = [*self.sensor_conf.sensors, *info.hinge_vel_names, *info.ballangvel_names]
+        places = {
+            name: np.arange(model.sensor(name).adr[0], model.sensor(name).adr[0] + dim)
+            for name, dim in info.sensor_dim.items()
+        }
+        self._plain = np.concatenate([places[name] for name in plain])
+        self._quaternions = [places[name] for name in info.ballquat_names]
+
+    def apply_action(self, action: np.ndarray, noise: None = None) -> None:
+        self.engine.data.ctrl[:] = np.minimum(np.maximum(action, self._low), self._high)
+
+    def read_sensors(self) -> list[np.ndarray]:
+        """The agent's own part of the flat observation."""
+        values = self.engine.data.sensordata
+        return [values[self._plain]] + [quat2mat(values[q]).ravel() for q in self._quaternions]
+
+    def touched(self) -> np.ndarray:
+        """(n,) numbers of the geoms that touch the agent, one for each of its contacts."""
+        contact = self.engine.data.contact
+        first, second = contact.geom1, contact.geom2
+        is_first, is_second = self._geoms[first], self._geoms[second]
+        return np.where(is_first, second, first)[is_first | is_second]
+
+    def dist_xy(self, pos: np.ndarray) -> float:
+        x, y, _ = self.position.tolist()
+        dx, dy = float(pos[0]) - x, float(pos[1]) - y
+        return math.sqrt(dx * dx + dy * dy)  # rounded as in stock code; hypot is not
+
+    @property
+    def pos(self) -> np.ndarray:
+        return self.position.copy()
+
+
+class Obstacle(BaseObject):
+    """An obstacle whose `places` are (num, 3)."""
+
+    def names(self) -> list[str]:
+        """What its bodies are called in a world's layout."""
+        if not hasattr(self, "num"):
+            return [self.name]
+        return [f"{self.name[:-1]}{i}" for i in range(self.num)]
+
+    @property
+    def pos(self) -> np.ndarray:
+        """(num, 3), or (3,) for an obstacle of which there is one."""
+        return (self.places if hasattr(self, "num") else self.places[0]).copy()
+
+
+class Marking(Obstacle):
+    """An obstacle that is not in the physical world: it is where the configuration says."""
+
+    def bind(self, geoms: dict[str, dict]) -> None:
+        """Take the positions from the geoms of a world's configuration."""
+        self.places = np.array([geoms[name]["pos"] for name in self.names()])
+
+
+class Circle(Marking):
+    def bind(self, geoms: dict[str, dict]) -> None:
+        self.places = np.zeros((1, 3))
+
+
+class Hazards(Marking):
+    def cal_cost(self) -> dict[str, float]:
+        if not self.is_constrained:
+            return {}
+        cost = 0
+        x, y, _ = self.agent.pos.tolist()
+        for hazard_x, hazard_y, _ in self.places.tolist():
+            dx, dy = hazard_x - x, hazard_y - y
+            distance = math.sqrt(dx * dx + dy * dy)
+            if distance <= self.size:
+                cost += self.cost * (self.size - distance)
+        return {"cost_hazards": cost}
+
+
+class Thing(Obstacle):
+    """An obstacle in the physical world, read by number."""
+
+    body_name = "{}"
+
+    def bind(self, model: mujoco.MjModel) -> None:
+        """Find what the methods read in a world that was just compiled."""
+        names = [self.body_name.format(name) for name in self.names()]
+        self._bodies = np.array([model.body(name).id for name in names])
+        self._geoms = np.isin(model.geom_bodyid, self._bodies)
+
+    @property
+    def places(self) -> np.ndarray:
+        return self.engine.data.xpos[self._bodies]
+
+    def contacts(self) -> int:
+        """Number of contacts between the agent and obstacles of this kind."""
+        return int(np.count_nonzero(self._geoms[self.agent.touched()]))
+
+
+class Pillars(Thing):
+    def cal_cost(self) -> dict[str, float]:
+        return {"cost_pillars": self.cost * self.contacts()} if self.is_constrained else {}
+
+
+class Buttons(Thing):
+    def goal_contacts(self) -> int:
+        """Number of contacts between the agent and the button to press."""
+        goal = self.engine.model.geom(f"button{self.goal_button}").id
+        return int(np.count_nonzero(self.agent.touched() == goal))
+
+    def cal_cost(self) -> dict[str, float]:
+        if not self.is_constrained or self.timer != 0:
+            return {}
+        return {"cost_buttons": self.cost * (self.contacts() - self.goal_contacts())}
+
+
+class Vases(Thing):
+    def cal_cost(self) -> dict[str, float]:
+        if not self.is_constrained:
+            return {}
+        model, data = self.engine.model, self.engine.data
+        jacobian, moving = np.empty((3, model.nv)), 0
+        for body in self._bodies:
+            mujoco.mj_jacBody(model, data, jacobian, None, body)
+            x, y, z = np.dot(jacobian, data.qvel).tolist()
+            speed = math.sqrt(x * x + y * y + z * z)
+            if speed >= self.velocity_threshold:
+                moving += speed * self.velocity_cost
+        touching = self.contact_cost * self.contacts()
+        return {"cost_vases_contact": touching, "cost_vases_velocity": moving}
+
+
+class Gremlins(Thing):
+    body_name = "{}obj"
+
+    def bind(self, model: mujoco.MjModel) -> None:
+        super().bind(model)
+        self._mocaps = [model.body(f"{name}mocap").mocapid[0] for name in self.names()]
+
+    def cal_cost(self) -> dict[str, float]:
+        return {"cost_gremlins": self.contact_cost * self.contacts()} if self.is_constrained else {}
+
+    def move(self) -> None:
+        phase = float(self.engine.data.time)
+        x, y = np.array([np.sin(phase), np.cos(phase)]) * self.travel
+        self.engine.data.mocap_pos[self._mocaps] = x, y, self.size
+
+
+class Task(BaseTask):
+    """Steps the physics in one call and makes the flat observation without a dictionary."""
+
+    lidars_later = False  # whether somebody else adds them to the observations
+
+    def _build(self) -> None:
+        if self.world is None:
+            # Stock code runs `mj_forward` once after building the first world and twice after
+            # later ones, so the first step's contact forces are solved from another start. A
+            # world that is there already makes the first episode like every other.
+            self.world = World(self.agent, self._obstacles)
+        super()._build()
+        self.agent.bind(self.model, self.data)
+        for obstacle in self._obstacles:
+            if isinstance(obstacle, Marking):
+                obstacle.bind(self.world_info.world_config_dict["geoms"])
+            elif isinstance(obstacle, Thing):
+                obstacle.bind(self.model)
+        self._seen = [obstacle for obstacle in self._obstacles if obstacle.is_lidar_observed]
+        n_bins = self.lidar_conf.num_bins
+        self._no_lidars = np.zeros(n_bins * len(self._seen))
+        counts = [len(kind.places) for kind in self._seen]
+        self._first_bins = n_bins * np.repeat(np.arange(len(counts)), counts)
+
+    def _set_goal(self, pos: np.ndarray) -> None:
+        self.goal.places[0, : len(pos)] = pos
+
+    def update_layout(self) -> None:
+        mujoco.mj_forward(self.model, self.data)
+        layout, marks = self.world_info.layout, self.world_info.world_config_dict["geoms"]
+        for name in layout:
+            if name == "goal":
+                layout[name] = self.goal.pos[:2]
+            elif "gremlin" not in name and not (name in marks and is_marking(marks[name])):
+                layout[name] = self.data.body(name).xpos[:2].copy()
+
+    def simulation_forward(self, action: np.ndarray) -> bool:
+        """Apply an action (2,) for ten physics steps; False, for no exception."""
+        model, data = self.model, self.data
+        self.agent.apply_action(action)
+        # Always ten, but the draw moves the generator that later places the goals.
+        n_steps = self.random_generator.binomial(
+            self.sim_conf.frameskip_binom_n, self.sim_conf.frameskip_binom_p
+        )
+        model.opt.disableflags |= NO_SENSORS  # read after the last step only
+        if self._mocaps:
+            for _ in range(n_steps):
+                for mocap in self._mocaps.values():
+                    mocap.move()
+                mujoco.mj_step(model, data)
+        else:
+            mujoco.mj_step(model, data, nstep=n_steps)
+        model.opt.disableflags &= ~NO_SENSORS
+        mujoco.mj_forward(model, data)
+        return False
+
+    def _forward_again(self, without_sensors: bool) -> None:
+        """`mj_forward` in the state of the last one, less what comes out the same.
+
+        Contact forces do not: each solution starts from the one before. Positions do, unless
+        normalising the quaternions, which `mj_forward` begins with, moves a last digit again.
+        """
+        model, data = self.model, self.data
+        qpos = data.qpos.copy()
+        mujoco.mj_normalizeQuat(model, qpos)
+        if qpos.tobytes() == data.qpos.tobytes():
+            mujoco.mj_forwardSkip(model, data, AFTER_VELOCITY, without_sensors)
+        else:
+            mujoco.mj_forward(model, data)
+
+    def calculate_cost(self) -> dict[str, float]:
+        self._forward_again(without_sensors=True)
+        cost = {}
+        for obstacle in self._obstacles:
+            cost.update(obstacle.cal_cost())
+        cost["cost_sum"] = sum(cost.values())
+        return cost
+
+    def obs(self) -> np.ndarray:
+        """(obs_dim,): the agent's sensors, then a lidar for each kind of obstacle."""
+        self._forward_again(without_sensors=False)
+        obs = np.concatenate([*self.agent.read_sensors(), self._no_lidars])
+        if not self.lidars_later:
+            add_lidars([self], obs[None])
+        return obs
+
+    def hide(self, lidars: np.ndarray) -> None:
+        """Clear the lidars (n_bins each) of what cannot be seen now."""
+
+
+class ButtonTask(Task):
+    def hide(self, lidars: np.ndarray) -> None:
+        if self.buttons.timer != 0:  # one was just pressed: they cannot be seen for a while
+            n_bins = self.lidar_conf.num_bins
+            first = n_bins * self._seen.index(self.buttons)
+            lidars[first : first + n_bins] = 0.0
+
+    @property
+    def goal_achieved(self) -> bool:
+        return self.buttons.goal_contacts() > 0
+
+
+def add_lidars(tasks: Sequence[Task], obs: np.ndarray) -> None:
+    """Write the lidars into observations (E, obs_dim) that were made without.
+
+    Args:
+        tasks: one environment's each, of the same kind, none stepped since.
+    """
+    first, agents = tasks[0], [task.agent for task in tasks]
+    width = len(first._no_lidars)
+    obs[:, -width:] = read_lidars(
+        np.array([np.concatenate([kind.places for kind in task._seen]) for task in tasks]),
+        np.array([agent.position for agent in agents]),
+        np.array([agent.rotation for agent in agents]),
+        first._first_bins,
+        width,
+        first.lidar_conf.num_bins,
+        first.lidar_conf.max_dist,
+    )
+    for task, row in zip(tasks, obs, strict=True):
+        task.hide(row[-width:])
+
+
+OBSTACLES = {
+    "goal": Marking,
+    "circle": Circle,
+    "hazards": Hazards,
+    "push_box": Thing,
+    "pillars": Pillars,
+    "buttons": Buttons,
+    "vases": Vases,
+    "gremlins": Gremlins,
+}
+
+
+def is_navigation(env: gymnasium.Env) -> bool:
+    """Whether an environment is one of the tasks that this module is for."""
+    return isinstance(env.unwrapped, Builder)
+
+
+def replace(part: object, methods: type) -> None:
+    """Give one object the methods of a class, ahead of those of its own class."""
+    kind = type(part)
+    part.__class__ = type(kind.__name__, (methods, kind), {})
+
+
+def speed_up(env: gymnasium.Env) -> None:
+    """Replace the slow parts of a navigation task that was not reset yet and renders nothing."""
+    task = env.unwrapped.task
+    assert task.world is None and not (task.debug or task.observe_vision or task.action_noise)
+    replace(task, ButtonTask if hasattr(task, "buttons") else Task)
+    replace(task.agent, Agent)
+    replace(task.random_generator, Sampler)
+    for obstacle in task._obstacles:
+        if obstacle.name in OBSTACLES:
+            replace(obstacle, OBSTACLES[obstacle.name])

@@ -1,0 +1,221 @@
+"""Make, seed and step the simulators of DSRL's tasks on Python 3.11.
+
+Every workaround for a third-party package lives here, each with its reason.
+"""
+
+import contextlib
+import copy
+import dataclasses
+import functools
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+# pygame (a dependency of safety-gymnasium) greets on standard output, dsrl complains
+# that MetaDrive, which no task of the paper uses, is not installed.
+os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+os.environ.setdefault("DSRL_SUPPRESS_IMPORT_ERROR", "1")
+
+import gymnasium
+
+from prefine.errors import UserError
+from prefine.simulators.fast import bullet as fast_bullet
+from prefine.simulators.fast import velocity as fast_velocity
+from prefine.tasks import BULLET_GYM, OWN, TASKS, Task
+
+EVALUATION_SEED = 10_000  # episode j of an evaluation starts from seed 10 000 + j (methods 2.9)
+# ... and of a validation, on which one of several policies is chosen, from another one.
+FIRST_SEEDS = {"evaluate": EVALUATION_SEED, "validate": 1_000_000}
+
+
+@contextlib.contextmanager
+def mutable_array_defaults() -> Iterator[None]:
+    """Let dataclasses have numpy arrays as field defaults, as safety-gymnasium does.
+
+    Python 3.11 refuses any unhashable default ("mutable default ... use default_factory").
+    safety-gymnasium imports its tasks lazily, so this is needed around ``gymnasium.make``
+    as well as around the import.
+    """
+    original = dataclasses.dataclass
+
+    def dataclass(cls=None, /, **options):
+        def decorate(cls):
+            for name in inspect.get_annotations(cls):
+                default = cls.__dict__.get(name)
+                if isinstance(default, np.ndarray):
+                    factory = dataclasses.field(default_factory=lambda d=default: copy.copy(d))
+                    setattr(cls, name, factory)
+            return original(cls, **options)
+
+        return decorate if cls is None else decorate(cls)
+
+    dataclasses.dataclass = dataclass
+    try:
+        yield
+    finally:
+        dataclasses.dataclass = original
+
+
+@contextlib.contextmanager
+def process_streams() -> Iterator[None]:
+    """Put the process's own standard streams back for the time of an import.
+
+    bullet-safety-gym silences PyBullet by looking up the C stream named like the Python
+    one that it saw when it was imported; that fails where a notebook or a test runner has
+    replaced it ("undefined symbol: _io.FileIO ...").
+    """
+    with (
+        contextlib.redirect_stdout(sys.__stdout__),
+        contextlib.redirect_stderr(sys.__stderr__),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def global_numpy_seed(seed: int) -> Iterator[None]:
+    """Seed numpy's global generator inside the block and restore its state after it.
+
+    BulletSafetyGym ignores ``reset(seed=...)`` and draws an episode's start from there.
+    """
+    state = np.random.get_state()
+    np.random.seed(seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(state)
+
+
+def release_motors(env) -> None:
+    """Forget the last action's motor targets (cars, drone).
+
+    PyBullet does not count them as state: restoring a state keeps them, and the step that
+    BulletSafetyGym takes inside ``reset`` would follow the previous episode's last action.
+    """
+    for joint in range(env.bc.getNumJoints(env.agent.body_id)):
+        env.bc.setJointMotorControl2(
+            env.agent.body_id, joint, env.bc.VELOCITY_CONTROL, targetVelocity=0, force=0
+        )
+
+
+class SeededEnv(gymnasium.Wrapper):
+    """An environment whose every episode is a function of one integer.
+
+    A reset without a seed takes the next one of a stream that belongs to this environment,
+    so that auto-resets (Stable-Baselines3) repeat too.
+    """
+
+    def __init__(self, env: gymnasium.Env, task: Task):
+        super().__init__(env)
+        self.task = task
+        self._low, self._high = env.action_space.low, env.action_space.high
+        self._seeds = np.random.default_rng(0)
+        if task.suite == BULLET_GYM:
+            # Stock resets go back to the state after the *first* reset, whose random
+            # joint angles would then be part of every later episode.
+            self.unwrapped.stored_state_id = self.unwrapped.bc.saveState()
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None):
+        if seed is None:
+            seed = int(self._seeds.integers(2**31))
+        else:
+            self._seeds = np.random.default_rng(seed)
+        if self.task.suite == BULLET_GYM:
+            release_motors(self.unwrapped)
+            fast_bullet.before_reset(self)
+        with global_numpy_seed(seed):
+            return self.env.reset(seed=seed, options=options)
+
+    def step(self, action: np.ndarray):
+        """Clip ``action`` (act_dim,) to the box and step; the cost is ``info["cost"]``."""
+        action = np.minimum(np.maximum(action, self._low), self._high)
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        # A task of the user's own may know no costs, only labels.
+        cost = info.get("cost", np.nan) if self.task.suite == OWN else info["cost"]
+        info["cost"] = float(cost)
+        return observation, float(reward), bool(terminated), bool(truncated), info
+
+
+def make_own(env_id: str, module: str | None, horizon: int | None) -> gymnasium.Env:
+    """Make a registered environment, importing the file that registers it first.
+
+    Args:
+        horizon: steps after which an episode is cut; None leaves the environment's own.
+
+    Raises:
+        UserError: there is no such environment, or it is not one of vectors of numbers.
+    """
+    try:
+        if module:
+            _import_file(module)
+        limit = {} if horizon is None else {"max_episode_steps": horizon}
+        env = gymnasium.make(env_id, disable_env_checker=True, **limit)
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"environment {env_id}: cannot be made ({reason})") from error
+    for name, space in (("observations", env.observation_space), ("actions", env.action_space)):
+        if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
+            raise UserError(f"environment {env_id}: {name} are {space}; a vector (Box) is needed")
+    box = env.action_space
+    if not (np.isfinite(box.low).all() and np.isfinite(box.high).all()):
+        raise UserError(f"environment {env_id}: actions have no bounds: {box}")
+    return env
+
+
+@functools.cache
+def _import_file(path: str) -> None:
+    """Run a Python file once; what it registers with Gymnasium stays."""
+    file = Path(path).resolve()
+    if not file.is_file():
+        raise UserError(f"{path}: is not there")
+    sys.path.append(str(file.parent))  # for modules beside it, and entry points by its name
+    module = importlib.import_module(file.stem)
+    if Path(module.__file__ or "").resolve() != file:
+        raise UserError(f"{path}: another module is called {file.stem}; give the file another name")
+
+
+def unit_box(env: gymnasium.Env) -> gymnasium.Env:
+    """Let actions live in [-1, 1], whatever the environment's own box."""
+    box = env.action_space
+    if (box.low == -1).all() and (box.high == 1).all():
+        return env
+    return gymnasium.wrappers.RescaleAction(env, -1.0, 1.0)
+
+
+def make(task: str | Task, stock: bool = False) -> SeededEnv:
+    """Make a task: one of DSRL by its name, such as ``"BallCircle"``, or any that is described.
+
+    Observations are (obs_dim,), actions live in the box [-1, 1]^act_dim.
+
+    Args:
+        stock: leave a task as slow as it comes (same episodes).
+
+    Raises:
+        KeyError: the name is not in the registry.
+        UserError: a task of the user's own cannot be made.
+    """
+    entry = TASKS[task] if isinstance(task, str) else task
+    if entry.suite == OWN:
+        return SeededEnv(unit_box(make_own(entry.env_id, entry.module, entry.horizon)), entry)
+    with mutable_array_defaults(), process_streams():
+        import dsrl  # noqa: F401  (registers the ids)
+
+        from prefine.simulators.fast import navigation as fast_navigation
+
+        env = gymnasium.make(entry.env_id, disable_env_checker=True)
+    if entry.suite == BULLET_GYM and not stock:
+        fast_bullet.speed_up(env)
+    if fast_velocity.is_velocity(entry) and not stock:
+        env = fast_velocity.VelocityEnv(env)
+    if fast_navigation.is_navigation(env):
+        if stock:
+            # The world is built at the first reset and rebuilt at later ones, and the two ways
+            # differ in the last digits (1e-13). One reset ahead makes every episode a later one.
+            env.reset(seed=0)
+        else:
+            fast_navigation.speed_up(env)
+    return SeededEnv(env, entry)

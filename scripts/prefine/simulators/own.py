@@ -1,0 +1,82 @@
+"""A task of the user's own as its environment and its data describe it."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from prefine.data import dataset
+from prefine.data.hdf5 import UNIT_BOX, ActionBox
+from prefine.errors import UserError
+from prefine.simulators import make as simulators
+from prefine.tasks import OWN, TASKS, Task
+
+
+def describe(name: str, settings: dict, has_costs: bool) -> tuple[Task, ActionBox, dict]:
+    """Return a task, its box of actions, and the reference scores that are known of it.
+
+    Args:
+        settings: its entry under ``file`` in the config; DSRL's tasks need none.
+        has_costs: whether the environment must tell costs.
+
+    Raises:
+        UserError: the environment cannot be made or used.
+    """
+    known = {key: settings[key] for key in ("min_return", "max_return") if key in settings}
+    if name in TASKS:
+        task = TASKS[name]
+        scores = {"min_return": task.min_return, "max_return": task.max_return}
+        return task, UNIT_BOX, scores | known
+    return *own_task(name, settings, has_costs), known
+
+
+def own_task(name: str, settings: dict, has_costs: bool) -> tuple[Task, ActionBox]:
+    """Ask the environment for its sizes; scores and horizon may still be missing."""
+    env_id, module = settings["env_id"], settings.get("module")
+    env = simulators.make_own(env_id, module, settings.get("horizon"))
+    horizon = settings.get("horizon") or env.spec.max_episode_steps
+    if horizon is None:
+        raise UserError(
+            f"config: file.{name}: lacks horizon; {env_id} has no limit of steps of its own"
+        )
+    env.reset(seed=0)
+    *_, info = env.step(env.action_space.sample())
+    if has_costs and "cost" not in info:
+        raise UserError(
+            f'environment {env_id}: a step gives no info["cost"]; add it, or give labels instead'
+        )
+    box = ActionBox(env.action_space.low, env.action_space.high)
+    sizes = env.observation_space.shape[0], env.action_space.shape[0]
+    env.close()
+    label = settings.get("label", name[:8])
+    scores = {"max_cost": np.nan, "min_return": np.nan, "max_return": np.nan}
+    task = Task(
+        *(name, label, OWN, env_id, horizon, *sizes),
+        **scores,
+        n_trajectories=0,
+        licence="the user's own",
+        module=module,
+        has_costs=has_costs,
+    )
+    return task, box
+
+
+def with_scores(task: Task, arrays: dict[str, np.ndarray], known: dict) -> Task:
+    """Fill in reference scores: those that are known, else the data's extreme returns."""
+    starts, _, _ = dataset.segment(arrays["terminals"], arrays["timeouts"])
+    ends = np.flatnonzero(arrays["terminals"] | arrays["timeouts"])
+
+    def sums(name: str) -> np.ndarray:
+        return np.add.reduceat(arrays[name][: ends[-1] + 1].astype(np.float64), starts)
+
+    rewards = sums("rewards")
+    scores = {
+        "min_return": known.get("min_return", float(rewards.min())),
+        "max_return": known.get("max_return", float(rewards.max())),
+    }
+    if scores["min_return"] >= scores["max_return"]:
+        raise UserError(
+            f"config: file.{task.name}: min_return {scores['min_return']:g} must be below "
+            f"max_return {scores['max_return']:g}; both are the data's unless you give them"
+        )
+    max_cost = float(sums("costs").max()) if task.has_costs else float("nan")
+    return replace(task, **scores, max_cost=max_cost, n_trajectories=len(starts))

@@ -1,0 +1,1 @@
+"""The stacked training loop."""

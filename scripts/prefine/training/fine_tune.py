@@ -1,0 +1,173 @@
+"""Training from Python: a policy to start from and two sets of trajectories, no workflow.
+
+The same loop and the same methods as the workflow's, with its defaults; runs differ by seed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from prefine import provenance
+from prefine.data.dataset import Transitions
+from prefine.errors import UserError
+from prefine.methods import REFERENCE, method_constant, method_module, method_settings
+from prefine.policies import file as policy_file
+from prefine.policies.formats.read import OwnPolicy
+from prefine.policies.gaussian import describe, make_policy
+from prefine.policies.networks import Params
+from prefine.tasks import Task
+from prefine.training.loop import train
+
+# config.yaml's `training`; a test keeps them equal.
+DEFAULTS = {
+    "iterations": 500_000,
+    "batch_size": 256,
+    "learning_rate": 3e-4,
+    "gradient_clip": 10.0,
+    "log_points": 50,
+    "likelihood_draws": 1,
+    "sampler": "trajectory",
+    "threads": 1,
+    "cuda_graphs": True,
+    "tf32": False,
+    "checkpoint_every": 10_000,
+}
+FROM_REFERENCE = ("bc_from_reference", "dpo", "ppl", "prefine")
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """Policies of one class, one a seed, and how their training went.
+
+    Attributes:
+        policy, params: the class and its (seeds, ...) parameters.
+        mean, std: (obs_dim,) standardise raw observations.
+        log: one row a seed and log point; column ``run`` names them.
+    """
+
+    policy: object
+    params: Params
+    mean: np.ndarray
+    std: np.ndarray
+    log: pd.DataFrame
+    method: str
+    settings: dict
+
+    def save(self, path: str | Path, task: Task, low=-1.0, high=1.0) -> None:
+        """Write a file of policies, for `load_policy` and for the workflow's scripts.
+
+        Args:
+            low, high: the environment's own bounds of actions, numbers or (act_dim,).
+        """
+        box = (
+            np.broadcast_to(np.float64(bound), (task.act_dim,)).tolist() for bound in (low, high)
+        )
+        metadata = {
+            **describe(self.policy),
+            **dict(zip(("action_low", "action_high"), box, strict=True)),
+            "task": task.to_dict(),
+            "method": self.method,
+            "runs": [{"run": run} for run in self.log["run"].unique()],
+            "settings": self.settings,
+            "versions": provenance.versions(),
+        }
+        policy_file.save(path, self.params, self.mean, self.std, metadata)
+
+
+def fine_tune(
+    reference: OwnPolicy,
+    data: Transitions,
+    preferred: Sequence[int],
+    nonpreferred: Sequence[int],
+    *,
+    method: str = "prefine",
+    seeds: int = 1,
+    name: str = "fine_tune",
+    **changes,
+) -> FineTuned:
+    """Make a policy prefer some trajectories to others.
+
+    Args:
+        reference: pi_ref, with a density (`read_policy`, `pretrain`).
+        data: observations and actions of all trajectories (`load_transitions`).
+        preferred, nonpreferred: numbers of trajectories in ``data``, from 0.
+        method: prefine, dpo, ppl or bc_from_reference.
+        seeds: how many runs; they train in one stack and differ by their random streams.
+        name: of the random streams; the same name and data give the same policies.
+        changes: of ``DEFAULTS``, and of the method's settings and hyper-parameters, such as
+            ``iterations``, ``beta`` and ``lam``.
+
+    Returns:
+        The policies, one a seed.
+
+    Raises:
+        UserError: there is no such method or setting, a set that is empty or not in the data,
+            no density, or a run that diverged.
+    """
+    if method not in FROM_REFERENCE:
+        raise UserError(f"method: {method!r} is not one of {', '.join(FROM_REFERENCE)}")
+    if not reference.has_density:
+        raise UserError("the policy has no density to start from; distil it first (pretrain)")
+    data = replace(data, mean=reference.mean, std=reference.std)
+    sets = {"preferred": preferred, "nonpreferred": nonpreferred}
+    params, log = _train(
+        method, reference.policy, data, sets, seeds, name, changes, reference.params
+    )
+    constants = reference.mean, reference.std
+    return FineTuned(reference.policy, params, *constants, log, method, DEFAULTS | changes)
+
+
+def pretrain(
+    data: Transitions,
+    trajectories: Sequence[int],
+    *,
+    policy: str = "gaussian",
+    hidden: Sequence[int] = (256, 256),
+    name: str = "pretrain",
+    **changes,
+) -> tuple[OwnPolicy, pd.DataFrame]:
+    """Clone a policy from some trajectories by maximum likelihood, to start from.
+
+    Args:
+        trajectories: their numbers in ``data``.
+        policy: gaussian, cvae, tanh_gaussian or tanh_gaussian_wide.
+        changes: of ``DEFAULTS``.
+
+    Returns:
+        The policy and its log.
+
+    Raises:
+        UserError: as `fine_tune`.
+    """
+    sizes = data.observations.shape[1], data.actions.shape[1]
+    actor = make_policy(policy, *sizes, hidden)
+    sets = {"reference": trajectories}
+    params, log = _train(REFERENCE, actor, data, sets, 1, name, changes)
+    about = {"algorithm": "behaviour cloning", "trajectories": len(trajectories)}
+    return OwnPolicy(actor, params, data.mean, data.std, about), log
+
+
+def _train(
+    method: str, policy, data, sets, seeds: int, name: str, changes: dict, reference=None
+) -> tuple[Params, pd.DataFrame]:
+    """Check what was asked for and train one run a seed."""
+    numbers = method_constant(method, "HYPERPARAMETERS")
+    known = DEFAULTS | method_settings(method) | numbers
+    if unknown := sorted(set(changes) - set(known)):
+        raise UserError(f"{method}: unknown setting {unknown[0]}; known: {', '.join(known)}")
+    for role, indices in sets.items():
+        if not len(indices) or not np.isin(indices, np.arange(len(data.starts))).all():
+            raise UserError(
+                f"{role}: needs numbers of trajectories, 0 to {len(data.starts) - 1}, at least one"
+            )
+    longest = int(data.lengths.max())
+    settings = {key: value for key, value in (known | changes).items() if key not in numbers}
+    settings |= {"hidden": list(policy.hidden), "horizon": longest, "longest": longest}
+    streams = [f"{name}/seed{seed}" for seed in range(seeds)]
+    own = {key: float(changes.get(key, value)) for key, value in numbers.items()}
+    runs = pd.DataFrame({"run": streams, "stream": streams, "tau": np.nan, **own})
+    repeated = {role: [np.sort(indices)] * seeds for role, indices in sets.items()}
+    return train(method_module(method), policy, runs, data, repeated, settings, reference)
