@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from paired import report
 from prefine.evaluation import rollout
-from prefine.policies.gaussian import make_policy
+from prefine.policies.registry import make_policy
 from prefine.simulators import make as simulators
 from prefine.tasks import TASKS
 from prefine.training.loop import initial_parameters

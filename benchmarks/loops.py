@@ -16,8 +16,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from prefine.data.dataset import SEES, Transitions
 from prefine.methods import method_constant, method_module, method_settings
-from prefine.policies.gaussian import GaussianPolicy, make_policy
+from prefine.policies.gaussian import GaussianPolicy
 from prefine.policies.networks import Params, init_mlp, mlp
+from prefine.policies.registry import make_policy
 from prefine.tasks import TASKS
 from prefine.training.loop import (
     HeldOut,

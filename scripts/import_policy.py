@@ -10,7 +10,7 @@ from prefine.methods import REFERENCE, method_module
 from prefine.pipeline import cli
 from prefine.policies import file as policy_file
 from prefine.policies.formats.read import OwnPolicy, read_policy
-from prefine.policies.gaussian import describe, make_policy
+from prefine.policies.registry import describe, make_policy
 from prefine.preferences.sets import reference_sets
 from prefine.simulators import own as own_task
 from prefine.tasks import Task, find

@@ -11,7 +11,7 @@ from prefine.data.dataset import load_transitions
 from prefine.methods import REFERENCE, method_module
 from prefine.pipeline import cli
 from prefine.policies import file as policy_file
-from prefine.policies.gaussian import make_policy
+from prefine.policies.registry import make_policy
 from prefine.preferences.sets import reference_sets, run_sets
 from prefine.tasks import Task, find
 from prefine.training.loop import HeldOut, PhaseLoop, build_context, device, set_up_torch

@@ -15,8 +15,8 @@ from prefine.errors import NoRoom, UserError
 from prefine.methods import REFERENCE, method_module
 from prefine.pipeline import cli
 from prefine.policies import file as policy_file
-from prefine.policies.gaussian import describe, make_policy
 from prefine.policies.networks import Params
+from prefine.policies.registry import describe, make_policy
 from prefine.preferences.sets import reference_sets, run_sets
 from prefine.tasks import find
 from prefine.training.loop import device, snapshot_iterations, train

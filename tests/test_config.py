@@ -7,6 +7,7 @@ import pytest
 import yaml
 from conftest import ROOT
 from prefine.config import check as configuration
+from prefine.config.settings import hyperparameters, recipe, thresholds, training_settings
 from prefine.errors import UserError
 from prefine.methods import METHODS
 from prefine.tasks import PAPER_TASKS, TASKS
@@ -40,16 +41,16 @@ def own_task(entry, **more):
 def test_the_paper_s_protocol():
     config = configuration.check(PAPER, SCHEMA)
     assert config["tasks"] == list(PAPER_TASKS)
-    assert configuration.thresholds(config, "AntVelocity") == [30, 40, 50]
-    assert configuration.thresholds(config, "BallRun") == [10, 20, 40]
+    assert thresholds(config, "AntVelocity") == [30, 40, 50]
+    assert thresholds(config, "BallRun") == [10, 20, 40]
     assert (config["draws"], config["seeds"], config["pairing"]) == (5, 5, "paired")
     assert (config["split"]["n_preferred"], config["split"]["n_nonpreferred"]) == (100, 20)
     assert config["training"]["iterations"] == 500_000
     assert config["evaluation"]["episodes"] == 100
-    prefine = {task: configuration.hyperparameters(config, "prefine", task) for task in PAPER_TASKS}
+    prefine = {task: hyperparameters(config, "prefine", task) for task in PAPER_TASKS}
     assert prefine["HalfCheetahVelocity"] == {"beta": 0.05, "lam": 1.6}
     assert prefine["BallCircle"] == {"beta": 0.2, "lam": 1.0}
-    dpo = configuration.hyperparameters(config, "dpo", "BallCircle")
+    dpo = hyperparameters(config, "dpo", "BallCircle")
     assert dpo == {"beta": 0.2, "lam": 0.0}
     assert config["studies"]["main"]["methods"] == PAPER["studies"]["main"]["methods"]
     assert set(config["studies"]["main"]["methods"]) == set(METHODS)
@@ -60,7 +61,7 @@ def test_a_job_s_settings_are_the_method_s_over_the_config_s():
 
     def settings(method, **overlay):
         checked = configuration.check(changed(**overlay), SCHEMA) if overlay else config
-        return configuration.training_settings(checked, method, "BallCircle")
+        return training_settings(checked, method, "BallCircle")
 
     assert settings("prefine")["batch_size"] == 256
     assert settings("prefine")["delta_level"] == "step" and settings("prefine")["segments"] == 32
@@ -79,7 +80,7 @@ def test_a_job_s_settings_are_the_method_s_over_the_config_s():
 def test_eta_is_another_spelling_of_lambda():
     overlay = {"methods": {"prefine": {"eta": {"safety_gym": 32.0, "bullet_gym": 5.0}}}}
     config = configuration.check(changed(**overlay), SCHEMA)
-    values = configuration.hyperparameters(config, "prefine", "AntVelocity")
+    values = hyperparameters(config, "prefine", "AntVelocity")
     assert values == {"beta": 0.05, "lam": pytest.approx(1.6)}
 
 
@@ -104,16 +105,16 @@ def test_every_task_of_dsrl_can_be_named():
     config = configuration.check(
         changed(source="dsrl", tasks=list(TASKS), figures={"fig1": {"task": "CarPush2"}}), SCHEMA
     )
-    assert configuration.thresholds(config, "CarPush2") == [30, 40, 50]
-    assert configuration.thresholds(config, "AntRun") == [10, 20, 40]
+    assert thresholds(config, "CarPush2") == [30, 40, 50]
+    assert thresholds(config, "AntRun") == [10, 20, 40]
 
 
 def test_a_task_of_the_user_s_own_has_its_thresholds_and_safety_gym_s_numbers():
     entry = {"data": "x.hdf5", "env_id": "Mine-v0", "thresholds": [7]}
     config = changed(**own_task(entry), figures={"fig1": {"task": "Mine", "tau": 7}})
     config = configuration.check(config, SCHEMA)
-    assert configuration.thresholds(config, "Mine") == [7]
-    numbers = configuration.hyperparameters(config, "prefine", "Mine")
+    assert thresholds(config, "Mine") == [7]
+    numbers = hyperparameters(config, "prefine", "Mine")
     assert numbers == {"beta": 0.05, "lam": 1.6}
 
 
@@ -259,11 +260,11 @@ def test_a_mistake_is_one_line_with_key_value_and_what_is_allowed(overlay, parts
 def test_one_number_serves_both_suites():
     config = configuration.check(changed(methods={"prefine": {"beta": 0.6}}), SCHEMA)
     for task in TASKS:
-        assert configuration.hyperparameters(config, "prefine", task)["beta"] == 0.6
+        assert hyperparameters(config, "prefine", task)["beta"] == 0.6
 
 
 def test_a_recipe_overrides_the_common_settings():
     config = configuration.check(PAPER, SCHEMA)
-    recipe = configuration.recipe(config, "HalfCheetahVelocity")
-    assert recipe["normalize"] and recipe["ppo"]["n_steps"] == 512
-    assert not configuration.recipe(config, "BallCircle")["normalize"]
+    own = recipe(config, "HalfCheetahVelocity")
+    assert own["normalize"] and own["ppo"]["n_steps"] == 512
+    assert not recipe(config, "BallCircle")["normalize"]

@@ -16,8 +16,9 @@ from prefine.policies import file as policy_file
 from prefine.policies.actor import LoadedPolicy, load_policy
 from prefine.policies.export import export
 from prefine.policies.formats.read import read_policy
-from prefine.policies.gaussian import DeterministicPolicy, GaussianPolicy, describe, make_policy
+from prefine.policies.gaussian import DeterministicPolicy, GaussianPolicy
 from prefine.policies.networks import stack
+from prefine.policies.registry import describe, make_policy
 from prefine.report.model_card import model_card
 from prefine.tasks import OWN, Task
 from stable_baselines3 import PPO

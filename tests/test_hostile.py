@@ -25,7 +25,7 @@ from prefine.data import dsrl as dsrl_files
 from prefine.data.dataset import read
 from prefine.errors import UserError
 from prefine.policies import file as policy_file
-from prefine.policies.gaussian import CVAEPolicy
+from prefine.policies.cvae import CVAEPolicy
 from prefine.preferences.labels import read_labels
 from prefine.tasks import OWN, TASKS, Task
 from safetensors.torch import load_file, save_file

@@ -10,7 +10,7 @@ from conftest import ROOT
 from prefine.errors import UserError
 from prefine.policies import file as policy_file
 from prefine.policies.formats.read import read_policy
-from prefine.policies.gaussian import describe
+from prefine.policies.registry import describe
 from stable_baselines3 import A2C, DDPG, PPO, SAC, TD3
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 

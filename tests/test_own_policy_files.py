@@ -29,7 +29,7 @@ from own_policies import (
 from prefine.data.dataset import Transitions
 from prefine.errors import UserError
 from prefine.policies import file as policy_file
-from prefine.policies.gaussian import describe
+from prefine.policies.registry import describe
 from prefine.training.fine_tune import fine_tune, pretrain
 from safetensors.torch import save_file
 from stable_baselines3 import DQN, PPO, SAC

@@ -4,13 +4,8 @@ import math
 
 import pytest
 import torch
-from prefine.policies.gaussian import (
-    CVAEPolicy,
-    GaussianPolicy,
-    Latents,
-    kl_to_standard_normal,
-    normal_log_prob,
-)
+from prefine.policies.cvae import CVAEPolicy, Latents, kl_to_standard_normal
+from prefine.policies.gaussian import GaussianPolicy, normal_log_prob
 
 
 def f64(*values):

@@ -14,7 +14,8 @@ from prefine.methods.losses import (
     segment_sum,
     sft_loss,
 )
-from prefine.policies.gaussian import CVAEPolicy, GaussianPolicy, normal_log_prob
+from prefine.policies.cvae import CVAEPolicy
+from prefine.policies.gaussian import GaussianPolicy, normal_log_prob
 from prefine.policies.networks import stack
 
 PREFINE = method_module("prefine")

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from conftest import ROOT
 from prefine.config import check as configuration
-from prefine.config.check import OWN_TRAINING
+from prefine.config.settings import OWN_TRAINING
 from prefine.methods import METHODS, method_constant
 from test_config import PAPER, SCHEMA, merge
 

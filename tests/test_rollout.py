@@ -12,7 +12,7 @@ import torch
 from prefine.errors import UserError
 from prefine.evaluation import rollout
 from prefine.policies import file as policy_file
-from prefine.policies.gaussian import make_policy
+from prefine.policies.registry import make_policy
 from prefine.simulators import make as simulators
 from prefine.tasks import OWN, PAPER_TASKS, TASKS, Task
 from prefine.training.loop import initial_parameters

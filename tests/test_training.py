@@ -9,7 +9,7 @@ import torch
 from prefine.data import dataset
 from prefine.errors import UserError
 from prefine.methods import METHODS, method_constant, method_module, method_settings
-from prefine.policies.gaussian import make_policy
+from prefine.policies.registry import make_policy
 from prefine.tasks import TASKS
 from prefine.training.adam import Adam
 from prefine.training.batches import NOISE_BLOCK, Noise, TrajectorySets

@@ -14,8 +14,10 @@ from snakemake.scheduling.job_scheduler import JobScheduler
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
+from prefine.config.settings import OWN_SOURCES, hyperparameters, recipe, suite, thresholds, training_settings as settings_of_training
 from prefine.config import check as configuration
-from prefine.config import strict_yaml as overlays, own as own_config, studies
+from prefine.config import strict_yaml, studies
+from prefine.config.constraints import check_files
 from prefine.pipeline import processes
 from prefine.data.dsrl import how_to_help
 from prefine.errors import UserError
@@ -25,10 +27,10 @@ from prefine.pipeline.code import code_hash, has_gpu, own_python_first
 SCHEMA = Path(workflow.basedir) / "workflow/schemas/config.schema.yaml"
 try:
     for config_file in workflow.configfiles:
-        overlays.check(config_file)
+        strict_yaml.check(config_file)
     config = configuration.check(config, yaml.safe_load(SCHEMA.read_text()))
     studies.check(config)
-    own_config.check_files(config)
+    check_files(config)
     ARMS, MEMBERS = studies.expand(config)  # job -> what it trains; study -> what it reads
 except UserError as error:
     raise WorkflowError(str(error)) from None
@@ -36,7 +38,7 @@ except UserError as error:
 RUN = f"results/{config['run']}"
 TASKS = config["tasks"]
 STUDIES = [study for study in MEMBERS if MEMBERS[study]]
-OWN_DATA = config["source"] in configuration.OWN_SOURCES
+OWN_DATA = config["source"] in OWN_SOURCES
 
 own_python_first()
 processes.announce()
@@ -96,7 +98,7 @@ def method_of(wildcards):
 def training_settings(wildcards):
     """What a training job needs of the config."""
     if not hasattr(wildcards, "job"):
-        own = configuration.training_settings(config, REFERENCE, wildcards.task)
+        own = settings_of_training(config, REFERENCE, wildcards.task)
         return as_json(own | {"points": 0})
     return as_json(arm(wildcards).settings | {"points": arm(wildcards).points})
 
@@ -111,7 +113,7 @@ def state_folder(wildcards):
 def split_settings(task, **more):
     """How the sets of a task are drawn; ``sizes`` are those of sets of other sizes."""
     settings = {
-        "thresholds": configuration.thresholds(config, task),
+        "thresholds": thresholds(config, task),
         "draws": config["draws"],
         "split": config["split"],
     }
@@ -225,7 +227,7 @@ FIG2_TASKS = [
 def cost_gap_settings(wildcards):
     """Settings of Figure 2 for a task."""
     own = {k: v for k, v in config["figures"]["fig2"].items() if k not in ("tasks", "threshold")}
-    limits = configuration.thresholds(config, wildcards.task)
+    limits = thresholds(config, wildcards.task)
     tau = (
         {"tau": studies.middle(limits)}
         if config["figures"]["fig2"]["threshold"] == "middle"
@@ -237,7 +239,7 @@ def cost_gap_settings(wildcards):
 def overlap_settings(wildcards):
     """Settings of Figure 13 for a task: its threshold by rank, none where labels make the sets."""
     own = config["figures"]["fig13"]
-    limits = sorted(tau for tau in configuration.thresholds(config, wildcards.task) if tau)
+    limits = sorted(tau for tau in thresholds(config, wildcards.task) if tau)
     limits = limits or [None]
     tau = {"smallest": limits[0], "middle": studies.middle(limits), "largest": limits[-1]}
     settings = {name: value for name, value in own.items() if name != "threshold"}
@@ -256,7 +258,7 @@ def timed_settings():
     whole["reference"] = config["reference"] | {"iterations": 100_000}
     names = [REFERENCE, *config["studies"]["main"]["methods"]]
     return {
-        name: configuration.training_settings(whole, name, FIG4_TASK) | {"points": 0}
+        name: settings_of_training(whole, name, FIG4_TASK) | {"points": 0}
         for name in names
     }
 
@@ -269,13 +271,13 @@ FIG4_TASK = FIG4_TASK if FIG4_TASK in TASKS else TASKS[0]
 
 def tau_argument(task):
     """The middle threshold of a task as an option; none where labels make the sets."""
-    tau = studies.middle(configuration.thresholds(config, task))
+    tau = studies.middle(thresholds(config, task))
     return [] if tau is None else ["--tau", tau]
 
 
-def tasks_of_suite(suite):
+def tasks_of_suite(name):
     """The config's tasks of a suite."""
-    return [task for task in TASKS if configuration.suite(task) == suite]
+    return [task for task in TASKS if suite(task) == name]
 
 
 def fixed_in(study):

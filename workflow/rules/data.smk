@@ -118,7 +118,7 @@ else:
         resources:
             mem_mb=4000,
         params:
-            recipe=lambda w: as_json(configuration.recipe(config, w.task)),
+            recipe=lambda w: as_json(recipe(config, w.task)),
             code=code("collect"),
         message:
             "Collect {wildcards.task} in its simulator"
@@ -273,7 +273,7 @@ rule calibrate:
     params:
         settings=as_json(
             {name: config[name] for name in ("draws", "split", "source")}
-            | {"thresholds": {task: configuration.thresholds(config, task) for task in TASKS}}
+            | {"thresholds": {task: thresholds(config, task) for task in TASKS}}
         ),
         code=code("calibrate"),
     message:

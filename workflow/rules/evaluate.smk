@@ -172,7 +172,7 @@ rule table1:
     conda:
         "../../envs/data.yaml"
     params:
-        thresholds=as_json({task: configuration.thresholds(config, task) for task in TASKS}),
+        thresholds=as_json({task: thresholds(config, task) for task in TASKS}),
         code=code("table1"),
     message:
         "Table 1"
@@ -209,7 +209,7 @@ rule claims:
     conda:
         "../../envs/data.yaml"
     params:
-        thresholds=as_json({task: configuration.thresholds(config, task) for task in TASKS}),
+        thresholds=as_json({task: thresholds(config, task) for task in TASKS}),
         code=code("claims"),
     message:
         "The paper's claims: its numbers, ours, verdicts"

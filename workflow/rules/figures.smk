@@ -145,7 +145,7 @@ rule fig7:
     conda:
         "../../envs/plot.yaml"
     params:
-        thresholds=as_json({task: configuration.thresholds(config, task) for task in TASKS}),
+        thresholds=as_json({task: thresholds(config, task) for task in TASKS}),
         code=code("fig7"),
     message:
         "Figure 7"
@@ -173,7 +173,7 @@ rule fig8:
     conda:
         "../../envs/plot.yaml"
     params:
-        thresholds=as_json({task: configuration.thresholds(config, task) for task in TASKS}),
+        thresholds=as_json({task: thresholds(config, task) for task in TASKS}),
         code=code("fig8"),
     message:
         "Figure 8"

@@ -49,7 +49,7 @@ def own_policy_files(task):
 
 def distil_settings(task):
     """How a policy without a density is cloned: as pi_ref is, in the states of all data."""
-    own = configuration.training_settings(config, REFERENCE, task)
+    own = settings_of_training(config, REFERENCE, task)
     distil = config["own_policy"][task]["distil"]
     return as_json(
         own | {"iterations": distil["iterations"], "policy": distil["into"], "points": 0}

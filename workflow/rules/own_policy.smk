@@ -123,7 +123,7 @@ rule choose:
         "../../envs/data.yaml"
     params:
         settings=lambda w: as_json(
-            config["choose"] | {"usual": configuration.hyperparameters(config, "prefine", w.task)}
+            config["choose"] | {"usual": hyperparameters(config, "prefine", w.task)}
         ),
         code=code("choose"),
     message:

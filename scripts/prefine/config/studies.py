@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 
-from prefine.config import check as configuration
+from prefine.config.constraints import check_key, near
 from prefine.config.plan import CONFIG, SIZES, draw_seed_pairs, suffix
+from prefine.config.settings import hyperparameters, thresholds, training_settings
 from prefine.errors import UserError
 from prefine.methods import method_constant
 from prefine.tasks import TASKS
@@ -89,7 +90,7 @@ def tasks_of(config: Mapping, study: str) -> list[str]:
 
 def thresholds_of(config: Mapping, study: str, task: str) -> list[int | None]:
     """All thresholds of the task, or the middle one (the paper's 40, Bullet's 20)."""
-    limits = configuration.thresholds(config, task)
+    limits = thresholds(config, task)
     return limits if config["studies"][study]["thresholds"] == "all" else [middle(limits)]
 
 
@@ -172,7 +173,7 @@ class _Variant:
         fixed = config["studies"][study]["fixed"]
         for key, value in changes.items():
             place = f"studies.{study}.{'vary' if key not in fixed else 'fixed'}"
-            configuration.check_key(place, method, key, value, OTHERS)
+            check_key(place, method, key, value, OTHERS)
         config_of = overlay(config, method, changes)
         base = _effective(config, method, task)
         effective = _effective(config_of, method, task)
@@ -239,9 +240,9 @@ class _Variant:
 
 def _effective(config: Mapping, method: str, task: str) -> tuple[dict, dict, str]:
     """What a job is told, the numbers that each run has of its own, and how it acts."""
-    numbers = configuration.hyperparameters(config, method, task)
+    numbers = hyperparameters(config, method, task)
     numbers |= {name: config["split"][name] for name in SIZES}
-    settings = configuration.training_settings(config, method, task)
+    settings = training_settings(config, method, task)
     return settings, numbers, config["evaluation"][ACTION_MODE]
 
 
@@ -259,5 +260,5 @@ def check(config: Mapping) -> None:
             if task not in known:
                 raise UserError(
                     f"config: {place}.tasks.{number}: {task!r} is not allowed; "
-                    f"{configuration.near(task, known)}Allowed: {', '.join(known)}"
+                    f"{near(task, known)}Allowed: {', '.join(known)}"
                 )

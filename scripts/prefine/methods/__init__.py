@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent
 REFERENCE = "reference"
-SHARED = ("losses", "ratios")  # what several methods use
+SHARED = "losses"  # what several methods use
 METHODS = tuple(
-    sorted(f.stem for f in FOLDER.glob("[a-z]*.py") if f.stem not in (REFERENCE, *SHARED))
+    sorted(f.stem for f in FOLDER.glob("[a-z]*.py") if f.stem not in (REFERENCE, SHARED))
 )
 
 

@@ -5,8 +5,7 @@ trains the same parameters on the same likelihood estimate as PREFINE.
 """
 
 from prefine.methods import Context, Draw, Loss, Phase, policy_network, policy_phase
-from prefine.methods.losses import sft_loss
-from prefine.methods.ratios import log_probs
+from prefine.methods.losses import log_probs, sft_loss
 
 HYPERPARAMETERS: dict = {}
 SETTINGS = {

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from prefine.methods import Context
+
 
 def log_ratio_difference(log_ratio_preferred: Tensor, log_ratio_nonpreferred: Tensor) -> Tensor:
     """Delta(s, a+, a-), Eq. 6, from log pi_theta/pi_ref of a+ and of a-."""
@@ -83,3 +85,25 @@ def effective_sample_size(log_weights: Tensor) -> Tensor:
     """(sum w)^2 / sum w^2 over axis 1 of (R, K, B), averaged over B: (R,)."""
     log_ess = 2 * torch.logsumexp(log_weights, 1) - torch.logsumexp(2 * log_weights, 1)
     return log_ess.exp().mean(1)
+
+
+def log_probs(
+    context: Context, obs: Tensor, action: Tensor, *, need_reference: bool = False
+) -> tuple[Tensor, Tensor | None, object]:
+    """Return log pi_theta, log pi_ref (without gradient, if needed) and theta's latents.
+
+    The noise is ``context.noise["latent"]``, (R, K, B, latent_dim). With
+    ``encoder_update: frozen`` both policies use draws of the reference encoder, so that
+    their ratio is exactly 1 at theta = ref and no gradient reaches the encoder. With
+    ``all`` each uses its own encoder and the same noise.
+    """
+    policy, theta, reference = context.policy, context.nets["policy"], context.reference
+    noise, reference_log_prob = context.noise["latent"], None
+    with torch.no_grad():
+        shared = policy.draw_latents(reference, obs, action, noise)
+        if need_reference:
+            reference_log_prob = policy.log_prob(reference, obs, action, shared)
+    latents = shared
+    if context.settings["encoder_update"] == "all":
+        latents = policy.draw_latents(theta, obs, action, noise)
+    return policy.log_prob(theta, obs, action, latents), reference_log_prob, latents

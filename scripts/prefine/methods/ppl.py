@@ -7,8 +7,7 @@ nothing is drawn from the policy: that is what distinguishes it from PREFINE.
 import torch
 
 from prefine.methods import Context, Draw, Loss, Phase, policy_phase
-from prefine.methods.losses import bradley_terry_loss, segment_sum
-from prefine.methods.ratios import log_probs
+from prefine.methods.losses import bradley_terry_loss, log_probs, segment_sum
 from prefine.policies.networks import init_mlp, mlp
 
 HYPERPARAMETERS = {

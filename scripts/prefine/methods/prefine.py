@@ -13,11 +13,11 @@ from prefine.methods import Context, Draw, Loss, Phase, policy_network, policy_p
 from prefine.methods.losses import (
     dpo_sft_loss,
     effective_sample_size,
+    log_probs,
     log_ratio_difference,
     segment_sum,
     sft_loss,
 )
-from prefine.methods.ratios import log_probs
 
 HYPERPARAMETERS = {
     "beta": 0.05,  # KL strength of the preference term; Bullet 0.2 (paper A.4)

@@ -14,7 +14,7 @@ import torch
 from prefine.files import atomic, write_text
 from prefine.policies import file as policy_file
 from prefine.policies.actor import Actor
-from prefine.policies.gaussian import describe
+from prefine.policies.registry import describe
 
 KEPT = ("task", "method", "data_sha256", "versions", "settings")  # of what training wrote down
 

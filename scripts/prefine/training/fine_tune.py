@@ -16,8 +16,8 @@ from prefine.errors import UserError
 from prefine.methods import REFERENCE, method_constant, method_module, method_settings
 from prefine.policies import file as policy_file
 from prefine.policies.formats.read import OwnPolicy
-from prefine.policies.gaussian import describe, make_policy
 from prefine.policies.networks import Params
+from prefine.policies.registry import describe, make_policy
 from prefine.tasks import Task
 from prefine.training.loop import train
 

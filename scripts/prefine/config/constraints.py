@@ -1,0 +1,294 @@
+"""What a schema cannot say of a config."""
+
+import difflib
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from prefine.config.settings import OWN_SOURCES, OWN_TRAINING, thresholds
+from prefine.errors import UserError
+from prefine.methods import METHODS, method_constant
+from prefine.tasks import BULLET_GYM, OWN, SAFETY_GYM, SUITES, TASKS
+
+
+def check_finite(value, place: list[str]) -> None:
+    """YAML has .inf and .nan, which no number of the config may be, and a schema cannot say so."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"config: {'.'.join(place)}: {value} is not allowed; it must be finite")
+    if isinstance(value, Mapping | list):
+        items = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for key, part in items:
+            check_finite(part, [*place, str(key)])
+
+
+def check_methods(config: Mapping) -> None:
+    """Check names of methods and their keys against the methods' own files."""
+    for name in config["methods"]:
+        if name not in METHODS:
+            raise UserError(f"config: {unknown_key(name, 'methods', METHODS)}")
+        for key, value in config["methods"][name].items():
+            check_key(f"methods.{name}", name, key, value)
+    for study, content in config["studies"].items():
+        for place in ("methods", "curves"):
+            for number, name in enumerate(content[place] if content else []):
+                if name not in (METHODS if place == "methods" else content["methods"]):
+                    allowed = METHODS if place == "methods" else content["methods"]
+                    raise UserError(
+                        f"config: studies.{study}.{place}.{number}: {name!r} is not allowed; "
+                        f"{near(name, allowed)}Allowed: {', '.join(allowed)}"
+                    )
+
+
+def check_key(place: str, method: str, key: str, value, others: Mapping | None = None) -> None:
+    """Check a key and value of a method against its file.
+
+    Args:
+        others: keys that are allowed besides, with a value of their type.
+
+    Raises:
+        UserError: one line that names the key.
+    """
+    numbers = dict(method_constant(method, "HYPERPARAMETERS"))
+    extra = ["eta"] if {"beta", "lam"} <= set(numbers) else []
+    known = method_constant(method, "SETTINGS") | dict.fromkeys(OWN_TRAINING, 1) | (others or {})
+    where = f"{place}.{key}"
+    if key in numbers or key in extra:
+        given = value.values() if isinstance(value, Mapping) else [value]
+        if isinstance(value, Mapping) and set(value) | {OWN} != set(SUITES):
+            raise UserError(
+                f"config: {where}: {value!r} is not allowed; give one number, or one for "
+                f"each of {SAFETY_GYM}, {BULLET_GYM} (and {OWN})"
+            )
+        if not all(_is_number(v) and v >= 0 for v in given):
+            raise UserError(
+                f"config: {where}: {value!r} is not allowed; must be a number of at least 0"
+            )
+    elif key in known:
+        _check_setting(where, value, known[key])
+    else:
+        raise UserError(f"config: {unknown_key(key, place, [*numbers, *extra, *known])}")
+
+
+def _check_setting(place: str, value, default) -> None:
+    """A setting has the type of its default, or is one of its choices."""
+    if default is None:
+        if value is not None and not _is_number(value):
+            raise UserError(f"config: {place}: {value!r} is not allowed; must be a number or null")
+        return
+    if isinstance(default, tuple):
+        if value not in default:
+            raise UserError(
+                f"config: {place}: {value!r} is not allowed; "
+                f"{near(value, default)}Allowed: {', '.join(default)}"
+            )
+        return
+    right = isinstance(value, bool) == isinstance(default, bool)
+    if isinstance(default, float):
+        right = right and _is_number(value) and value >= 0
+    elif not isinstance(default, bool):
+        right = right and isinstance(value, int) and value >= 1
+    if not right:
+        wanted = {bool: "true or false", int: "an integer of at least 1"}
+        wanted = wanted.get(type(default), "a number of at least 0")
+        raise UserError(f"config: {place}: {value!r} is not allowed; must be {wanted}")
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def near(word, allowed) -> str:
+    """A hint with the nearest allowed word, if one is near."""
+    near = difflib.get_close_matches(str(word), list(map(str, allowed)), n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}? " if near else ""
+
+
+def unknown_key(key, place: str, allowed) -> str:
+    where = f" in {place}" if place else ""
+    return (
+        f"unknown key {key!r}{where}; {near(key, allowed)}"
+        f"Valid keys: {', '.join(allowed) or 'none'}"
+    )
+
+
+def check_meaning(config: Mapping) -> None:
+    """Check the rest of what a schema cannot say."""
+    if config["pairing"] == "paired" and config["draws"] != config["seeds"]:
+        raise UserError(
+            f"config: draws ({config['draws']}) and seeds ({config['seeds']}) must be equal "
+            "when pairing is 'paired'; make them equal or set pairing: crossed"
+        )
+    if config["splits_from"] == config["run"]:
+        raise UserError(
+            f"config: splits_from: {config['run']!r} is not allowed; it is this run itself, "
+            "name another one or null"
+        )
+    without = [task for task in config["tasks"] if task not in config["collect"]["recipes"]]
+    if config["source"] == "collect" and without:
+        raise UserError(
+            f"config: collect.recipes: lacks {', '.join(without)}; add a recipe or take the "
+            f"task out of tasks. Recipes: {', '.join(config['collect']['recipes'])}"
+        )
+    for task in config["collect"]["recipes"]:
+        if task not in TASKS:
+            raise UserError(f"config: {unknown_key(task, 'collect.recipes', TASKS)}")
+        for number, behaviour in enumerate(config["collect"]["recipes"][task]["behaviours"]):
+            if behaviour.get("continues") and number == 0:
+                raise UserError(
+                    f"config: collect.recipes.{task}.behaviours.0.continues: True is not "
+                    "allowed; the first behaviour has nothing to continue"
+                )
+    fig1 = config["figures"]["fig1"]
+    if fig1["task"] not in config["tasks"]:
+        raise UserError(
+            f"config: figures.fig1.task: {fig1['task']!r} is not allowed; "
+            f"it must be one of tasks: {', '.join(config['tasks'])}"
+        )
+    allowed = thresholds(config, fig1["task"])
+    if fig1["tau"] not in allowed:
+        raise UserError(
+            f"config: figures.fig1.tau: {fig1['tau']} is not allowed; "
+            f"{fig1['task']} has thresholds {allowed}"
+        )
+    for figure, own in config["figures"].items():
+        if own.get("draw", 0) >= config["draws"]:
+            raise UserError(
+                f"config: figures.{figure}.draw: {own['draw']} is not allowed; "
+                f"draws are 0 to {config['draws'] - 1}"
+            )
+
+
+def check_tasks(config: Mapping) -> None:
+    """Every task is known, and has what its source needs."""
+    own, labels, mine = config["file"], config["labels"], config["source"] in OWN_SOURCES
+    if labels and config["splits_from"]:
+        raise UserError(
+            f"config: splits_from: {config['splits_from']!r} is not allowed with labels; the sets "
+            "come from one or the other"
+        )
+    for task, entry in own.items():
+        if config["source"] == "file" and "data" not in entry:
+            raise UserError(f"config: file.{task}: lacks data, the trajectories")
+        if task not in TASKS and not entry.get("env_id"):
+            raise UserError(
+                f"config: file.{task}: lacks env_id, the id of its environment in Gymnasium"
+            )
+        if task not in TASKS and task not in labels and not entry.get("thresholds"):
+            raise UserError(
+                f"config: file.{task}: lacks thresholds; give cost thresholds, or labels.{task}"
+            )
+        wrong = [key for key in ("env_id", "module", "horizon") if key in entry and task in TASKS]
+        if wrong:
+            raise UserError(
+                f"config: file.{task}.{wrong[0]}: {entry[wrong[0]]!r} is not allowed; {task} is "
+                "DSRL's task and has its own"
+            )
+    for number, task in enumerate(config["tasks"]):
+        if config["source"] == "file" and task not in own:
+            raise UserError(
+                f"config: file: lacks {task}; with `source: file` each task needs an entry there "
+                "with its `data`"
+            )
+        if task not in TASKS and not (mine and task in own):
+            raise UserError(
+                f"config: tasks.{number}: {task!r} is not allowed; {near(task, TASKS)}"
+                f"Allowed: {', '.join(TASKS)}; a task of your own needs `source: file` or "
+                "`policy`, and its env_id under `file`"
+            )
+        limits = thresholds(config, task)
+        if task in labels and len(limits) > 1:
+            raise UserError(
+                f"config: file.{task}.thresholds: {limits} is not allowed; labels replace the "
+                "thresholds, so at most one can be given, for normalised costs"
+            )
+        needs = [m for m in config["studies"]["main"]["methods"] if _needs_costs(m)]
+        if limits == [None] and needs:
+            raise UserError(
+                f"config: studies.main.methods: {', '.join(needs)} needs costs and a threshold; "
+                f"{task} has labels only. Take it out, or give file.{task}.thresholds"
+            )
+    for place, names in (("file", own), ("labels", labels)):
+        unused = [name for name in names if name not in config["tasks"]]
+        if unused and (place == "labels" or mine):
+            raise UserError(
+                f"config: {unknown_key(unused[0], place, config['tasks'])}; it is none of tasks"
+            )
+
+
+def _needs_costs(method: str) -> bool:
+    return method_constant(method, "SEES") == "everything"
+
+
+def one_spelling(config: dict) -> dict:
+    """Write ``policy: {file: ...}``, the spelling for one task, as an entry of ``own_policy``.
+
+    The methods that start from no reference policy are then of the class ``gaussian``.
+
+    Raises:
+        UserError: there are several tasks, or both spellings.
+    """
+    if not isinstance(config["policy"], Mapping):
+        return config
+    if len(config["tasks"]) != 1 or config["own_policy"]:
+        raise UserError(
+            "config: policy: a file is allowed where there is one task and no own_policy; "
+            "with several tasks write own_policy: {Task: {file: ..., format: ...}}"
+        )
+    own = {config["tasks"][0]: config["policy"]}
+    return config | {"policy": "gaussian", "own_policy": own}
+
+
+def check_own_policies(config: Mapping) -> None:
+    """Check what a schema cannot say.
+
+    Raises:
+        UserError: one line that names the key.
+    """
+    own, tasks = config["own_policy"], config["tasks"]
+    unused = [task for task in own if task not in tasks]
+    if unused:
+        raise UserError(
+            f"config: own_policy.{unused[0]}: it is none of tasks; tasks are {', '.join(tasks)}"
+        )
+    if not own:
+        if config["source"] == "policy":
+            raise UserError(
+                "config: source: 'policy' is not allowed without a policy; give "
+                "policy: {file: ..., format: ...}, or own_policy with an entry for each task"
+            )
+        return
+    without = [task for task in tasks if task not in own]
+    if without:
+        raise UserError(
+            f"config: own_policy: lacks {', '.join(without)}; in a run with policies of your own "
+            "each task has one"
+        )
+    if "prefine" not in config["studies"]["main"]["methods"]:
+        raise UserError(
+            "config: studies.main.methods: lacks prefine, which makes own policies safe; see "
+            "workflow/presets/own_policy.yaml"
+        )
+
+
+def check_files(config: Mapping) -> None:
+    """The files of own policies are there, and the trajectories that go with them.
+
+    Raises:
+        UserError: one line that names the key and the file.
+    """
+    for task, own in config["own_policy"].items():
+        named = {f"own_policy.{task}.{name}": own.get(name) for name in ("file", "vec_normalize")}
+        named[f"file.{task}.data"] = config["file"].get(task, {}).get("data")
+        for key, path in named.items():
+            if path and not Path(path).exists():
+                raise UserError(f"config: {key}: {path} is not there")
+
+
+def with_own_figure(config: dict) -> dict:
+    """Figure 1 is of the first task where its default, the paper's, is none of the run's."""
+    fig1, task = config["figures"]["fig1"], config["tasks"][0]
+    fits = fig1["task"] in config["tasks"] and fig1["tau"] in thresholds(config, fig1["task"])
+    if not config["own_policy"] or fits:
+        return config
+    own = fig1 | {"task": task, "tau": thresholds(config, task)[0]}
+    return config | {"figures": config["figures"] | {"fig1": own}}

@@ -1,0 +1,42 @@
+"""A policy class by its name."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+from prefine.policies.cvae import CVAEPolicy
+from prefine.policies.gaussian import (
+    DeterministicPolicy,
+    GaussianPolicy,
+    TanhGaussianPolicy,
+    WideTanhGaussianPolicy,
+)
+
+ACTION_MODES = ("deterministic", "bcq", "sampled")
+
+
+POLICIES = {
+    policy.name: policy
+    for policy in (
+        GaussianPolicy,
+        TanhGaussianPolicy,
+        WideTanhGaussianPolicy,
+        CVAEPolicy,
+        DeterministicPolicy,
+    )
+}
+
+
+def make_policy(name: str, obs_dim: int, act_dim: int, hidden: Sequence[int], **limits):
+    """Build a policy class by its name in config.yaml; ``limits`` are such as log_std_min."""
+    return POLICIES[name](obs_dim, act_dim, tuple(hidden), **limits)
+
+
+def describe(policy) -> dict:
+    """Return what a file must keep of a policy for ``make_policy`` to build it again."""
+    sizes = {"obs_dim": policy.obs_dim, "act_dim": policy.act_dim, "hidden": list(policy.hidden)}
+    limits = {
+        field.name: getattr(policy, field.name)
+        for field in fields(policy)
+        if field.name not in sizes and getattr(policy, field.name) != field.default
+    }
+    return {"policy": policy.name, **sizes, "limits": limits}
