@@ -93,6 +93,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
+	PYTHONPATH=scripts $(BIN)/lint-imports --no-logo
 	$(BIN)/snakemake --lint
 
 format: setup

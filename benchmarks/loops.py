@@ -20,14 +20,8 @@ from prefine.policies.gaussian import GaussianPolicy
 from prefine.policies.networks import Params, init_mlp, mlp
 from prefine.policies.registry import make_policy
 from prefine.tasks import TASKS
-from prefine.training.loop import (
-    HeldOut,
-    PhaseLoop,
-    build_context,
-    device,
-    initial_parameters,
-    set_up_torch,
-)
+from prefine.training.cuda import device, set_up_torch
+from prefine.training.loop import HeldOut, PhaseLoop, build_context, initial_parameters
 
 TASK = TASKS["Walker2dVelocity"]  # the sizes of HalfCheetahVelocity
 TRAJECTORIES, PREFERRED = 120, 100

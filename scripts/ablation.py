@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import pandas as pd
 from prefine import files
-from prefine.analysis import tables
+from prefine.analysis.names import method_label, method_order, source_note
 from prefine.pipeline import cli
 from prefine.report import curves as learning
 from prefine.report import style as plotting
@@ -25,10 +25,10 @@ def main() -> None:
     plotting.use_style()
     figure, axes = plt.subplots(1, 2, figsize=(plotting.TEXT_WIDTH, 2.3))
     for axis, (score, label) in zip(axes, SCORES.items(), strict=True):
-        for method in reversed(tables.method_order(own["method"])):
+        for method in reversed(method_order(own["method"])):
             color = PAPER_COLORS.get(method, plotting.method_color(method))
             rows = table[table["method"] == method]
-            name = tables.method_label(method) + (" (λ = 0)" if method == "dpo" else "")
+            name = method_label(method) + (" (λ = 0)" if method == "dpo" else "")
             learning.draw(axis, rows, score, "std", label=name, color=color)
         learning.iteration_axis(axis)
         axis.set_xlabel("iteration")
@@ -41,7 +41,7 @@ def main() -> None:
     runs = plotting.count(table["runs"], "run")
     note = f"Mean and standard deviation over {runs} a method{plotting.having(args.fixed)}, "
     note += f"{args.episodes} episodes each."
-    notes = [note, tables.source_note(curves["source"].dropna())]
+    notes = [note, source_note(curves["source"].dropna())]
     plotting.save(
         figure, args.output, table.assign(source=curves["source"].iloc[0]), " ".join(notes)
     )

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from prefine import files
-from prefine.analysis import tables
 from prefine.analysis.paired import compare
 from prefine.pipeline import cli
+from prefine.report.tables import html_page
 from prefine.streams import generator
 
 NAMES = {
@@ -77,7 +77,7 @@ def main() -> None:
     )
     laid_out = lines(table)
     files.write_table(args.csv, table)
-    files.write_text(args.html, tables.html_page("Before and after", laid_out, note))
+    files.write_text(args.html, html_page("Before and after", laid_out, note))
     rows = [laid_out[0], ["---"] * len(HEADING), *laid_out[1:]]
     text_of = "\n".join("| " + " | ".join(row) + " |" for row in rows)
     files.write_text(args.markdown, f"{text_of}\n\n{note}\n")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 from prefine import files
-from prefine.analysis import calibration, tables
+from prefine.analysis import calibration
+from prefine.analysis.names import source_note
 from prefine.pipeline import cli
 from prefine.preferences.split import SplitSettings
 
@@ -25,7 +26,7 @@ def markdown(means: pd.DataFrame, settings: dict, source: str) -> str:
             f"| {row.parameter} | {row.value:g} | {row.error:.3f} | {cost} | {', '.join(marks)} |"
         )
     note = "Mean absolute error over tasks against the paper; returns normalised."
-    return "\n".join([*lines, "", f"{note} {tables.source_note([source])}", ""])
+    return "\n".join([*lines, "", f"{note} {source_note([source])}", ""])
 
 
 def main() -> None:

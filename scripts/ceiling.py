@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.patheffects import withStroke
 from prefine import files
-from prefine.analysis import scores, tables
+from prefine.analysis import scores
 from prefine.analysis.metrics import normalized_return
+from prefine.analysis.names import source_note
 from prefine.analysis.statistics import bootstrap, mean_of_tasks
 from prefine.pipeline import cli
 from prefine.report import style as plotting
+from prefine.report.tables import gaps_text
 from prefine.streams import generator
 from prefine.tasks import PAPER_TASKS, SUITES, TASKS, Task
 
@@ -160,14 +162,14 @@ def main() -> None:
     differences(axes[1], table)
     axes[0].set_title("dotted: as much as the trajectories of $D_p$")
     axes[1].set_title("right of the dotted line: more than $D_p$")
-    notes = [tables.source_note(sources)]
+    notes = [source_note(sources)]
     if comparable:
         notes.append("Blue: ours with 95 % intervals; black: the paper's Tables 1 to 3.")
     else:
         notes.append("Ours alone, with 95 % intervals: the paper's numbers are on DSRL's data.")
     gaps = table.dropna(subset="missing").assign(method=METHOD)
     if len(gaps):
-        notes.append(f"Missing: {tables.gaps_text(gaps, [])}.")
+        notes.append(f"Missing: {gaps_text(gaps, [])}.")
     plotting.save(figure, args.output, table.assign(source=" ".join(sources)), " ".join(notes))
     print(table.T.to_string())
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 from prefine import files
-from prefine.analysis import tables
 from prefine.analysis.claims import evidence as results
 from prefine.analysis.claims import studies as study_claims
 from prefine.analysis.claims import verdict as verdicts
+from prefine.analysis.names import method_label, method_order, source_note
 from prefine.analysis.scores import made, read_study
 from prefine.pipeline import cli
+from prefine.report.tables import html_page, markdown
 
 MARKS = {verdicts.HOLDS: "✓", verdicts.FAILS: "✗", verdicts.OPEN: "–"}
 DATA = {
@@ -73,14 +74,13 @@ def note(table: pd.DataFrame, runs: pd.DataFrame, source: str) -> str:
     numbers = ", ".join(f"{counts.get(name, 0)} {name}" for name in MARKS)
     trained = runs.groupby("method")["train_iterations"].max()
     iterations = ", ".join(
-        f"{tables.method_label(method)} {trained[method]:.0f}"
-        for method in tables.method_order(trained.index)
+        f"{method_label(method)} {trained[method]:.0f}" for method in method_order(trained.index)
     )
     return (
         f"{len(table)} claims: {numbers}. A claim holds if the whole 95 % interval (percentile "
         "bootstrap over runs within each task) keeps to the rule. Paper's 'Table 1' is the same "
         "formula on its printed numbers. Iterations of training (500000 in the paper): "
-        f"{iterations}. {tables.source_note([source])}"
+        f"{iterations}. {source_note([source])}"
     )
 
 
@@ -104,10 +104,10 @@ def main() -> None:
     data = DATA.get(source, source)
     body, remark = lines(text, data), note(table, own, source)
     files.write_table(args.csv, table)
-    files.write_text(args.markdown, tables.markdown(body, remark))
+    files.write_text(args.markdown, markdown(body, remark))
     escaped = [[html.escape(cell) for cell in row] for row in body]
-    files.write_text(args.html, tables.html_page("Claims of the paper", escaped, remark))
-    print(tables.markdown(body, remark))
+    files.write_text(args.html, html_page("Claims of the paper", escaped, remark))
+    print(markdown(body, remark))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from pathlib import Path
 from prefine import files
 from prefine.analysis import tables
 from prefine.pipeline import cli
+from prefine.report.tables import dataset_statistics_html, dataset_statistics_markdown
 
 
 def main() -> None:
@@ -18,8 +19,8 @@ def main() -> None:
     )
     table = tables.dataset_statistics(manifests, checks, files.read_csv(args.paper))
     files.write_table(args.csv, table)
-    files.write_text(args.markdown, tables.dataset_statistics_markdown(table))
-    files.write_text(args.html, tables.dataset_statistics_html(table))
+    files.write_text(args.markdown, dataset_statistics_markdown(table))
+    files.write_text(args.html, dataset_statistics_html(table))
     print(table.T.to_string())
 
 

@@ -5,7 +5,7 @@ import json
 import matplotlib.pyplot as plt
 import pandas as pd
 from prefine import files
-from prefine.analysis import tables
+from prefine.analysis.names import source_note
 from prefine.errors import UserError
 from prefine.pipeline import cli
 from prefine.report import style as plotting
@@ -99,7 +99,7 @@ def main() -> None:
     figure.suptitle(f"{args.task}, {chosen}", fontsize=8)
 
     numbers = pd.concat([everything, *sets.values(), *rollouts.values()], ignore_index=True)
-    plotting.save(figure, args.output, numbers, tables.source_note([manifest["source"]]))
+    plotting.save(figure, args.output, numbers, source_note([manifest["source"]]))
     print(numbers.groupby("kind")[["cost", "return"]].agg(["mean", "count"]).to_string())
 
 

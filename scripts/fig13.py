@@ -7,7 +7,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 from prefine import files
-from prefine.analysis import tables
+from prefine.analysis.names import source_note
 from prefine.pipeline import cli
 from prefine.report import style as plotting
 from prefine.streams import generator
@@ -85,7 +85,7 @@ def main() -> None:
     drawn = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}" if sizes else "no"
     grids = ", ".join(sorted({f"{own['grid']} × {own['grid']}" for own in numbers}))
     note = (
-        f"{tables.source_note(table['source'])} {drawn} states of each set. J: Jaccard index of "
+        f"{source_note(table['source'])} {drawn} states of each set. J: Jaccard index of "
         f"the occupied cells, {grids}; J₀: of two halves of one set, J/J₀ at that size."
     )
     plotting.save(figure, args.output, table, note)

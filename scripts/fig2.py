@@ -6,10 +6,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from prefine import files
-from prefine.analysis import tables
-from prefine.analysis.metrics import AGREEMENT
+from prefine.analysis.names import source_note
 from prefine.pipeline import cli
 from prefine.report import style as plotting
+from prefine.simulators.costs import REPLAY_AGREEMENT
 
 PHASES = ("early", "mid", "late")
 COLORS = {"preferred": "#0072B2", "nonpreferred": "#E69F00"}  # the paper's
@@ -64,7 +64,7 @@ def title(task: str, row: pd.Series) -> str:
     """Name the task, and mark what does not come from a simulator that repeats the data."""
     if row["simulated"] == "classifier":
         return f"{task}: a classifier's guess, AUC {row['auc']:.3f}"
-    if row["agreement"] < AGREEMENT:
+    if row["agreement"] < REPLAY_AGREEMENT:
         return f"{task}: REPLAY AGREES ON {100 * row['agreement']:.1f} % ONLY"
     return task
 
@@ -146,7 +146,7 @@ def main() -> None:
 
     result = pd.concat(numbers, ignore_index=True)
     result = result[["task", *result.columns.drop("task")]]
-    notes = [tables.source_note(result["source"].dropna()) if "source" in result else ""]
+    notes = [source_note(result["source"].dropna()) if "source" in result else ""]
     if "horizon" in result:
         thirds = result.dropna(subset="until").drop_duplicates("until")["until"]
         until = " and ".join(f"{value:,.0f}" for value in thirds)

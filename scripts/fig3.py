@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.patheffects import withStroke
 from prefine import files
-from prefine.analysis import metrics, tables
+from prefine.analysis import metrics
+from prefine.analysis.names import method_label, method_order, source_note
 from prefine.pipeline import cli
 from prefine.report import style as plotting
 from prefine.tasks import SUITES
@@ -38,7 +39,7 @@ def main() -> None:
     args = cli.parser(__doc__, "table", "output").parse_args()
     table = files.read_csv(args.table, keep_default_na=False, na_values=[""])
     suites = [suite for suite in SUITES if suite in set(table["suite"])]
-    methods = tables.method_order(table["method"])
+    methods = method_order(table["method"])
 
     plotting.use_style()
     figure, axes = plt.subplots(
@@ -89,12 +90,12 @@ def main() -> None:
                         color="0.4",
                     )
     for axis, method in zip(axes[0], methods, strict=True):
-        label = plotting.in_math(tables.method_label(method))
+        label = plotting.in_math(method_label(method))
         axis.set_title(label.replace(" from ", "\nfrom "))
     axes[-1][(len(methods) - 1) // 2].set_xlabel("normalised cost (dotted: the limit)")
     for row, suite in zip(axes, suites, strict=True):
         row[0].set_ylabel(f"{SUITES[suite]}\nnormalised reward")
-    plotting.save(figure, args.output, table, tables.source_note(table["source"].dropna()))
+    plotting.save(figure, args.output, table, source_note(table["source"].dropna()))
 
 
 if __name__ == "__main__":

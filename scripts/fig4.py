@@ -3,8 +3,8 @@
 import matplotlib.pyplot as plt
 import pandas as pd
 from prefine import files
-from prefine.analysis import tables
 from prefine.analysis.hours import MATCHED, totals
+from prefine.analysis.names import method_label, method_order, source_note
 from prefine.pipeline import cli
 from prefine.report import style as plotting
 
@@ -65,7 +65,7 @@ def main() -> None:
     cells = files.read_csv(args.table)
     own = cells.loc[cells["task"] == task, ["method", "reward", "cost"]]
     table = totals(blocks).merge(own, on="method", how="left")
-    order = tables.method_order(table["method"])
+    order = method_order(table["method"])
     table = table.set_index("method").loc[order].reset_index()
 
     plotting.use_style()
@@ -81,7 +81,7 @@ def main() -> None:
         axis.set_yticks(range(len(table)), [])
         axis.set_ylim(len(table) - 0.4, -0.6)
         axis.grid(axis="y", visible=False)
-    axes[1].set_yticks(range(len(table)), [plotting.in_math(tables.method_label(m)) for m in order])
+    axes[1].set_yticks(range(len(table)), [plotting.in_math(method_label(m)) for m in order])
 
     threads = blocks["threads"].iloc[0]
     of = f"{blocks['block'].nunique()} blocks" if len(blocks) else ""
@@ -89,11 +89,11 @@ def main() -> None:
         f"One run alone on {device}, {threads} thread{'s' if threads > 1 else ''} (CPU); medians "
         f"of {of}, extrapolated to the iterations of each publication; diamonds: {MATCHED:,} "
         "iterations of every method.",
-        tables.source_note(cells["source"].dropna()),
+        source_note(cells["source"].dropna()),
     ]
     if task != PAPER_TASK:
         notes.append(f"{PAPER_TASK}, the paper's task, is none of the config's.")
-    gone = [tables.method_label(m) for m in order if m not in set(own.dropna()["method"])]
+    gone = [method_label(m) for m in order if m not in set(own.dropna()["method"])]
     if gone:
         notes.append(f"No reward and cost on {task}: {', '.join(gone)}.")
     plotting.save(figure, args.output, table.assign(task=task, device=device), " ".join(notes))

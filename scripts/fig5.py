@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from prefine import files
-from prefine.analysis import tables
+from prefine.analysis.names import source_note
 from prefine.methods import REFERENCE
 from prefine.pipeline import cli
 from prefine.report import style as plotting
@@ -71,7 +71,7 @@ def main() -> None:
         f"PREFINE at the middle threshold, mean and standard deviation over "
         f"{plotting.count(table['runs'], 'run')}{plotting.having(args.fixed)}; "
         "dotted upright: the config's size; dotted across: the cost limit.",
-        tables.source_note(runs["source"].dropna()),
+        source_note(runs["source"].dropna()),
     ]
     plotting.save(figure, args.output, table, " ".join(notes))
 

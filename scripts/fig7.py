@@ -6,10 +6,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from prefine.analysis import scores, tables
+from prefine.analysis import scores
+from prefine.analysis.names import source_note
 from prefine.analysis.statistics import bootstrap, mean_of_tasks
 from prefine.pipeline import cli
 from prefine.report import style as plotting
+from prefine.report.tables import gaps_text
 from prefine.streams import generator
 from prefine.tasks import SUITES, TASKS
 
@@ -126,13 +128,13 @@ def main() -> None:
             for axis in row:
                 axis.axhline(0, color="0.2", lw=0.8, ls=":")
 
-    notes = [tables.source_note(runs["source"].dropna())]
+    notes = [source_note(runs["source"].dropna())]
     notes.append("Means over runs with 95 % intervals; above the dotted line is safe.")
     if table.groupby("task").size().max() == 1:
         notes.append("One threshold a task: robustness to τ is not seen here.")
     gone = gaps(runs, expected)
     if len(gone):
-        notes.append(f"Missing: {tables.gaps_text(gone, [])}.")
+        notes.append(f"Missing: {gaps_text(gone, [])}.")
     source = runs["source"].dropna().iloc[0]
     plotting.save(figure, args.output, table.assign(source=source), " ".join(notes))
     print(table.to_string())

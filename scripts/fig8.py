@@ -3,10 +3,12 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from prefine.analysis import metrics, scores, tables
+from prefine.analysis import metrics, scores
+from prefine.analysis.names import method_label, method_order, source_note
 from prefine.analysis.statistics import bootstrap, fraction_solved
 from prefine.pipeline import cli
 from prefine.report import style as plotting
+from prefine.report.tables import gaps_text
 from prefine.streams import generator
 from prefine.tasks import SUITES
 
@@ -46,7 +48,7 @@ def draw(axis: plt.Axes, own: pd.DataFrame) -> None:
         top = np.nanmax([row.fraction, row.high, row.cells])
         text = f"{100 * row.fraction:.0f} %{partial}"
         axis.text(place, top + 0.05, text, ha="center", fontsize=6.5)
-    labels = [plotting.in_math(tables.method_label(m)) for m in own["method"]]
+    labels = [plotting.in_math(method_label(m)) for m in own["method"]]
     axis.set_xticks(range(len(own)), labels, rotation=35, ha="right", rotation_mode="anchor")
     axis.set_xlim(-0.6, len(own) - 0.4)
     axis.set_ylim(0, 1.3)
@@ -64,7 +66,7 @@ def main() -> None:
         for suite in SUITES
     }
     suites = [suite for suite in SUITES if expected[suite]]
-    methods = tables.method_order(runs["method"])
+    methods = method_order(runs["method"])
     table = pd.DataFrame(
         [solved(runs, expected[suite], suite, method) for suite in suites for method in methods]
     )
@@ -79,14 +81,14 @@ def main() -> None:
         n = own["asked"].iloc[0]
         axis.set_title(f"{SUITES[suite]}, {n} task{'s' if n > 1 else ''}")
     axes[0][0].set_ylabel("fraction of tasks solved")
-    notes = [tables.source_note(runs["source"].dropna())]
+    notes = [source_note(runs["source"].dropna())]
     gaps = [
         dict(zip(("task", "missing"), gap.split(": ", 1), strict=True), method=row.method)
         for row in table.itertuples()
         for gap in filter(None, row.missing.split("; "))
     ]
     if gaps:
-        notes.append(f"Missing: {tables.gaps_text(pd.DataFrame(gaps), methods)}.")
+        notes.append(f"Missing: {gaps_text(pd.DataFrame(gaps), methods)}.")
     plotting.save(figure, args.output, table.assign(source=runs["source"].iloc[0]), " ".join(notes))
 
 

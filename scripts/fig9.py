@@ -5,7 +5,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.lines import Line2D
 from prefine import files
-from prefine.analysis import tables
+from prefine.analysis.names import source_note
 from prefine.pipeline import cli
 from prefine.report import curves as learning
 from prefine.report import style as plotting
@@ -53,7 +53,7 @@ def main() -> None:
         f"Mean and standard error over {seeds}{plotting.having(args.fixed)}, {args.episodes} "
         "episodes each; "
         f"CVaR of the worst {LEVEL:.0%}.",
-        tables.source_note(curves["source"].dropna()),
+        source_note(curves["source"].dropna()),
     ]
     plotting.save(
         figure, args.output, table.assign(source=curves["source"].iloc[0]), " ".join(notes)

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 from prefine import files, provenance
 from prefine.data import dataset
-from prefine.data.own import load
+from prefine.data.own import load, with_scores
 from prefine.errors import UserError
 from prefine.pipeline import cli
-from prefine.simulators.own import describe, with_scores
+from prefine.simulators.own import describe
 
 
 def main() -> None:

@@ -14,7 +14,8 @@ from prefine.policies.registry import describe, make_policy
 from prefine.preferences.sets import reference_sets
 from prefine.simulators import own as own_task
 from prefine.tasks import Task, find
-from prefine.training.loop import device, train
+from prefine.training.cuda import device
+from prefine.training.loop import train
 
 
 def distil(own: OwnPolicy, data: Transitions, task: Task, name: str, settings: dict):

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from prefine import files
-from prefine.analysis import tables
+from prefine.analysis.names import method_label, method_order, source_note
 from prefine.pipeline import cli
 from prefine.report import curves as learning
 from prefine.report import style as plotting
@@ -35,7 +35,7 @@ def main() -> None:
     if own.empty:  # also where the config has no task of the suite
         return plotting.save_missing(args.output)
     table = learning.summarize(own, ["task", "method"], list(ROWS))
-    methods = tables.method_order(own["method"])
+    methods = method_order(own["method"])
 
     plotting.use_style()
     figure, pairs = panels(len(args.tasks))
@@ -49,7 +49,7 @@ def main() -> None:
             for method in methods:
                 rows = of_task[of_task["method"] == method]
                 style = {"color": plotting.method_color(method)}
-                learning.draw(axis, rows, score, "std", label=tables.method_label(method), **style)
+                learning.draw(axis, rows, score, "std", label=method_label(method), **style)
             learning.iteration_axis(axis)
             axis.set_ylabel(label)
         taus = sorted(own.loc[own["task"] == task, "tau"].dropna().unique())
@@ -64,7 +64,7 @@ def main() -> None:
     notes = [
         f"{SUITES[args.suite]}. Mean and standard deviation over {runs} (thresholds and "
         f"seeds), {args.episodes} episodes each; dotted: thresholds.",
-        tables.source_note(curves["source"].dropna()),
+        source_note(curves["source"].dropna()),
     ]
     plotting.save(
         figure, args.output, table.assign(source=curves["source"].iloc[0]), " ".join(notes)

@@ -4,9 +4,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from prefine import files
-from prefine.analysis import tables
+from prefine.analysis.names import method_label, method_order, source_note
 from prefine.pipeline import cli
 from prefine.report import style as plotting
+from prefine.report.tables import gaps_text
 from prefine.tasks import TASKS
 
 SCORES = {"reward": "normalised reward", "cost": "normalised cost"}
@@ -57,7 +58,7 @@ def main() -> None:
     ours = files.read_csv(args.table, keep_default_na=False, na_values=[""])
     comparable = set(ours["source"].dropna()) == {"dsrl"}
     table = both(ours, files.read_csv(args.paper), comparable)
-    methods = tables.method_order(table["method"])
+    methods = method_order(table["method"])
     names = dict.fromkeys([*TASKS, *table["task"]])
     tasks = [task for task in names if task in set(table["task"])]
     places = {task: place for place, task in enumerate(tasks)}
@@ -85,11 +86,11 @@ def main() -> None:
         middle = 0.5 if len(methods) % 2 else 1.1  # between the two panels in the middle
         row[(len(methods) - 1) // 2].set_xlabel(SCORES[score], x=middle)
     for axis, method in zip(axes[0], methods, strict=True):
-        axis.set_title(plotting.in_math(tables.method_label(method)))
+        axis.set_title(plotting.in_math(method_label(method)))
     axes[0][0].set_yticks(range(len(tasks)), tasks)
     axes[0][0].set_ylim(len(tasks) - 0.5, -0.5)
 
-    notes = [tables.source_note(table["source"].dropna())]
+    notes = [source_note(table["source"].dropna())]
     if comparable:
         notes.append("Dots: ours with its 95 % interval; black bars: the paper's Table 1.")
     else:
@@ -99,7 +100,7 @@ def main() -> None:
         )
     gaps = table.dropna(subset="missing")
     if len(gaps):
-        notes.append(f"Missing: {tables.gaps_text(gaps, methods)}.")
+        notes.append(f"Missing: {gaps_text(gaps, methods)}.")
     plotting.save(figure, args.output, table, " ".join(notes))
 
 

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 from prefine import files
-from prefine.analysis import tables
 from prefine.pipeline import cli
 from prefine.report import provenance as records
+from prefine.report.tables import html_page
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     record = records.together(jobs, manifests, args.config)
     files.write_json(args.json, record)
     note = "As the jobs recorded it when they ran; the JSON beside this page has every job."
-    page = tables.html_page("Provenance", records.page_lines(record), note)
+    page = html_page("Provenance", records.page_lines(record), note)
     files.write_text(args.html, page)
     print(f"{len(jobs)} jobs; disagreements: {record['disagreements'] or 'none'}")
 

@@ -10,11 +10,11 @@ from prefine import files, provenance
 from prefine.data import dataset
 from prefine.data import rollouts as own_rollouts
 from prefine.data.hdf5 import KEYS
-from prefine.data.own import load
+from prefine.data.own import load, with_scores
 from prefine.errors import UserError
 from prefine.pipeline import cli
 from prefine.policies.formats.read import read_policy
-from prefine.simulators.own import describe, with_scores
+from prefine.simulators.own import describe
 
 
 def main() -> None:

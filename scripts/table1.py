@@ -4,6 +4,7 @@ from prefine import files
 from prefine.analysis import tables
 from prefine.analysis.scores import read_study
 from prefine.pipeline import cli
+from prefine.report.tables import table1_html, table1_latex, table1_markdown
 
 
 def main() -> None:
@@ -15,10 +16,10 @@ def main() -> None:
     args = parser.parse_args()
     table = tables.table1(read_study(args.runs, args.study), args.thresholds)
     files.write_table(args.csv, table)
-    files.write_text(args.markdown, tables.table1_markdown(table))
-    files.write_text(args.html, tables.table1_html(table))
-    files.write_text(args.latex, tables.table1_latex(table))
-    print(tables.table1_markdown(table))
+    files.write_text(args.markdown, table1_markdown(table))
+    files.write_text(args.html, table1_html(table))
+    files.write_text(args.latex, table1_latex(table))
+    print(table1_markdown(table))
 
 
 if __name__ == "__main__":

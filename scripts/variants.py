@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from prefine import files
-from prefine.analysis import tables
+from prefine.analysis.names import method_label, method_order, source_note
 from prefine.analysis.scores import complete_seeds
 from prefine.analysis.statistics import bootstrap, mean_of_tasks
 from prefine.config.plan import CONFIG
@@ -34,7 +34,7 @@ def describe(own: pd.DataFrame, study: str, place: dict) -> dict:
 
 def label_of(method: str, variant: str, several: bool) -> str:
     """The method, the variant, or both."""
-    name = plotting.in_math(tables.method_label(method))
+    name = plotting.in_math(method_label(method))
     if not several:
         return name
     return name if variant == CONFIG else f"{name}: {variant.replace('=', ' ')}"
@@ -49,7 +49,7 @@ def main() -> None:
         return plotting.save_missing(args.output)
     own = runs[runs["method"] != REFERENCE]
     places = own[["method", "variant"]].drop_duplicates().to_dict("records")
-    order = tables.method_order(own["method"])
+    order = method_order(own["method"])
     places.sort(key=lambda place: order.index(place["method"]))
     names = list(dict.fromkeys(own["task"]))
     rows = []
@@ -93,7 +93,7 @@ def main() -> None:
     notes = [
         f"Mean and 95 % bootstrap interval over seeds, {each} a mark"
         f"{plotting.having(args.fixed)}; dotted: the cost limit.",
-        tables.source_note(runs["source"].dropna()),
+        source_note(runs["source"].dropna()),
     ]
     plotting.save(figure, args.output, table, " ".join(notes))
 

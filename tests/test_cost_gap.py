@@ -11,7 +11,6 @@ import torch
 from conftest import ROOT
 from cost_gap import read_records
 from fig2 import phases, title
-from prefine.analysis.metrics import AGREEMENT
 from prefine.data import dataset, hdf5
 from prefine.errors import UserError
 from prefine.evaluation import cost_classifier
@@ -33,7 +32,7 @@ from prefine.policies import file as policy_file
 from prefine.policies.gaussian import GaussianPolicy
 from prefine.policies.networks import stack
 from prefine.simulators import make as simulators
-from prefine.simulators.costs import VELOCITY
+from prefine.simulators.costs import REPLAY_AGREEMENT, VELOCITY
 from prefine.simulators.states import RESETTABLE, Step, ball_states, open_simulator, velocity_states
 from prefine.tasks import TASKS
 
@@ -106,7 +105,7 @@ def test_every_task_that_the_paper_draws_can_be_reset():
 def test_the_data_s_own_actions_make_the_recorded_costs_again(name):
     record, simulator = collected(name), open_simulator(TASKS[name])
     assert 0.05 < record["costs"].mean() < 0.95  # both sides of the limit were seen
-    assert replay_agreement(simulator, [record]) >= AGREEMENT
+    assert replay_agreement(simulator, [record]) >= REPLAY_AGREEMENT
     # A lane's step is its own: neither the order nor its neighbours are seen in it.
     states = simulator.begin(record["observations"][:60])
     forward = simulator.step(states, record["actions"][:60])
@@ -329,7 +328,9 @@ def test_the_table_has_a_row_for_each_snapshot_and_set(measured):
     table = pd.read_csv(measured / "BallRun.csv")
     assert list(table) == list(COLUMNS)
     assert len(table) == 2 * 4 * 2 and table["iteration"].max() == 300 == table["until"].max()
-    assert (table["agreement"] >= AGREEMENT).all() and (table["simulated"] == "simulator").all()
+    assert (table["agreement"] >= REPLAY_AGREEMENT).all() and (
+        table["simulated"] == "simulator"
+    ).all()
     assert (table["trajectories"] == 3).all() and (table["source"] == "collect").all()
     difference = table["data_cost"] - table["counterfactual_cost"]
     assert table["signed_gap"].to_numpy() == pytest.approx(difference.to_numpy())

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from prefine.analysis import metrics, scores, tables
+from prefine.report.tables import table1_html, table1_latex, table1_markdown
 from prefine.tasks import TASKS
 
 
@@ -106,7 +107,7 @@ def test_an_infeasible_threshold_is_a_row_with_its_reason_and_marks_its_cells():
     assert gone["normalized_cost"].isna().all()
     table = tables.table1(full, {"BallRun": [20, 40]})
     assert (table["reward"] == 0.5).all() and (table["runs"] == 1).all()
-    text = tables.table1_markdown(table)
+    text = table1_markdown(table)
     assert text.count("†") == 3
     assert "BallRun (all methods): tau=40: infeasible: no unsafe trajectory" in text
 
@@ -118,7 +119,7 @@ def test_a_task_without_normalised_cost_says_so():
     row = table.iloc[0]
     assert row["reward"] == pytest.approx(0.6) and np.isnan(row["cost"]) and not row["safe"]
     assert row["missing"] == "no normalised cost without a threshold"
-    assert "0.60 ± 0.14 / –†" in tables.table1_markdown(table)
+    assert "0.60 ± 0.14 / –†" in table1_markdown(table)
 
 
 def test_table1_marks_the_best_of_the_safe_methods():
@@ -134,10 +135,10 @@ def test_table1_marks_the_best_of_the_safe_methods():
     ).set_index("method")
     assert table["safe"].to_dict() == {"ppl": False, "bc": True, "prefine": True}
     assert table["best_safe"].to_dict() == {"ppl": False, "bc": False, "prefine": True}
-    text = tables.table1_markdown(table.reset_index())
+    text = table1_markdown(table.reset_index())
     assert "**0.60 / 0.20** ★" in text and "| 0.90 / 1.50 |" in text
     assert "not DSRL's" in text
-    latex = tables.table1_latex(table.reset_index())
+    latex = table1_latex(table.reset_index())
     assert r"\textcolor{blue}{\textbf{0.60 / 0.20}}" in latex
     assert latex.count(r"\\") == 3
 
@@ -153,12 +154,12 @@ def test_a_method_with_no_runs_on_a_task_is_missing_not_averaged():
         ),
         {"BallRun": [20], "CarRun": [20]},
     )
-    line = next(x for x in tables.table1_markdown(table).splitlines() if "CarRun" in x)
+    line = next(x for x in table1_markdown(table).splitlines() if "CarRun" in x)
     assert line.endswith("| missing |")
-    assert "CarRun (PREFINE): tau=20: no run" in tables.table1_markdown(table)
+    assert "CarRun (PREFINE): tau=20: no run" in table1_markdown(table)
     gone = table[(table["task"] == "CarRun") & (table["method"] == "prefine")].iloc[0]
     assert np.isnan(gone["reward"]) and gone["runs"] == 0 and not gone["safe"]
-    assert "CarRun" in tables.table1_latex(table) and "missing" in tables.table1_html(table)
+    assert "CarRun" in table1_latex(table) and "missing" in table1_html(table)
 
 
 def test_changes_against_the_reference_policy():
@@ -181,7 +182,7 @@ def test_without_a_limit_the_cost_itself_is_shown_and_nothing_is_safe():
     table = tables.table1(own, {"BallRun": [None]})
     assert not table["safe"].any()
     assert table["missing"].iloc[0] == "no normalised cost without a threshold"
-    text = tables.table1_markdown(table)
+    text = table1_markdown(table)
     assert "0.10 ± 0.14 / (7.2)" in text and "where there is no limit" in text
     episodes = pd.DataFrame({"return": [1.0], "cost": [3.0], "length": [5], "terminated": [False]})
     summary = metrics.summarize(episodes, TASKS["BallRun"], np.nan)

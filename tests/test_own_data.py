@@ -11,13 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT, snakemake
-from prefine.data.hdf5 import UNIT_BOX, ActionBox
 from prefine.data.own import load
 from prefine.errors import UserError
 from prefine.preferences.labels import read_labels
 from prefine.preferences.split import SplitSettings, labelled_split
 from prefine.simulators import make as simulators
-from prefine.tasks import OWN, TASKS, Task
+from prefine.tasks import OWN, TASKS, UNIT_BOX, ActionBox, Task
 
 EXAMPLE = ROOT / "examples/own_task"
 MINARI = ROOT / "tests/data/minari_safe_reach"  # written by Minari 0.5.4 itself

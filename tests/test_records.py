@@ -2,9 +2,9 @@
 
 import pandas as pd
 import pytest
-from prefine.analysis.tables import html_page
 from prefine.errors import UserError
 from prefine.report import provenance as records
+from prefine.report.tables import html_page
 
 MANIFEST = {
     "task": {"name": "BallRun"},

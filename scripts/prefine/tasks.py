@@ -7,6 +7,9 @@ dsrl starts both simulators; a test asserts that the two agree.
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from prefine.errors import UserError
 
@@ -168,3 +171,13 @@ def of_policy(path: str | Path, description: dict, module: Path | None) -> Task:
             "config (file.<task>.module); name it there if you trust it"
         )
     return task
+
+
+class ActionBox(NamedTuple):
+    """Bounds of the actions in a file, numbers or (act_dim,)."""
+
+    low: float | np.ndarray = -1.0
+    high: float | np.ndarray = 1.0
+
+
+UNIT_BOX = ActionBox()

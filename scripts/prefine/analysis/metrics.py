@@ -6,7 +6,6 @@ import pandas as pd
 from prefine.tasks import Task
 
 CVAR_LEVELS = (0.05, 0.1, 0.2, 0.5)
-AGREEMENT = 0.99  # of replayed costs; below it a panel of Figure 2 is marked (methods 8.3)
 
 
 def normalized_return(returns, task: Task):

@@ -8,13 +8,12 @@ import contextlib
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import h5py
 import numpy as np
 
 from prefine.errors import UserError
-from prefine.tasks import Task
+from prefine.tasks import UNIT_BOX, ActionBox, Task
 
 log = logging.getLogger(__name__)
 
@@ -108,16 +107,6 @@ def plain_dataset(group: h5py.Group, path: str | Path, key: str) -> h5py.Dataset
     if values.chunks and np.prod(values.chunks) * values.dtype.itemsize > MAX_CHUNK_BYTES:
         raise UserError(f"{path}: {key}: is stored in pieces of {values.chunks}, too large to read")
     return values
-
-
-class ActionBox(NamedTuple):
-    """Bounds of the actions in a file, numbers or (act_dim,)."""
-
-    low: float | np.ndarray = -1.0
-    high: float | np.ndarray = 1.0
-
-
-UNIT_BOX = ActionBox()
 
 
 def read(

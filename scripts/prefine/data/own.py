@@ -6,15 +6,16 @@ What comes in is checked as DSRL's files are, and goes on in DSRL's layout with 
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from prefine.data import dataset
 from prefine.data.hdf5 import (
     KEYS,
     MAX_STEPS,
-    ActionBox,
     check_claim,
     checked_rows,
     member,
@@ -23,7 +24,7 @@ from prefine.data.hdf5 import (
     read,
 )
 from prefine.errors import UserError
-from prefine.tasks import Task
+from prefine.tasks import ActionBox, Task
 
 MINARI_FILE = Path("data/main_data.hdf5")
 
@@ -118,3 +119,25 @@ def _concatenate(episodes: Iterator[dict[str, np.ndarray]]) -> dict[str, np.ndar
     parts = list(episodes)
     keys = [key for key in KEYS if all(key in part for part in parts)]
     return {key: np.concatenate([part[key] for part in parts]) for key in keys}
+
+
+def with_scores(task: Task, arrays: dict[str, np.ndarray], known: dict) -> Task:
+    """Fill in reference scores: those that are known, else the data's extreme returns."""
+    starts, _, _ = dataset.segment(arrays["terminals"], arrays["timeouts"])
+    ends = np.flatnonzero(arrays["terminals"] | arrays["timeouts"])
+
+    def sums(name: str) -> np.ndarray:
+        return np.add.reduceat(arrays[name][: ends[-1] + 1].astype(np.float64), starts)
+
+    rewards = sums("rewards")
+    scores = {
+        "min_return": known.get("min_return", float(rewards.min())),
+        "max_return": known.get("max_return", float(rewards.max())),
+    }
+    if scores["min_return"] >= scores["max_return"]:
+        raise UserError(
+            f"config: file.{task.name}: min_return {scores['min_return']:g} must be below "
+            f"max_return {scores['max_return']:g}; both are the data's unless you give them"
+        )
+    max_cost = float(sums("costs").max()) if task.has_costs else float("nan")
+    return replace(task, **scores, max_cost=max_cost, n_trajectories=len(starts))

@@ -8,23 +8,40 @@ H steps, which are compared with the data's next H (fewer where the trajectory e
 Shapes: R replicas, n steps of a trajectory, D draws of the action.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 
+from prefine import files
+from prefine.data import hdf5
+from prefine.errors import UserError
+from prefine.evaluation.cost_classifier import ITERATIONS, fit
 from prefine.policies.networks import Params
+from prefine.simulators.costs import REPLAY_AGREEMENT
+from prefine.simulators.states import RESETTABLE, open_simulator
 from prefine.streams import generator
+from prefine.tasks import Task
 
 SETS = ("preferred", "nonpreferred")
 KEYS = ("observations", "actions", "costs")  # what is read of a trajectory
 RUN_COLUMNS = ("run", "tau", "draw", "seed", "iteration")
 COLUMNS = (
     *("task", *RUN_COLUMNS, "until", "set", "gap", "signed_gap", "data_cost"),
-    *("counterfactual_cost", "replay_gap", "trajectories", "simulated", "agreement", "auc"),
+    *(
+        "counterfactual_cost",
+        "replay_gap",
+        "trajectories",
+        "simulated",
+        "agreement",
+        "resolved",
+        "auc",
+    ),
     *("horizon", "every", "action_draws", "source"),
 )
 
@@ -209,3 +226,100 @@ def measure(
         drawn.append(settings.weight * costs.sum(axis=1))
         on_steps(n_simulated([record], settings, replicas))
     return np.array(recorded), np.stack(drawn, axis=1)
+
+
+def read_records(data: Path, task: Task, table: pd.DataFrame, indices) -> dict[int, Record]:
+    """Read some trajectories; their costs must be those of the table of trajectories."""
+    own = table.set_index("index").loc[sorted(indices)]
+    spans = hdf5.spans(data, task, KEYS, own["start"], own["length"])
+    records = dict(zip(own.index, spans, strict=True))
+    for index, record in records.items():
+        if abs(record["costs"].sum(dtype=np.float64) - own["cost"][index]) > 1e-2:
+            raise UserError(f"{data}: trajectory {index} has another cost in the table")
+    return records
+
+
+def fit_classifier(data: Path, task: Task, table: pd.DataFrame, progress_of: Callable):
+    """Train on all trajectories of the data; return the classifier and its AUC."""
+    everything = hdf5.read(data, task, KEYS)
+    stop = int(table["length"].sum())
+    arrays = [everything.pop(key)[:stop] for key in KEYS]
+    numbers = np.repeat(table["index"].to_numpy(), table["length"])
+    progress = progress_of(f"classifier {task.name}", ITERATIONS, "steps")
+    found = fit(*arrays, numbers, task.name, on_step=progress.update)
+    progress.close()
+    return found
+
+
+def gap_rows(
+    task: Task,
+    loaded,
+    runs: pd.DataFrame,
+    args,
+    settings: GapSettings,
+    progress_of: Callable,
+) -> list[dict]:
+    """Measure every cell of threshold and draw; return a row a run, iteration and set.
+
+    Args:
+        progress_of: makes of (what, total, unit) something with ``update`` and ``close``.
+    """
+    policy, params, mean, std, _ = loaded
+    table, splits = files.read_csv(args.trajectories), files.read_csv(args.splits)
+    cells = {}
+    for (tau, draw), own in runs.groupby(["tau", "draw"], dropna=False):
+        tau = None if pd.isna(tau) else int(tau)
+        for role in SETS:
+            cell = (splits, task.name, tau, int(draw), role, settings.trajectories)
+            cells[tau, int(draw), role] = own, chosen_trajectories(*cell)
+    used = {int(index) for _, indices in cells.values() for index in indices}
+    records = read_records(args.data, task, table, used)
+
+    about = {"agreement": np.nan, "auc": np.nan}
+    if task.name in RESETTABLE:
+        simulator, about["simulated"] = open_simulator(task), "simulator"
+        everything = list(records.values())
+        about["agreement"] = replay_agreement(simulator, everything, settings.every)
+    else:
+        simulator, about["auc"] = fit_classifier(args.data, task, table, progress_of)
+        about["simulated"] = "classifier"
+    logging.info("%s: %s", task.name, about)
+    if about["agreement"] < REPLAY_AGREEMENT:
+        share = 100 * about["agreement"]
+        logging.warning("%s: only %.2f %% of the recorded costs are made again", task.name, share)
+
+    total = sum(
+        n_simulated([records[index] for index in indices], settings, len(own))
+        for own, indices in cells.values()
+    )
+    progress, rows = progress_of(f"cost gap {task.name}", total, "steps"), []
+    for (_, _, role), (own, indices) in cells.items():
+        if not len(indices):
+            continue
+        act = actor(policy, {name: value[own.index] for name, value in params.items()}, mean, std)
+        chosen = {int(index): records[int(index)] for index in indices}
+        recorded, drawn = measure(
+            *(simulator, act, len(own), chosen, task.name, settings, policy.sample_dim),
+            on_steps=progress.update,
+        )
+        found = gap(recorded, drawn)
+        common = about | {
+            "task": task.name,
+            "set": role,
+            "data_cost": recorded.mean(),
+            "replay_gap": replay_gap(simulator, [*chosen.values()], settings.every),
+            "trajectories": len(chosen),
+        }
+        for place, run in enumerate(own[list(RUN_COLUMNS)].to_dict("records")):
+            rows.append(
+                common
+                | run
+                | {
+                    "gap": found.absolute[place],
+                    "signed_gap": found.signed[place],
+                    "counterfactual_cost": found.counterfactual[place],
+                }
+            )
+    progress.close()
+    simulator.close()
+    return rows

@@ -1,9 +1,18 @@
 """The trajectory sets that each run of a table is given."""
 
+import itertools
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
+from prefine import files
 from prefine.config.plan import SIZES
+from prefine.errors import UserError
+from prefine.preferences.split import SplitSettings, labelled_split, reference_set, split
 from prefine.streams import generator
 
 
@@ -44,3 +53,101 @@ def run_sets(
         sets["held_out"].append(np.setdiff1d(safe, drawn))  # none where labels are all there is
     sets["initial"] = sets["unlabelled"]
     return sets
+
+
+FINGERPRINT = ["length", "return", "cost"]  # what tells one trajectory from another
+
+
+def means(table: pd.DataFrame, indices: np.ndarray) -> dict:
+    """Size, mean return and mean cost of a set."""
+    if not len(indices):
+        return {"n": 0}
+    chosen = table.iloc[indices]
+    return {
+        "n": len(indices),
+        "mean_return": float(chosen["return"].mean()),
+        "mean_cost": float(chosen["cost"].mean()),
+    }
+
+
+def draw_sets(
+    table: pd.DataFrame, task: str, wanted: dict, labels: dict[str, np.ndarray] | None = None
+) -> tuple[pd.DataFrame, dict]:
+    """Draw all sets, by costs or by labels; return their rows and the manifest's part on them."""
+    settings = SplitSettings(**wanted["split"])
+    sizes = wanted.get("sizes")
+    returns, costs = table["return"].to_numpy(), table["cost"].to_numpy()
+    reference = reference_set(returns, settings)
+    rows = [{"tau": None, "draw": None, "role": "reference", "index": i} for i in reference]
+    rows = [] if sizes else rows  # the set that has one size stands in the other file
+    cells = []
+    for tau, draw, size in itertools.product(
+        wanted["thresholds"], range(wanted["draws"]), sizes or [{}]
+    ):
+        own = replace(settings, **size)
+        if labels is None:
+            drawn = split(returns, costs, task, tau, draw, own)
+        else:
+            drawn = labelled_split(labels, task, draw, own)
+        sets = {"preferred": drawn.preferred, "nonpreferred": drawn.nonpreferred}
+        place = {"tau": tau, "draw": draw} | size
+        for role, indices in sets.items():
+            rows += [place | {"role": role, "index": i} for i in indices]
+        cells.append(
+            place
+            | {
+                "feasible": drawn.feasible,
+                "short": drawn.short,
+                "n_safe": drawn.n_safe,
+                "n_unsafe": drawn.n_unsafe,
+                "checksum": drawn.checksum(),
+                "overlap_with_reference": int(np.isin(drawn.preferred, reference).sum()),
+            }
+            | {role: means(table, indices) for role, indices in sets.items()}
+        )
+        if drawn.short or not drawn.feasible:
+            logging.warning(
+                "%s tau=%s: %d safe and %d unsafe trajectories; short: %s%s",
+                *(task, tau, drawn.n_safe, drawn.n_unsafe, drawn.short or "none"),
+                "" if drawn.feasible else "; infeasible, skipped everywhere",
+            )
+    columns = pd.DataFrame(rows).astype({"tau": "Int64", "draw": "Int64"})
+    fingerprints = table[FINGERPRINT].iloc[columns["index"]].reset_index(drop=True)
+    return columns.join(fingerprints), {"reference": means(table, reference), "cells": cells}
+
+
+def reuse_sets(
+    table: pd.DataFrame, splits: Path, manifest: Path, wanted: dict
+) -> tuple[pd.DataFrame, dict]:
+    """Take another run's sets, if the trajectories that they name are the same ones here.
+
+    Raises:
+        UserError: a set is not there, or a trajectory differs; the first one is named.
+    """
+    theirs, there = files.read_csv(splits), json.loads(manifest.read_text())
+    theirs = theirs.astype({"tau": "Int64", "draw": "Int64"})
+    cells = {(cell["tau"], cell["draw"]): cell for cell in there["cells"]}
+    asked = [(tau, draw) for tau in wanted["thresholds"] for draw in range(wanted["draws"])]
+    missing = [f"tau {tau} draw {draw}" for tau, draw in asked if (tau, draw) not in cells]
+    if missing:
+        raise UserError(f"{splits}: has no sets of {', '.join(missing)}")
+    for row in theirs.to_dict("records"):
+        ours = table.iloc[row["index"]][FINGERPRINT] if row["index"] < len(table) else None
+        own = [row[name] for name in FINGERPRINT]
+        if ours is None or not _same(own, ours.to_numpy(float)):
+            found = "is not here" if ours is None else f"has {ours.to_dict()} here"
+            expected = {name: row[name] for name in FINGERPRINT}
+            raise UserError(
+                f"{splits}: trajectory {row['index']} ({row['role']}) has {expected} there and "
+                f"{found}; the sets belong to other data"
+            )
+    kept = [
+        row.role == "reference" or (row.tau, row.draw) in asked
+        for row in theirs.itertuples(index=False)
+    ]
+    own = {"reference": there["reference"], "cells": [cells[cell] for cell in asked]}
+    return theirs[kept], own | {"reused": str(splits)}
+
+
+def _same(one, other) -> bool:
+    return np.allclose(one, other, rtol=1e-6, atol=1e-6, equal_nan=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from prefine.analysis.tables import SOURCE_LABELS, method_label
+from prefine.analysis.names import SOURCE_LABELS, method_label
 from prefine.errors import UserError
 
 TRAINING, EVALUATION = "training", "evaluation"

@@ -12,6 +12,7 @@ import numpy as np
 from prefine.tasks import OWN, Task
 
 AGREEMENT = 0.999  # below this, data and task do not belong together
+REPLAY_AGREEMENT = 0.99  # of replayed costs; below it a panel of Figure 2 is marked (methods 8.3)
 
 
 class Velocity(NamedTuple):

@@ -1,14 +1,10 @@
 """A task of the user's own as its environment and its data describe it."""
 
-from dataclasses import replace
-
 import numpy as np
 
-from prefine.data import dataset
-from prefine.data.hdf5 import UNIT_BOX, ActionBox
 from prefine.errors import UserError
 from prefine.simulators import make as simulators
-from prefine.tasks import OWN, TASKS, Task
+from prefine.tasks import OWN, TASKS, UNIT_BOX, ActionBox, Task
 
 
 def describe(name: str, settings: dict, has_costs: bool) -> tuple[Task, ActionBox, dict]:
@@ -58,25 +54,3 @@ def own_task(name: str, settings: dict, has_costs: bool) -> tuple[Task, ActionBo
         has_costs=has_costs,
     )
     return task, box
-
-
-def with_scores(task: Task, arrays: dict[str, np.ndarray], known: dict) -> Task:
-    """Fill in reference scores: those that are known, else the data's extreme returns."""
-    starts, _, _ = dataset.segment(arrays["terminals"], arrays["timeouts"])
-    ends = np.flatnonzero(arrays["terminals"] | arrays["timeouts"])
-
-    def sums(name: str) -> np.ndarray:
-        return np.add.reduceat(arrays[name][: ends[-1] + 1].astype(np.float64), starts)
-
-    rewards = sums("rewards")
-    scores = {
-        "min_return": known.get("min_return", float(rewards.min())),
-        "max_return": known.get("max_return", float(rewards.max())),
-    }
-    if scores["min_return"] >= scores["max_return"]:
-        raise UserError(
-            f"config: file.{task.name}: min_return {scores['min_return']:g} must be below "
-            f"max_return {scores['max_return']:g}; both are the data's unless you give them"
-        )
-    max_cost = float(sums("costs").max()) if task.has_costs else float("nan")
-    return replace(task, **scores, max_cost=max_cost, n_trajectories=len(starts))

@@ -1,17 +1,24 @@
-"""CUDA graphs of the training step: one launch instead of hundreds.
+"""The device of a training job: which GPU, and CUDA graphs of the training step.
 
 Small policies are bound by launches on a GPU. A step is captured once, after a few eager
 ones, and replayed; random numbers go in through buffers, so nothing is drawn inside.
 """
 
+import ctypes
+import fcntl
+import functools
 import logging
+import os
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 log = logging.getLogger(__name__)
 
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 EAGER_STEPS = 3  # before capture, so that the optimiser's state and the workspaces exist
 
 
@@ -60,3 +67,60 @@ class GraphedStep:
             self.enabled = False
             reason = str(error).splitlines()[0]
             log.warning("the training step cannot be captured as a CUDA graph: %s", reason)
+
+
+@functools.cache  # the claim ends with the process, whichever way that ends
+def claim(count: int) -> int:
+    """Take the first of ``count`` GPUs that no other job of this project holds.
+
+    With more jobs than GPUs the last ones share.
+    """
+    folder = Path(tempfile.gettempdir(), f"prefine-gpus-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for number, name in enumerate(names(count)):
+        handle = os.open(folder / name, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            continue
+        return number
+    return os.getpid() % count
+
+
+def names(count: int) -> list[str]:
+    """The names of the GPUs that this process sees; by number, two jobs may mean different ones."""
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    seen = [name.strip().replace("/", "_") for name in seen if name.strip()]
+    return seen if len(seen) == count else [str(number) for number in range(count)]
+
+
+def take_one() -> None:
+    """Make a GPU of this job's own the one that ``cuda`` means; without any, nothing."""
+    if torch.cuda.is_available():
+        torch.cuda.set_device(claim(torch.cuda.device_count()))
+
+
+def device() -> torch.device:
+    """Return CUDA when it is there."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def set_up_torch(settings: dict) -> None:
+    """Take a GPU; set the number of threads, precision of matrix products, and allocator."""
+    take_one()
+    torch.set_num_threads(settings["threads"])
+    torch.backends.cuda.matmul.allow_tf32 = settings["tf32"]
+    keep_freed_memory()
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep what a step frees instead of handing it back to the system.
+
+    Every step allocates the same activations anew; fresh pages would be cleared and mapped
+    each time. Other allocators are left as they are.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        for option in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
+            libc.mallopt(option, 2**31 - 1)

@@ -4,7 +4,6 @@ What a run does depends on its row alone. Its streams are named after the run, n
 its place in the stack, and no operation mixes replicas.
 """
 
-import ctypes
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -21,40 +20,14 @@ from prefine.errors import UserError
 from prefine.methods import Context, Loss, Phase
 from prefine.policies.networks import Params, clip_replicas, replica_norm, stack
 from prefine.streams import stream_seed
-from prefine.training import checkpoint, gpus
+from prefine.training import checkpoint
 from prefine.training.adam import Adam
 from prefine.training.batches import Noise, TrajectorySets
-from prefine.training.cuda import GraphedStep
+from prefine.training.cuda import GraphedStep, device, set_up_torch
 
 HELD_OUT_STATES = 1024
 CHECK_EVERY = 100  # iterations between looks at what the device saw of losses that are not finite
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 FIRST_COLUMNS = ["run", "phase", "iteration", "seconds"]
-
-
-def device() -> torch.device:
-    """Return CUDA when it is there."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def set_up_torch(settings: dict) -> None:
-    """Take a GPU; set the number of threads, precision of matrix products, and allocator."""
-    gpus.take_one()
-    torch.set_num_threads(settings["threads"])
-    torch.backends.cuda.matmul.allow_tf32 = settings["tf32"]
-    keep_freed_memory()
-
-
-def keep_freed_memory() -> None:
-    """Let glibc keep what a step frees instead of handing it back to the system.
-
-    Every step allocates the same activations anew; fresh pages would be cleared and mapped
-    each time. Other allocators are left as they are.
-    """
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        for option in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD):
-            libc.mallopt(option, 2**31 - 1)
 
 
 def log_iterations(iterations: int, log_points: int) -> set[int]:

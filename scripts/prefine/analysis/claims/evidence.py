@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+from prefine.analysis.names import method_label
 from prefine.analysis.scores import TaskScores, against_reference, made, task_scores
 from prefine.analysis.statistics import Estimate, bootstrap
-from prefine.analysis.tables import method_label
 from prefine.streams import generator
 
 

@@ -12,9 +12,9 @@ from prefine.analysis.claims.evidence import Evidence, NotMeasured, Results
 from prefine.analysis.claims.main import CLAIMS, REWARD, claim, spread
 from prefine.analysis.claims.verdict import Rule
 from prefine.analysis.hours import totals
+from prefine.analysis.names import method_label
 from prefine.analysis.scores import TaskScores
 from prefine.analysis.statistics import Scores, mean_of_tasks
-from prefine.analysis.tables import method_label
 from prefine.methods import REFERENCE
 
 __all__ = ["CLAIMS"]
