@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 import torch
 from conftest import ROOT
-from cost_gap import read_records
-from fig2 import phases, title
+from evaluation.cost_gap import read_records
+from figures.fig02_cost_gap import phases, title
 from prefine.data import dataset, hdf5
 from prefine.errors import UserError
 from prefine.evaluation import cost_classifier

@@ -30,7 +30,6 @@ from prefine.preferences.labels import read_labels
 from prefine.tasks import OWN, TASKS, Task
 from safetensors.torch import load_file, save_file
 
-SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
 PAPER = yaml.safe_load((ROOT / "config.yaml").read_text())
 TASK = TASKS["BallRun"]
 SHELL = "a b$(touch canary)`touch canary`;touch canary #'\"{x}&"
@@ -158,7 +157,7 @@ def own(**entry):
 )
 def test_names_and_paths_of_a_config(overlay, place):
     with pytest.raises(UserError) as error:
-        configuration.check(deepcopy(PAPER) | overlay, SCHEMA)
+        configuration.check(deepcopy(PAPER) | overlay)
     message = str(error.value)
     assert message.startswith("config: ") and place in message
     assert "\n" not in message and len(message) < 1000
@@ -286,7 +285,7 @@ def test_code_that_a_policy_names_is_not_run(tmp_path):
     module.write_text(f"open({str(tmp_path / 'canary')!r}, 'w')\n")
     task = TASK.to_dict() | {"name": "Mine", "suite": OWN, "module": str(module)}
     path = write_policy(tmp_path / "a.safetensors", about={"task": task})
-    command = [sys.executable, ROOT / "scripts/evaluate.py", "--policies", path]
+    command = [sys.executable, ROOT / "scripts/evaluation/evaluate.py", "--policies", path]
     command += ["--settings", '{"episodes": 1, "action_mode": "deterministic"}']
     for more in ([], ["--module"], ["--module", tmp_path / "other.py"]):
         options = [*more, "--output", tmp_path / "out.parquet"]
@@ -399,7 +398,14 @@ def test_odd_environment_variables(project, canary, tmp_path, monkeypatch):
     options = ["--cores", "1", "--configfile", tmp_path / "dsrl.yaml"]
     text = snakemake(target, *options, cwd=project, check=False)
     assert "offline is set" in text and "Traceback" not in text
-    command = [sys.executable, ROOT / "scripts/download.py", "--task", "BallRun", "--output", "x"]
+    command = [
+        sys.executable,
+        ROOT / "scripts/data/download.py",
+        "--task",
+        "BallRun",
+        "--output",
+        "x",
+    ]
     for value in (SHELL, "[]", "{}", ""):
         monkeypatch.setenv("PREFINE_DSRL", value)
         done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)

@@ -95,7 +95,7 @@ def test_the_page_names_what_is_public():
 
 def test_defaults_are_the_config_s():
     config = yaml.safe_load((ROOT / "config.yaml").read_text())["training"]
-    workflow_s = {"log_std_min", "matched", "max_runs", "parts"}
+    workflow_s = {"log_std_min", "matched", "max_runs"}
     assert {key: config[key] for key in config.keys() - workflow_s} == DEFAULTS
     of_reference = {m for m in METHODS if method_constant(m, "STARTS_FROM") == "reference"}
     assert of_reference == set(FROM_REFERENCE)

@@ -22,7 +22,6 @@ from prefine.preferences.label_page import page
 from prefine.preferences.labels import read_labels, sheet, waiting
 from prefine.tasks import TASKS, Task
 
-SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
 PAPER = yaml.safe_load((ROOT / "config.yaml").read_text())
 TRAJECTORIES = pd.DataFrame(
     {"index": range(8), "start": 0, "length": 10, "return": np.arange(8.0) / 3, "cost": np.nan}
@@ -217,7 +216,7 @@ ENTRY = {"file": "a.zip", "format": "sb3"}
 )
 def test_mistakes_in_the_config_end_in_one_line(overlay, parts):
     with pytest.raises(UserError) as error:
-        configuration.check(PAPER | overlay, SCHEMA)
+        configuration.check(PAPER | overlay)
     message = str(error.value)
     assert "\n" not in message and message.startswith("config: ")
     for part in parts:
@@ -225,7 +224,7 @@ def test_mistakes_in_the_config_end_in_one_line(overlay, parts):
 
 
 def test_a_file_under_policy_is_an_entry_of_own_policy():
-    config = configuration.check(PAPER | own(ENTRY), SCHEMA)
+    config = configuration.check(PAPER | own(ENTRY))
     entry = config["own_policy"]["BallRun"]
     assert config["policy"] == "gaussian" and entry["file"] == "a.zip"
     assert entry["rollouts"]["gains"] == [1.0] and entry["distil"]["into"] == "gaussian"

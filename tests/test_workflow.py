@@ -132,8 +132,8 @@ def test_code_hash_follows_imports_and_only_them():
     def names(script):
         return {path.name for path in imported_modules(ROOT / "scripts" / script)}
 
-    assert {"plotting.py", "tables.py"} <= names("fig3.py")
-    train = names("train.py")
+    assert {"plotting.py", "tables.py"} <= names("figures/fig03_reward_cost.py")
+    train = names("training/train.py")
     assert {"training.py", "networks.py", "policies.py", "dataset.py"} <= train
     assert not {"plotting.py", "tables.py", "rollout.py", "simulators.py"} & train
     prefine = imported_modules(ROOT / "scripts/prefine/methods/prefine.py")

@@ -1,7 +1,6 @@
 """Stacked policies on disk: safetensors with JSON metadata in its header."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,23 +24,6 @@ def save(path: str | Path, params: Params, mean, std, metadata: dict) -> None:
     tensors |= {"obs_mean": torch.as_tensor(mean), "obs_std": torch.as_tensor(std)}
     with atomic(path) as temporary:
         save_file(tensors, temporary, {"prefine": json.dumps(metadata, sort_keys=True)})
-
-
-def join(paths: Sequence[str | Path]) -> tuple[Params, np.ndarray, np.ndarray, dict]:
-    """Stack the runs of several files as one job would have: iteration by iteration, if any.
-
-    Returns:
-        (params, mean, std, metadata) as ``save`` takes them. Files without runs add none.
-    """
-    loaded = [load(path) for path in paths]
-    with_runs = [file for file in loaded if file[-1]["runs"]]
-    _, first, mean, std, metadata = with_runs[0]
-    runs = [run for *_, own in with_runs for run in own["runs"]]
-    order = sorted(range(len(runs)), key=lambda place: runs[place].get("iteration", 0))
-    params = {name: torch.cat([own[name] for _, own, *_ in with_runs])[order] for name in first}
-    devices = sorted({own["device"] for *_, own in with_runs})
-    joined = {"runs": [runs[place] for place in order], "device": ", ".join(devices)}
-    return params, mean, std, metadata | joined
 
 
 def load(path: str | Path) -> tuple[object, Params, np.ndarray, np.ndarray, dict]:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from prefine import provenance
+from prefine.config.schema import defaults
 from prefine.data.dataset import Transitions
 from prefine.errors import UserError
 from prefine.methods import REFERENCE, method_constant, method_module, method_settings
@@ -21,20 +22,9 @@ from prefine.policies.registry import describe, make_policy
 from prefine.tasks import Task
 from prefine.training.loop import train
 
-# config.yaml's `training`; a test keeps them equal.
-DEFAULTS = {
-    "iterations": 500_000,
-    "batch_size": 256,
-    "learning_rate": 3e-4,
-    "gradient_clip": 10.0,
-    "log_points": 50,
-    "likelihood_draws": 1,
-    "sampler": "trajectory",
-    "threads": 1,
-    "cuda_graphs": True,
-    "tf32": False,
-    "checkpoint_every": 10_000,
-}
+# Of the config's `training` all that does not concern the workflow alone.
+OF_THE_WORKFLOW = ("log_std_min", "matched", "max_runs")
+DEFAULTS = {k: v for k, v in defaults("training").items() if k not in OF_THE_WORKFLOW}
 FROM_REFERENCE = ("bc_from_reference", "dpo", "ppl", "prefine")
 
 

@@ -10,6 +10,18 @@ from prefine.pipeline import cli
 from prefine.report import curves as learning
 from prefine.report import style as plotting
 
+FIGURES = {
+    "fig9": {
+        "file": "fig09_sweep",
+        "title": "Figure 09: lambda and beta",
+        "study": "sweep",
+        "task": 0,
+    },
+}
+SECTION = "Ablations"
+READS = {"curves": "tables/curves/{study}.csv"}
+NEEDS = ("task", "episodes", "fixed")
+
 SCORES = {
     "normalized_cost": "normalised cost",
     "cvar_normalized": "normalised CVaR",

@@ -10,6 +10,27 @@ from prefine.report import curves as learning
 from prefine.report import style as plotting
 from prefine.tasks import SUITES
 
+FIGURES = {
+    "fig11": {
+        "file": "fig11_learning_safety_gym",
+        "title": "Figure 11: learning curves, Safety Gym",
+        "suite": "safety_gym",
+    },
+    "fig12": {
+        "file": "fig12_learning_bullet_gym",
+        "title": "Figure 12: learning curves, Bullet Gym",
+        "suite": "bullet_gym",
+    },
+    "own_learning_curves": {
+        "file": "learning_own",
+        "title": "Learning curves, own tasks",
+        "suite": "own",
+    },
+}
+SECTION = "Figures"
+READS = {"curves": "tables/curves/{study}.csv"}
+NEEDS = ("suite", "tasks", "episodes")
+
 COLUMNS = 4
 ROWS = {"return": "return", "cost": "cost"}
 

@@ -8,6 +8,24 @@ from prefine.pipeline import cli
 from prefine.report import curves as learning
 from prefine.report import style as plotting
 
+FIGURES = {
+    "fig6": {
+        "file": "fig06_ablation",
+        "title": "Figure 06: without the SFT term",
+        "study": "ablation",
+        "task": 0,
+    },
+    "fig10": {
+        "file": "fig10_ablation",
+        "title": "Figure 10: without the SFT term, another task",
+        "study": "ablation",
+        "task": 1,
+    },
+}
+SECTION = "Ablations"
+READS = {"curves": "tables/curves/{study}.csv"}
+NEEDS = ("task", "episodes", "fixed")
+
 PAPER_COLORS = {"prefine": "#D7301F", "dpo": "#0072B2"}  # the paper's red and blue
 SCORES = {"return": "return", "cost": "cost"}
 

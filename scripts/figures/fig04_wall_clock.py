@@ -8,6 +8,11 @@ from prefine.analysis.names import method_label, method_order, source_note
 from prefine.pipeline import cli
 from prefine.report import style as plotting
 
+FIGURES = {"fig4": {"file": "fig04_wall_clock", "title": "Figure 04: wall-clock time"}}
+SECTION = "Timing"
+READS = {"timing": "tables/timing.csv", "table": "tables/table1.csv"}
+NEEDS = ()
+
 PAPER_TASK = "Walker2dVelocity"  # the paper's Figure 4
 LARGEST = 900  # area of the largest marker, points squared
 

@@ -15,6 +15,17 @@ from prefine.report.tables import gaps_text
 from prefine.streams import generator
 from prefine.tasks import SUITES, TASKS
 
+FIGURES = {
+    "fig7": {
+        "file": "fig07_thresholds",
+        "title": "Figure 07: reward and safety against the threshold",
+        "methods": ("prefine",),
+    },
+}
+SECTION = "Figures"
+READS = {"runs": "tables/runs.csv"}
+NEEDS = ("study", "thresholds")
+
 METHOD = "prefine"
 SCORES = {"reward": "normalised reward", "safety": "safety, 1 − cost / τ"}
 MARKERS = "osD^vP*"

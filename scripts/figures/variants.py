@@ -14,6 +14,27 @@ from prefine.pipeline import cli
 from prefine.report import style as plotting
 from prefine.streams import generator
 
+FIGURES = {
+    "control": {
+        "file": "control",
+        "title": "Control: PREFINE and BC from the reference",
+        "study": "control",
+    },
+    "level": {
+        "file": "level",
+        "title": "Level of the preference: step, segment, trajectory",
+        "study": "level",
+    },
+    "likelihood": {
+        "file": "likelihood",
+        "title": "Likelihood and actions of the VAE",
+        "study": "likelihood",
+    },
+}
+SECTION = "Beyond the paper"
+READS = {"runs": "tables/studies/{study}.csv"}
+NEEDS = ("study", "fixed")
+
 SCORES = {"normalized_return": "normalised reward", "normalized_cost": "normalised cost"}
 
 

@@ -9,6 +9,13 @@ import pandas as pd
 from prefine.pipeline import cli
 from prefine.report import style as plotting
 
+FIGURES = {
+    "fig_cost_per_step": {"file": "cost_per_step", "title": "Figure: cost of each step"},
+}
+SECTION = "Your policy"
+READS = {"episodes": "episodes/{task}/before_after.parquet"}
+NEEDS = ("source",)
+
 LABELS = {"before": "before", "after": "after PREFINE"}
 COLORS = {"before": "#000000", "after": plotting.METHOD_COLORS["prefine"]}
 NO_COSTS = "The environment tells no costs."

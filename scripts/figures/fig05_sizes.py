@@ -9,6 +9,17 @@ from prefine.methods import REFERENCE
 from prefine.pipeline import cli
 from prefine.report import style as plotting
 
+FIGURES = {
+    "fig5": {
+        "file": "fig05_sizes",
+        "title": "Figure 05: sizes of D_p and D_np",
+        "study": "sizes",
+    },
+}
+SECTION = "Ablations"
+READS = {"runs": "tables/studies/{study}.csv"}
+NEEDS = ("sizes", "fixed")
+
 SIZES = {
     "n_preferred": "preferred trajectories, $N_p$",
     "n_nonpreferred": "non-preferred, $N_{np}$",

@@ -18,6 +18,22 @@ from prefine.report.tables import gaps_text
 from prefine.streams import generator
 from prefine.tasks import PAPER_TASKS, SUITES, TASKS, Task
 
+FIGURES = {
+    "ceiling": {
+        "file": "ceiling",
+        "title": "Is D_p the ceiling of PREFINE's return?",
+        "methods": ("prefine",),
+    },
+}
+SECTION = "Beyond the paper"
+READS = {
+    "runs": "tables/runs.csv",
+    "manifests": "splits/{task}.json",
+    "table1": "workflow/paper/table1.csv",
+    "tables23": "workflow/paper/tables2_3.csv",
+}
+NEEDS = ("study",)
+
 METHOD = "prefine"
 SUITE_MARKERS = {"safety_gym": "o", "bullet_gym": "s", "own": "D"}
 OURS = ["task", "runs", "preferred", "reward", "reward_low", "reward_high"]

@@ -10,6 +10,17 @@ from prefine import files
 from prefine.pipeline import cli
 from prefine.report import style as plotting
 
+FIGURES = {
+    "fig_before_after": {"file": "before_after", "title": "Figure: return against cost"},
+}
+SECTION = "Your policy"
+READS = {
+    "episodes": "episodes/{task}/before_after.parquet",
+    "choices": "choice/{task}.json",
+    "candidates": "choice/{task}.csv",
+}
+NEEDS = ("source",)
+
 COLORS = {
     "original": "#000000",
     "before": "#000000",

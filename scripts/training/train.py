@@ -5,7 +5,6 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from prefine import files, provenance
 from prefine.data.dataset import load_transitions
@@ -19,11 +18,6 @@ from prefine.tasks import find
 from prefine.training.cuda import device
 from prefine.training.loop import snapshot_iterations
 from prefine.training.stacks import join_snapshots, stack_size, train_in_chunks
-
-
-def part_of(runs: pd.DataFrame, number: int, parts: int) -> pd.DataFrame:
-    """Return one of ``parts`` consecutive shares of a plan, the first ones a run longer."""
-    return runs.iloc[np.array_split(np.arange(len(runs)), parts)[number]].reset_index(drop=True)
 
 
 def main() -> None:
@@ -42,7 +36,6 @@ def main() -> None:
         help="this job's own folder, removed at its end, and which checkpoints in it are of use",
     )
     parser.add_argument("--plan", help="table of runs; not for the reference policy")
-    parser.add_argument("--part", type=int, nargs=2, metavar=("NUMBER", "PARTS"), default=(0, 1))
     parser.add_argument("--sizes", type=Path, help="sets of other sizes than the config's")
     parser.add_argument("--snapshots", type=Path, help="where to keep policies on the way")
     parser.add_argument("--reference", help="pi_ref, for methods that start from it")
@@ -62,7 +55,6 @@ def main() -> None:
                 f"{args.plan}: no feasible run; every threshold lacks safe or unsafe "
                 f"trajectories of {task.name}. Take the task or the threshold out of the config."
             )
-        runs = part_of(runs, *args.part)
         drawn = files.read_csv(args.sizes) if args.sizes else splits
         sets = run_sets(drawn, trajectories, runs)
     settings["horizon"] = task.horizon

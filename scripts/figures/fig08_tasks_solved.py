@@ -12,6 +12,13 @@ from prefine.report.tables import gaps_text
 from prefine.streams import generator
 from prefine.tasks import SUITES
 
+FIGURES = {
+    "fig8": {"file": "fig08_tasks_solved", "title": "Figure 08: fraction of tasks solved"},
+}
+SECTION = "Figures"
+READS = {"runs": "tables/runs.csv"}
+NEEDS = ("study", "thresholds")
+
 
 def solved(runs: pd.DataFrame, own: dict, suite: str, method: str) -> dict:
     """The fraction of the suite's tasks that are safe, and of its (task, threshold) cells."""

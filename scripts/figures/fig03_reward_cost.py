@@ -11,6 +11,11 @@ from prefine.pipeline import cli
 from prefine.report import style as plotting
 from prefine.tasks import SUITES
 
+FIGURES = {"fig3": {"file": "fig03_reward_cost", "title": "Figure 03: reward against cost"}}
+SECTION = "Figures"
+READS = {"table": "tables/table1.csv"}
+NEEDS = ()
+
 
 def name_marks(axis: plt.Axes, own: pd.DataFrame) -> None:
     """Names beside the marks, moved up or down where they would lie on each other."""

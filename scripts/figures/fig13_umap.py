@@ -12,6 +12,11 @@ from prefine.pipeline import cli
 from prefine.report import style as plotting
 from prefine.streams import generator
 
+FIGURES = {"fig13": {"file": "fig13_umap", "title": "Figure 13: overlap of D_p and D_np"}}
+SECTION = "Data"
+READS = {"points": "overlap/{task}.csv", "numbers": "overlap/{task}.json"}
+NEEDS = ()
+
 COLUMNS = 4  # panels side by side
 COLORS = {"preferred": "#0072B2", "nonpreferred": "#E69F00"}  # the paper's blue and orange
 LABELS = {"preferred": r"$D_p$", "nonpreferred": r"$D_{np}$"}

@@ -10,6 +10,13 @@ from prefine.report import style as plotting
 from prefine.report.tables import gaps_text
 from prefine.tasks import TASKS
 
+FIGURES = {
+    "paper_comparison": {"file": "paper_comparison", "title": "Table 1 beside the paper's"},
+}
+SECTION = "Results"
+READS = {"table": "tables/table1.csv", "paper": "workflow/paper/table1.csv"}
+NEEDS = ()
+
 SCORES = {"reward": "normalised reward", "cost": "normalised cost"}
 
 

@@ -9,18 +9,26 @@ from prefine.pipeline import cli
 from prefine.report import curves as learning
 from prefine.report import style as plotting
 
+FIGURES = {
+    "fig_own_learning": {"file": "own_learning", "title": "Figure: while it was fine-tuned"},
+}
+SECTION = "Your policy"
+READS = {"choices": "choice/{task}.json", "curves": "curves/{candidate}.parquet"}
+NEEDS = ("source",)
+
 SCORES = ("return", "cost")
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, "output", source=str, curves=cli.json_argument)
-    parser.add_argument("--choices", type=Path, nargs="+", required=True)
+    parser = cli.parser(__doc__, "output", source=str)
+    for name in READS:
+        parser.add_argument(f"--{name}", type=Path, nargs="+", required=True)
     args = parser.parse_args()
+    curves = pd.concat([pd.read_parquet(path) for path in args.curves])
     parts = []
     for path in args.choices:
         choice = json.loads(path.read_text())
-        episodes = pd.concat([pd.read_parquet(own) for own in args.curves[path.stem]])
-        own = episodes[episodes["run"].isin(choice["runs"])]
+        own = curves[(curves["task"] == path.stem) & curves["run"].isin(choice["runs"])]
         means = own.groupby(["run", "iteration"])[list(SCORES)].mean().reset_index()
         parts.append(means.assign(task=path.stem, chosen=means["run"] == choice["run"]))
     table = pd.concat(parts, ignore_index=True)

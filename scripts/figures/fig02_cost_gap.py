@@ -11,6 +11,11 @@ from prefine.pipeline import cli
 from prefine.report import style as plotting
 from prefine.simulators.costs import REPLAY_AGREEMENT
 
+FIGURES = {"fig2": {"file": "fig02_cost_gap", "title": "Figure 02: cost gap", "tasks": "fig2"}}
+SECTION = "Figures"
+READS = {"tables": "cost_gap/{task}.csv"}
+NEEDS = ()
+
 PHASES = ("early", "mid", "late")
 COLORS = {"preferred": "#0072B2", "nonpreferred": "#E69F00"}  # the paper's
 LABELS = {"preferred": "preferred $D_p$", "nonpreferred": "non-preferred $D_{np}$"}

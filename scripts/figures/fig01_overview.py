@@ -10,6 +10,24 @@ from prefine.errors import UserError
 from prefine.pipeline import cli
 from prefine.report import style as plotting
 
+FIGURES = {
+    "fig1": {
+        "file": "fig01_overview",
+        "title": "Figure 01: overview",
+        "tasks": "fig1",
+        "methods": ("prefine",),
+    },
+}
+SECTION = "Figures"
+READS = {
+    "trajectories": "trajectories/{task}.csv",
+    "splits": "splits/{task}.csv",
+    "manifest": "splits/{task}.json",
+    "reference": "episodes/reference/{task}.parquet",
+    "prefine": "episodes/main/{task}/prefine.parquet",
+}
+NEEDS = ("task", "tau", "draw")
+
 
 def points(trajectories: pd.DataFrame, kind: str) -> pd.DataFrame:
     """Return what is plotted: without costs, the number of the trajectory takes their place."""
