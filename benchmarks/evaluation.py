@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 from paired import report
 from prefine.evaluation import rollout
 from prefine.policies.registry import make_policy
+from prefine.policies.stack import PolicyStack
 from prefine.simulators import make as simulators
 from prefine.tasks import TASKS
 from prefine.training.loop import initial_parameters
@@ -37,7 +38,7 @@ def policies(task):
         policy.init, [f"benchmark/{k}" for k in range(POLICIES)], torch.device("cpu")
     )
     constants = np.zeros(task.obs_dim, np.float32), np.ones(task.obs_dim, np.float32)
-    return policy, params, *constants
+    return PolicyStack(policy, params, *constants)
 
 
 def job(task) -> tuple[float, float]:
@@ -48,9 +49,7 @@ def job(task) -> tuple[float, float]:
         if not answers:
             answers.append(time.perf_counter())
 
-    table = rollout.evaluate(
-        *policies(task), task, EPISODES, "deterministic", mark, workers=WORKERS
-    )
+    table = rollout.evaluate(policies(task), task, EPISODES, "deterministic", mark, workers=WORKERS)
     ended, steps = time.perf_counter(), table["length"].sum()
     return steps / (ended - started), steps / (ended - answers[0])
 

@@ -131,13 +131,12 @@ def test_splits_keep_to_their_thresholds(results):
 
 
 def test_policies_carry_where_they_come_from(results):
-    _, params, mean, std, metadata = policy_file.load(
-        results / "policies/main/BallRun/prefine.safetensors"
-    )
+    stack = policy_file.load(results / "policies/main/BallRun/prefine.safetensors")
+    params, metadata = stack.params, stack.metadata
     assert {value.shape[0] for value in params.values()} == {4} == {len(metadata["runs"])}
-    assert mean.shape == std.shape == (TASKS["BallRun"].obs_dim,)
+    assert stack.mean.shape == stack.std.shape == (TASKS["BallRun"].obs_dim,)
     assert {"versions", "device", "settings", "data_sha256"} <= set(metadata)
-    reference = policy_file.load(results / "reference/BallRun.safetensors")[1]
+    reference = policy_file.load(results / "reference/BallRun.safetensors").params
     for name, value in params.items():
         assert (value == reference[name]).all() == name.startswith("encoder")
 
@@ -238,10 +237,10 @@ def test_rerunning_a_job_gives_the_same_numbers(done, results):
         "results/tiny/episodes/main/BallRun/prefine.parquet",
     ]
     data, policies, episodes = (project / path for path in paths)
-    before = policy_file.load(policies)[1], pd.read_parquet(episodes), data.read_bytes()
+    before = policy_file.load(policies).params, pd.read_parquet(episodes), data.read_bytes()
     rules = ["collect", "train_and_follow", "evaluate"]
     snakemake(paths[2], "--forcerun", *rules, *TINY, cwd=project)
-    after = policy_file.load(policies)[1]
+    after = policy_file.load(policies).params
     assert all((before[0][name] == after[name]).all() for name in after)
     pd.testing.assert_frame_equal(before[1], pd.read_parquet(episodes))
     assert before[2] == data.read_bytes()

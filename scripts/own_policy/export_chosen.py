@@ -1,7 +1,6 @@
 """Export the chosen policy with its model card, which has the reported episodes."""
 
 import json
-from pathlib import Path
 
 import pandas as pd
 from prefine.pipeline import cli
@@ -12,14 +11,12 @@ from prefine.report.model_card import model_card
 
 def main() -> None:
     parser = cli.parser(
-        *(__doc__, "choice", "policies", "episodes", "box", "manifest", "output"), source=str
+        *(__doc__, "choice", "policies", "episodes", "manifest", "output"), source=str
     )
     args = parser.parse_args()
-    choice, box, manifest = (
-        json.loads(Path(path).read_text()) for path in (args.choice, args.box, args.manifest)
-    )
+    choice, manifest = (json.loads(path.read_text()) for path in (args.choice, args.manifest))
     policies = args.policies / f"{choice['job']}.safetensors"
-    *_, trained = policy_file.load_run(policies, choice["run"])
+    trained = policy_file.load_run(policies, choice["run"]).metadata
     episodes = pd.read_parquet(args.episodes)
     brought = episodes["who"].iloc[0]  # the policy as it was brought comes first
     before, after = (episodes[episodes["who"] == who] for who in (brought, "after"))
@@ -32,7 +29,7 @@ def main() -> None:
     validation = choice["validation"]["episodes"]
     remarks = f"Chosen on {validation} episodes that are not those above: {choice['why']}."
     card = model_card(trained, after, before, trained_on, remarks)
-    export(args.output, policies, choice["run"], box["low"], box["high"], card)
+    export(args.output, policies, choice["run"], card)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from prefine.data.dsrl import how_to_help
 from prefine.errors import UserError
 from prefine.methods import REFERENCE
 from prefine.pipeline import figures, processes
-from prefine.pipeline.code import has_gpu, own_python_first
+from prefine.pipeline.code import has_gpu, help_jobs_find
 from prefine.pipeline.run import Run, as_json, section
 
 try:
@@ -33,12 +33,7 @@ except UserError as error:
 RUN, TASKS, STUDIES, ARMS = run.folder, run.tasks, run.studies, run.arms
 PAPER = run.from_root("workflow/paper")
 
-# Jobs find the library, and the Python that runs Snakemake, wherever they are started.
-SCRIPTS = run.from_root("scripts")
-PATHS = [str(ROOT / "scripts"), os.environ.get("PYTHONPATH", "")]
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, PATHS))
-own_python_first()
-
+help_jobs_find(ROOT / "scripts")
 processes.announce()
 processes.note_sigterm_in_a_thread(JobScheduler)
 if workflow.is_main_process:

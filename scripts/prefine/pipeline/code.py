@@ -16,13 +16,22 @@ def has_gpu() -> bool:
     return Path("/dev/nvidiactl").exists()
 
 
-def own_python_first() -> None:
-    """Let jobs find the Python that runs Snakemake, also when its .venv is not activated.
+def help_jobs_find(scripts: Path) -> None:
+    """Let jobs find the scripts, the library and the Python that runs Snakemake.
 
-    A conda environment of a rule still goes before it.
+    Wherever they are started, and also where its .venv is not activated. A conda environment of
+    a rule still goes before it.
     """
-    folder = str(Path(sys.executable).parent)
-    os.environ["PATH"] = os.pathsep.join([folder, os.environ.get("PATH", "")])
+    os.environ["PREFINE_SCRIPTS"] = (
+        "scripts" if Path("scripts").resolve() == scripts else str(scripts)
+    )
+    _put_first("PYTHONPATH", scripts)
+    _put_first("PATH", Path(sys.executable).parent)
+
+
+def _put_first(variable: str, folder: Path) -> None:
+    rest = os.environ.get(variable)
+    os.environ[variable] = os.pathsep.join(filter(None, [str(folder), rest]))
 
 
 def imported_modules(path: Path) -> set[Path]:
