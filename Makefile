@@ -29,6 +29,8 @@ setup: .venv/.installed
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -r envs/lock.txt
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-deps -r envs/lock-no-deps.txt
+	@printf '#!%s\nimport sys\n\nsys.path.insert(0, "%s")\nfrom prefine.pipeline.command import main\n\nmain()\n' \
+	  '$(CURDIR)/$(BIN)/python' '$(CURDIR)/scripts' > $(BIN)/snakemake
 	@touch $@
 
 # The main job. PRESET=tiny or PRESET=reduced runs another overlay of config.yaml.

@@ -5,8 +5,10 @@ import shlex
 import sys
 from pathlib import Path
 
+import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.scheduling.job_scheduler import JobScheduler
+from snakemake.utils import update_config
 
 ROOT = Path(str(workflow.current_basedir)).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -24,7 +26,10 @@ from prefine.pipeline.run import Run, as_json, section
 try:
     for config_file in workflow.configfiles:
         strict_yaml.check(config_file)
-    config = check(config)
+    # What is not given is config.yaml's, also where this workflow is a module of another one.
+    whole = yaml.safe_load((ROOT / "config.yaml").read_text())
+    update_config(whole, config)
+    config = check(whole)
     check_files(config)
     run = Run(config, ROOT)
 except UserError as error:
