@@ -108,7 +108,7 @@ format: setup
 	$(BIN)/snakefmt Snakefile workflow
 
 clean:
-	rm -rf .venv .cache .pytest_cache .ruff_cache
+	rm -rf .venv .cache .pytest_cache .ruff_cache docs/_build
 
 # Side by side on this machine; figures go to results/bench/ and docs/benchmarks.md. OSRL gets a folder of its own.
 .PHONY: bench bench-osrl

@@ -100,7 +100,9 @@ def fine_tune(
     if method not in FROM_REFERENCE:
         raise UserError(f"method: {method!r} is not one of {', '.join(FROM_REFERENCE)}")
     if not reference.has_density:
-        raise UserError("the policy has no density to start from; distil it first (pretrain)")
+        raise UserError(
+            "the policy has no density, no action probabilities; distil it first (pretrain)"
+        )
     data = replace(data, mean=reference.mean, std=reference.std)
     sets = {"preferred": preferred, "nonpreferred": nonpreferred}
     params, log = _train(
