@@ -175,8 +175,11 @@ def test_the_search_finds_a_word(site, page):
     assert page.wrong == []
 
 
-def test_nothing_is_wider_than_a_phone(site, page):
-    page.set_viewport_size({"width": 390, "height": 844})
+@pytest.mark.parametrize("width", [390, 1024, 1280, 1920])
+def test_no_page_is_wider_than_the_window(site, page, width):
+    page.set_viewport_size({"width": width, "height": 844})
     for file in sorted(site.glob("*.html")):
         page.goto(file.as_uri())
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390, file.name
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, file.name
+        cut = page.locator("article").evaluate("a => a.getBoundingClientRect().right")
+        assert cut <= width, file.name
