@@ -32,6 +32,8 @@ def project(tmp_path_factory):
     for name, text in FILES.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
+    caption = re.search(r"```rst\n(.*?)```", PAGE, re.DOTALL)[1]
+    (folder / "workflow/report/tail.rst").write_text(caption)
     return folder
 
 
@@ -74,12 +76,13 @@ def test_the_method_trains_and_pushes_what_is_not_preferred_away(project, ball_r
 
 
 def test_the_configs_are_right(project):
-    """The method's dry run has a job for it, the task's one that collects its data."""
+    """A dry run has jobs for the method and for the figure, another collects the task's data."""
     configs = re.findall(r"```yaml\n(# mine.yaml.*?)```", PAGE, re.DOTALL)
     for text, preset, job in zip(configs, (TINY, []), ("BallRun/npo", "AntRun"), strict=True):
         (project / "mine.yaml").write_text(text)
         options = ["-n", "--cores", "1", "--configfile", *preset, "mine.yaml"]
-        assert job in python(project, "-m", "snakemake", "all", *options)
+        jobs = python(project, "-m", "snakemake", "all", *options)
+        assert job in jobs and re.search(r"^tail +1$", jobs, re.MULTILINE)
 
 
 def test_the_line_of_a_task_is_one_of_the_library_s():

@@ -91,7 +91,7 @@ def tasks_of(run: "Run", figure: Figure) -> list[str]:
 def task_of(run: "Run", figure: Figure) -> str:
     """The one task of a figure: the config's, or a study's first, second ...; or `none`."""
     if figure.task is None:
-        return tasks_of(run, figure)[0]
+        return next(iter(tasks_of(run, figure)), "none")
     own = run.study_tasks(figure.study)
     return own[figure.task] if figure.task < len(own) else "none"
 
