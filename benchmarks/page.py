@@ -12,7 +12,6 @@ from paired import RESULTS
 from prefine.files import atomic
 
 PAGE = Path("docs/benchmarks.md")
-SUMMARY = Path(__file__).with_name("summary.md")  # of several machines, written by hand
 
 STACK = """## One stack against a plain loop
 
@@ -100,11 +99,10 @@ def section(name: str, text: str) -> str:
 
 def main() -> None:
     parts = [
-        "# Benchmarks\n\n<!-- Written by `make bench`; edit benchmarks/summary.md. -->\n\n"
+        "# Benchmarks\n\n<!-- Written by `make bench`; do not edit. -->\n\n"
         "Either side runs in a process of its own and blocks of the two alternate: the figure is "
         "the median of their ratios, so that a drift of the machine's speed does not matter. "
         "Times themselves are this machine's; the ratios travel better.\n",
-        SUMMARY.read_text(),
         section("stack", STACK),
         section("osrl", OSRL),
         section("methods", METHODS),

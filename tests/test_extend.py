@@ -1,6 +1,7 @@
 """What docs/extend.md shows is added to a copy of the library, as it stands there, and works."""
 
 import io
+import json
 import os
 import re
 import shutil
@@ -133,3 +134,15 @@ def test_the_format_is_read_and_what_is_none_is_refused(project):
     arrays = {name: numbers.normal(size=shape) for name, shape in shapes.items()}
     np.savez(project / "layers.npz", **arrays)
     assert "is no archive of w0, b0" in python(project, "-c", FORMAT)
+    named = {"format": "layers", "file": "layers.npz"}
+    config = {"tasks": ["BallRun"], "policy": named, "labels": {"BallRun": "labels.csv"}}
+    assert "export_chosen" in dry_run_of_own(project, config)
+    named["format"] = "layer"
+    with pytest.raises(AssertionError, match=r"policy\.format: 'layer' is not .* mean 'layers'"):
+        dry_run_of_own(project, config)
+
+
+def dry_run_of_own(project, config) -> str:
+    (project / "own.yaml").write_text(json.dumps(config))
+    options = ["-n", "--cores", "1", "--configfile", "workflow/presets/own_policy.yaml", "own.yaml"]
+    return python(project, "-m", "snakemake", *options)

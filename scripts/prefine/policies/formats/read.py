@@ -80,7 +80,8 @@ def read_policy(settings: Mapping, obs_dim: int, act_dim: int, low, high) -> Own
     """
     path, kind = Path(settings["file"]), settings["format"]
     if kind not in (*FORMATS, "python", "prefine"):
-        raise UserError(f"policy.format: {kind!r} is not known; sb3, torch, python or prefine")
+        known = ", ".join((*FORMATS, "python"))
+        raise UserError(f"policy.format: {kind!r} is not known; {known} or prefine")
     if not path.is_file():
         raise UserError(f"policy.file: {path} is not there")
     low, high = (np.broadcast_to(np.float64(bound), (act_dim,)) for bound in (low, high))
