@@ -8,6 +8,7 @@
 # make test-faults  set up, then the tests that kill runs, fill a small disk (root) and make runs twice
 # make test-kills   set up, then of these the runs that are killed: KILLS=100 SEED=1
 # make verify       make files of a finished run again elsewhere and compare: FILE=results/...
+# make docs         set up, then the pages of docs/ as a site with a search: docs/_build/html/
 # make setup        what both share: .venv from the pinned lock in envs/
 
 SHELL := /bin/bash
@@ -19,7 +20,7 @@ PRESET ?= quickstart
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 
-.PHONY: setup quickstart own-policy-example report test test-slurm test-conda test-container test-faults test-kills verify pins lint format clean
+.PHONY: setup quickstart own-policy-example report test test-slurm test-conda test-container test-faults test-kills verify pins docs lint format clean
 
 setup: .venv/.installed
 
@@ -91,6 +92,11 @@ test-faults test-kills: setup
 verify: setup
 	@$(BIN)/python scripts/verify.py $(FILE) --cores $(CORES) --configfile workflow/presets/$(PRESET).yaml
 
+# A link that leads nowhere is an error.
+docs: setup
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "Open docs/_build/html/index.html"
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -104,7 +110,7 @@ format: setup
 	$(BIN)/snakefmt Snakefile workflow
 
 clean:
-	rm -rf .venv .cache .pytest_cache .ruff_cache
+	rm -rf .venv .cache .pytest_cache .ruff_cache docs/_build
 
 # Side by side on this machine; figures go to results/bench/ and docs/benchmarks.md. OSRL gets a folder of its own.
 .PHONY: bench bench-osrl

@@ -1,4 +1,4 @@
-"""Input that means harm is refused in one line, and nothing of it runs (docs/hostile_input.md).
+"""Input that means harm is refused in one line, and nothing of it runs (docs/reliability.md).
 
 The canary is a file that appears if code in the input ran.
 """

@@ -14,7 +14,7 @@ from prefine import provenance
 from prefine.config.schema import defaults
 from prefine.data.dataset import Transitions
 from prefine.errors import UserError
-from prefine.methods import REFERENCE, method_constant, method_module, method_settings
+from prefine.methods import METHODS, REFERENCE, method_constant, method_module, method_settings
 from prefine.policies import file as policy_file
 from prefine.policies.networks import Params
 from prefine.policies.registry import make_policy
@@ -25,7 +25,7 @@ from prefine.training.loop import train
 # Of the config's `training` all that does not concern the workflow alone.
 OF_THE_WORKFLOW = ("log_std_min", "matched", "max_runs")
 DEFAULTS = {k: v for k, v in defaults("training").items() if k not in OF_THE_WORKFLOW}
-FROM_REFERENCE = ("bc_from_reference", "dpo", "ppl", "prefine")
+FROM_REFERENCE = tuple(m for m in METHODS if method_constant(m, "STARTS_FROM") == REFERENCE)
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,9 @@ def fine_tune(
     if method not in FROM_REFERENCE:
         raise UserError(f"method: {method!r} is not one of {', '.join(FROM_REFERENCE)}")
     if not reference.has_density:
-        raise UserError("the policy has no density to start from; distil it first (pretrain)")
+        raise UserError(
+            "the policy has no density, no action probabilities; distil it first (pretrain)"
+        )
     data = replace(data, mean=reference.mean, std=reference.std)
     sets = {"preferred": preferred, "nonpreferred": nonpreferred}
     params, log = _train(

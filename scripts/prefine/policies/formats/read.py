@@ -44,7 +44,8 @@ def read_policy(settings: Mapping, task: Task, *sizes) -> PolicyStack:
         task = sized(task, *sizes)
     path, kind = Path(settings["file"]), settings["format"]
     if kind not in (*FORMATS, "python", "prefine"):
-        raise UserError(f"policy.format: {kind!r} is not known; sb3, torch, python or prefine")
+        known = ", ".join((*FORMATS, "python"))
+        raise UserError(f"policy.format: {kind!r} is not known; {known} or prefine")
     if not path.is_file():
         raise UserError(f"policy.file: {path} is not there")
     obs_dim, act_dim = task.obs_dim, task.act_dim
