@@ -1,4 +1,4 @@
-"""Write one run's policy for others: safetensors, ONNX, TorchScript and a model card."""
+"""Write one run's policy for others: safetensors, ONNX and a model card."""
 
 from pathlib import Path
 

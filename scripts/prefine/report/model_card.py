@@ -19,8 +19,7 @@ action = policy.act(observation)  # raw, (n_obs,) or (n, n_obs); the environment
 ```
 
 `policy.predict(obs)` is Stable-Baselines3's. `policy.onnx` (input `observation`, output `action`)
-and `policy.pt` (TorchScript) do the same without this package: deterministic, standardisation and
-action bounds included."""
+does the same without this package: deterministic, standardisation and action bounds included."""
 REPLICATES = 10_000  # of a bootstrap over episodes, which may be many
 
 
