@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from scipy.optimize import isotonic_regression
 
 from prefine.files import atomic, write_table
 
@@ -73,19 +74,12 @@ def use_style() -> None:
 
 def apart(places: np.ndarray, gap: float, low: float, high: float) -> np.ndarray:
     """Move numbers as little as possible so that neighbours differ by ``gap``, within bounds."""
-    order = np.argsort(places, kind="stable")
-    steps = gap * np.arange(len(places))
-    moved = np.asarray(places, dtype=float)[order] - steps
-    for _ in range(len(moved)):  # isotonic regression: pool what is out of order
-        for end in range(1, len(moved)):
-            start = end
-            while start > 0 and moved[start - 1] > moved[start] + 1e-12:
-                block = slice(np.flatnonzero(np.isclose(moved, moved[start - 1]))[0], end + 1)
-                moved[block] = moved[block].mean()
-                start = block.start
-    moved = np.clip(moved, low, max(low, high - steps[-1])) + steps if len(moved) else moved
+    if not len(places):
+        return np.empty(0)
+    order, steps = np.argsort(places, kind="stable"), gap * np.arange(len(places))
+    moved = isotonic_regression(np.asarray(places, dtype=float)[order] - steps).x
     result = np.empty(len(places))
-    result[order] = moved
+    result[order] = np.clip(moved, low, max(low, high - steps[-1])) + steps
     return result
 
 
