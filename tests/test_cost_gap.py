@@ -303,15 +303,29 @@ def measured(ball_run_file, tmp_path_factory):
             runs.append(run | {"iteration": iteration})
     about = {"policy": "gaussian", "obs_dim": 7, "act_dim": 2, "hidden": [8]}
     policy_file.save(
-        *(folder / "snapshots.safetensors", stack(replicas), np.zeros(7, "f"), np.ones(7, "f")),
+        folder / "snapshots.safetensors",
+        stack(replicas),
+        np.zeros(7, "f"),
+        np.ones(7, "f"),
         about | {"task": task.to_dict(), "runs": runs},
     )
     settings = {"trajectories": 3, "every": 10, "action_draws": 4, "until": 300, "tau": 20}
     call(
-        *("cost_gap", "--policies", folder / "snapshots.safetensors", "--data", ball_run_file),
-        *("--trajectories", folder / "trajectories.csv", "--splits", folder / "splits.csv"),
-        *("--source", "collect", "--settings", json.dumps(settings)),
-        *("--output", folder / "BallRun.csv"),
+        "cost_gap",
+        "--policies",
+        folder / "snapshots.safetensors",
+        "--data",
+        ball_run_file,
+        "--trajectories",
+        folder / "trajectories.csv",
+        "--splits",
+        folder / "splits.csv",
+        "--source",
+        "collect",
+        "--settings",
+        json.dumps(settings),
+        "--output",
+        folder / "BallRun.csv",
     )
     return folder
 

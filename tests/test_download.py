@@ -368,7 +368,9 @@ def test_a_run_takes_its_data_from_the_host(host, project, ball_run_file):
     target = "results/dsrl/trajectories/BallRun.csv"
     options = [target, "--cores", "1", "--configfile", overlay]
     assert counts(snakemake("-n", *options, cwd=project)) == {
-        **{"download": 1, "trajectories": 1, "total": 2}
+        "download": 1,
+        "trajectories": 1,
+        "total": 2,
     }
     assert host.requests == []  # a dry run touches no network
     snakemake(*options, cwd=project)

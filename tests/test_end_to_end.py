@@ -196,8 +196,14 @@ def test_an_edit_reruns_what_it_can_change(done):
         jobs("losses.py", "-F.logsigmoid(beta", "-2 * F.logsigmoid(beta")
         == {
             # Those that use losses.py, on two tasks; bc, SafeDICE and CPQ do not.
-            **{"train": 10, "train_and_follow": 4, "evaluate": 15, "evaluate_curve": 4},
-            **{"runs": 1, "study_table": 6, "curves_table": 3, "cost_gap": 2},
+            "train": 10,
+            "train_and_follow": 4,
+            "evaluate": 15,
+            "evaluate_curve": 4,
+            "runs": 1,
+            "study_table": 6,
+            "curves_table": 3,
+            "cost_gap": 2,
             "table1": 1,
             "claims": 1,
             "provenance": 1,

@@ -30,9 +30,7 @@ def markdown(means: pd.DataFrame, settings: dict, source: str) -> str:
 
 
 def main() -> None:
-    parser = cli.parser(
-        __doc__, "tables1", "tables23", "csv", "markdown", settings=cli.json_argument
-    )
+    parser = cli.parser(__doc__, "tables1 tables23 csv markdown", settings=cli.json_argument)
     parser.add_argument("--trajectories", type=Path, nargs="+", required=True)
     args = parser.parse_args()
     settings = args.settings
@@ -41,7 +39,10 @@ def main() -> None:
     rows = pd.concat(
         [
             calibration.preferred_rows(
-                *(trajectories, settings["thresholds"], settings["draws"], split),
+                trajectories,
+                settings["thresholds"],
+                settings["draws"],
+                split,
                 files.read_csv(args.tables23),
             ),
             calibration.reference_rows(trajectories, split, files.read_csv(args.tables1)),

@@ -27,7 +27,7 @@ def planned(runs: pd.DataFrame, plan: pd.DataFrame) -> pd.DataFrame:
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, "policies", "output", settings=cli.json_argument)
+    parser = cli.parser(__doc__, "policies output", settings=cli.json_argument)
     parser.add_argument("--plan", help="runs that are these policies, acting otherwise")
     parser.add_argument("--module", type=Path, nargs="?", help="registers the environment")
     parser.add_argument("--workers", type=int, default=1, help="processes that step simulators")
@@ -43,7 +43,14 @@ def main() -> None:
     title = f"evaluate {trained['method']} {task.name}"
     progress = cli.Progress(title, len(runs) * n_episodes, "episodes")
     episodes = evaluate(
-        *(policy, params, mean, std, task, n_episodes, mode, progress.update),
+        policy,
+        params,
+        mean,
+        std,
+        task,
+        n_episodes,
+        mode,
+        progress.update,
         workers=args.workers,
         names=list(runs["run"]),
         purpose=args.settings.get("purpose", "evaluate"),

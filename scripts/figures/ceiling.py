@@ -130,7 +130,9 @@ def differences(axis: plt.Axes, table: pd.DataFrame) -> None:
         marker = SUITE_MARKERS[row.suite]
         if pd.isna(row.difference):
             axis.text(
-                *(0.98, place, "missing"),
+                0.98,
+                place,
+                "missing",
                 transform=axis.get_yaxis_transform(),
                 ha="right",
                 va="center",
@@ -150,7 +152,7 @@ def differences(axis: plt.Axes, table: pd.DataFrame) -> None:
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, "runs", "table1", "tables23", "output", study=str)
+    parser = cli.parser(__doc__, "runs table1 tables23 output", study=str)
     parser.add_argument("--manifests", type=Path, nargs="+", required=True)
     args = parser.parse_args()
     runs = scores.read_study(args.runs, args.study)

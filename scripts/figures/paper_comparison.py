@@ -45,7 +45,9 @@ def panel(axis: plt.Axes, own: pd.DataFrame, places: dict, score: str, method: s
         if pd.isna(value):
             left = printed > 0.45 if score == "reward" else printed > 1  # beside the paper's
             axis.text(
-                *(0.04 if left else 0.96, place, "missing"),
+                0.04 if left else 0.96,
+                place,
+                "missing",
                 transform=axis.get_yaxis_transform(),
                 ha="left" if left else "right",
                 va="center",
@@ -61,7 +63,7 @@ def panel(axis: plt.Axes, own: pd.DataFrame, places: dict, score: str, method: s
 
 
 def main() -> None:
-    args = cli.parser(__doc__, "table", "paper", "output").parse_args()
+    args = cli.parser(__doc__, "table paper output").parse_args()
     ours = files.read_csv(args.table, keep_default_na=False, na_values=[""])
     comparable = set(ours["source"].dropna()) == {"dsrl"}
     table = both(ours, files.read_csv(args.paper), comparable)
@@ -72,7 +74,8 @@ def main() -> None:
 
     plotting.use_style()
     figure, axes = plt.subplots(
-        *(2, len(methods)),
+        2,
+        len(methods),
         figsize=(plotting.TEXT_WIDTH, 1.6 + 2 * 0.17 * len(tasks)),
         sharex="row",
         sharey=True,

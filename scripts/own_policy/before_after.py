@@ -45,7 +45,8 @@ def lines(table: pd.DataFrame) -> list[list[str]]:
         row = {score: of.iloc[0] for score, of in own.groupby("score")}
         found.append(
             [
-                *(task, named(who, everybody)),
+                task,
+                named(who, everybody),
                 *(text(row[score], "mean", ".1f") for score in ("return", "cost")),
                 *(text(row[score], "share", ".0%") for score in ("return", "cost")),
                 str(row["cost"]["episodes"]),
@@ -55,7 +56,7 @@ def lines(table: pd.DataFrame) -> list[list[str]]:
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, "csv", "html", "markdown")
+    parser = cli.parser(__doc__, "csv html markdown")
     parser.add_argument("--episodes", type=Path, nargs="+", required=True)
     parser.add_argument("--choices", type=Path, nargs="+", required=True)
     args = parser.parse_args()

@@ -51,7 +51,8 @@ def of_file(path: Path, wanted: dict[str, str]) -> dict[str, tuple]:
 
 def main() -> None:
     parser = cli.parser(
-        *(__doc__, "choice", "policies", "reference", "output", "box"),
+        __doc__,
+        "choice policies reference output box",
         policy=cli.json_argument,
         environment=cli.json_argument,
         settings=cli.json_argument,
@@ -70,7 +71,13 @@ def main() -> None:
     tables = []
     for who, (policy, params, mean, std, run) in playing.items():
         table = evaluate(
-            *(policy, params, mean, std, task, settings["episodes"], settings["action_mode"]),
+            policy,
+            params,
+            mean,
+            std,
+            task,
+            settings["episodes"],
+            settings["action_mode"],
             on_episode=progress.update,
             workers=args.workers,
             names=[run],

@@ -11,9 +11,7 @@ from prefine.report.model_card import model_card
 
 
 def main() -> None:
-    parser = cli.parser(
-        *(__doc__, "choice", "policies", "episodes", "box", "manifest", "output"), source=str
-    )
+    parser = cli.parser(__doc__, "choice policies episodes box manifest output", source=str)
     args = parser.parse_args()
     choice, box, manifest = (
         json.loads(Path(path).read_text()) for path in (args.choice, args.box, args.manifest)

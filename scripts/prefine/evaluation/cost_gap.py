@@ -32,17 +32,24 @@ SETS = ("preferred", "nonpreferred")
 KEYS = ("observations", "actions", "costs")  # what is read of a trajectory
 RUN_COLUMNS = ("run", "tau", "draw", "seed", "iteration")
 COLUMNS = (
-    *("task", *RUN_COLUMNS, "until", "set", "gap", "signed_gap", "data_cost"),
-    *(
-        "counterfactual_cost",
-        "replay_gap",
-        "trajectories",
-        "simulated",
-        "agreement",
-        "resolved",
-        "auc",
-    ),
-    *("horizon", "every", "action_draws", "source"),
+    "task",
+    *RUN_COLUMNS,
+    "until",
+    "set",
+    "gap",
+    "signed_gap",
+    "data_cost",
+    "counterfactual_cost",
+    "replay_gap",
+    "trajectories",
+    "simulated",
+    "agreement",
+    "resolved",
+    "auc",
+    "horizon",
+    "every",
+    "action_draws",
+    "source",
 )
 
 Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -299,7 +306,13 @@ def gap_rows(
         act = actor(policy, {name: value[own.index] for name, value in params.items()}, mean, std)
         chosen = {int(index): records[int(index)] for index in indices}
         recorded, drawn = measure(
-            *(simulator, act, len(own), chosen, task.name, settings, policy.sample_dim),
+            simulator,
+            act,
+            len(own),
+            chosen,
+            task.name,
+            settings,
+            policy.sample_dim,
             on_steps=progress.update,
         )
         found = gap(recorded, drawn)

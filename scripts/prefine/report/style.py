@@ -17,7 +17,7 @@ from scipy.optimize import isotonic_regression
 from prefine.files import atomic, write_table
 
 NO_RUNS = "The study has no runs: it is off, or none of its tasks is among the config's."
-COLUMN_WIDTH, TEXT_WIDTH = 3.35, 7.0  # inches, two-column paper
+TEXT_WIDTH = 7.0  # inches, two-column paper
 
 # Okabe-Ito, ordered so that neighbours also differ in lightness.
 METHOD_COLORS = {

@@ -46,7 +46,12 @@ def own_task(name: str, settings: dict, has_costs: bool) -> tuple[Task, ActionBo
     label = settings.get("label", name[:8])
     scores = {"max_cost": np.nan, "min_return": np.nan, "max_return": np.nan}
     task = Task(
-        *(name, label, OWN, env_id, horizon, *sizes),
+        name,
+        label,
+        OWN,
+        env_id,
+        horizon,
+        *sizes,
         **scores,
         n_trajectories=0,
         licence="the user's own",
