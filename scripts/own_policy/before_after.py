@@ -8,7 +8,7 @@ import pandas as pd
 from prefine import files
 from prefine.analysis.paired import compare
 from prefine.pipeline import cli
-from prefine.report.tables import html_page
+from prefine.report.tables import html_page, markdown
 from prefine.streams import generator
 
 NAMES = {
@@ -79,9 +79,7 @@ def main() -> None:
     laid_out = lines(table)
     files.write_table(args.csv, table)
     files.write_text(args.html, html_page("Before and after", laid_out, note))
-    rows = [laid_out[0], ["---"] * len(HEADING), *laid_out[1:]]
-    text_of = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    files.write_text(args.markdown, f"{text_of}\n\n{note}\n")
+    files.write_text(args.markdown, markdown(laid_out, note))
 
 
 if __name__ == "__main__":

@@ -114,6 +114,20 @@ def say_missing(axis: plt.Axes, text: str) -> None:
     axis.text(0.5, 0.5, text, transform=axis.transAxes, ha="center", va="center", color="0.3")
 
 
+def mark_missing(axis: plt.Axes, place: float, left: bool = False) -> None:
+    """Say at one side of a row that it has no number."""
+    axis.text(
+        0.03 if left else 0.97,
+        place,
+        "missing",
+        transform=axis.get_yaxis_transform(),
+        ha="left" if left else "right",
+        va="center",
+        fontsize=6,
+        color="0.4",
+    )
+
+
 def save_missing(png: Path, reason: str = NO_RUNS) -> None:
     """A figure of which there is nothing to draw says why."""
     use_style()
