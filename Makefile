@@ -112,15 +112,12 @@ format: setup
 clean:
 	rm -rf .venv .cache .pytest_cache .ruff_cache docs/_build
 
-# Side by side on this machine; figures go to results/bench/ and docs/benchmarks.md. OSRL gets a folder of its own.
+# Side by side on this machine; the tables go to results/bench/. OSRL gets a folder of its own.
 .PHONY: bench bench-osrl
 bench: setup bench-osrl
 	$(BIN)/python benchmarks/stack.py
 	$(BIN)/python benchmarks/methods.py
 	$(BIN)/python benchmarks/evaluation.py
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/goal_speed.py
-	$(BIN)/python benchmarks/paper_hours.py
-	$(BIN)/python benchmarks/page.py
 
 bench-osrl: setup .cache/osrl/.installed
 	PYTHONPATH=.cache/osrl $(BIN)/python benchmarks/against_osrl.py

@@ -1,4 +1,4 @@
-"""Write one run's policy for others: safetensors, ONNX, TorchScript and a model card."""
+"""Write one run's policy for others: safetensors, ONNX and a model card."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def episodes_of(path: Path, run: str | None) -> pd.DataFrame:
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, "policies", "episodes", "output")
+    parser = cli.parser(__doc__, "policies episodes output")
     parser.add_argument("--run", help="which one, where the file holds several")
     parser.add_argument("--before", type=Path, help="episodes of the policy that it was made from")
     parser.add_argument("--before-run", help="which one of those")

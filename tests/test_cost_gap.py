@@ -306,17 +306,21 @@ def measured(ball_run_file, tmp_path_factory):
     snapshots = PolicyStack(policy, stack(replicas), np.zeros(7, "f"), np.ones(7, "f"), about)
     policy_file.save(folder / "snapshots.safetensors", snapshots)
     settings = {"trajectories": 3, "every": 10, "action_draws": 4, "until": 300, "tau": 20}
+    files = {
+        "policies": folder / "snapshots.safetensors",
+        "data": ball_run_file,
+        "trajectories": folder / "trajectories.csv",
+        "splits": folder / "splits.csv",
+        "output": folder / "BallRun.csv",
+    }
+    options = [word for name, path in files.items() for word in (f"--{name}", path)]
     call(
-        *(
-            "evaluation/cost_gap",
-            "--policies",
-            folder / "snapshots.safetensors",
-            "--data",
-            ball_run_file,
-        ),
-        *("--trajectories", folder / "trajectories.csv", "--splits", folder / "splits.csv"),
-        *("--source", "collect", "--settings", json.dumps(settings)),
-        *("--output", folder / "BallRun.csv"),
+        "evaluation/cost_gap",
+        *options,
+        "--source",
+        "collect",
+        "--settings",
+        json.dumps(settings),
     )
     return folder
 

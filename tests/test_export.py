@@ -89,19 +89,6 @@ def test_onnx(exported):
         np.testing.assert_allclose(action, expected[rows], atol=1e-5)
 
 
-def test_torchscript_in_a_process_without_this_package(exported, tmp_path):
-    folder, obs, expected = exported
-    np.save(tmp_path / "obs.npy", obs)
-    code = (
-        "import sys, numpy as np, torch; m = torch.jit.load(sys.argv[1]); "
-        "np.save(sys.argv[3], m(torch.from_numpy(np.load(sys.argv[2]))).numpy()); "
-        "assert 'prefine' not in sys.modules"
-    )
-    files = folder / "policy.pt", tmp_path / "obs.npy", tmp_path / "action.npy"
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code, *files], check=True, cwd=tmp_path)
-    np.testing.assert_allclose(np.load(files[2]), expected, atol=1e-5)
-
-
 def test_loading_in_three_lines(exported):
     folder, obs, expected = exported
     policy = load_policy(folder)
@@ -225,5 +212,5 @@ def test_command(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "**Safe**" in (tmp_path / "out/README.md").read_text()
     names = {file.name for file in (tmp_path / "out").iterdir()}
-    assert names == {"README.md", "policy.safetensors", "policy.onnx", "policy.pt"}
+    assert names == {"README.md", "policy.safetensors", "policy.onnx"}
     assert str(tmp_path) not in (tmp_path / "out/README.md").read_text()

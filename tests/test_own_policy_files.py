@@ -331,7 +331,10 @@ def test_training_starts_from_it_as_it_is(algorithm, method, tmp_path):
     steps = trajectories(own)
     steps.actions[: 6 * 30] = (steps.actions[: 6 * 30] - 0.5).clip(-1, 1)
     done = fine_tune(
-        *(own, steps, range(6), range(6, 12)),
+        own,
+        steps,
+        range(6),
+        range(6, 12),
         method=method,
         seeds=2,
         iterations=150,

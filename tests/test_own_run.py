@@ -86,23 +86,19 @@ def test_the_page_holds_every_trajectory_and_nothing_from_elsewhere():
     assert "http" not in text and "src=" not in text
 
 
-@pytest.mark.skipif(browser.find() is None, reason="no Chromium: apt-get install chromium")
+@browser.needed
 def test_what_is_clicked_on_the_page_is_saved_as_labels(tmp_path):
     paths = [np.random.default_rng(n).normal(size=(10, 2)) for n in range(8)]
     text = page("Mine", sheet(TRAJECTORIES), paths, [path[:, 0] for path in paths], (0, 1))
     (tmp_path / "page.html").write_text(text)
-    with browser.opened(browser.find(), tmp_path) as opened:
-        opened.open(tmp_path / "page.html")
-        opened.run(
-            "var saved; const blob = Blob; Blob = function(p, o) "
-            "{ saved = p[0]; return new blob(p, o) }"
-        )
+    with browser.opened(tmp_path / "page.html") as opened:
         for number, label in [(0, P), (1, P), (2, P), (3, N), (4, N), (5, N), (6, N), (6, N)]:
-            card = f"document.querySelector('[data-trajectory=\"{number}\"]')"
-            opened.run(f"{card}.querySelector('button[value={label}]').click()")
-        count = opened.run("document.getElementById('count').textContent")
-        opened.run("document.getElementById('save').click()")
-        table = opened.run("saved")
+            opened.click(f"[data-trajectory='{number}'] button[value={label}]")
+        count = opened.inner_text("#count")
+        with opened.expect_download() as saved:
+            opened.click("#save")
+        assert saved.value.suggested_filename == "Mine.csv"
+        table = saved.value.path().read_text()
     assert count == "3 preferred, 3 nonpreferred of 8"  # the last click took the one before back
     sets = labels_of(tmp_path, table)
     assert sets[P].tolist() == [0, 1, 2] and sets[N].tolist() == [3, 4, 5]

@@ -177,7 +177,10 @@ def test_a_failure_that_comes_again_names_task_policy_and_episode(trouble, reaso
         silence = 30 if "sleep" in trouble else 300
         names = ["main/bc/seed0", "main/bc/seed1"]
         rollout.evaluate(
-            *(some_policies(task), task, 5, "deterministic"),
+            some_policies(task),
+            task,
+            5,
+            "deterministic",
             workers=2,
             names=names,
             silence=silence,
@@ -237,7 +240,10 @@ def test_no_worker_is_waited_for_that_has_nothing_to_play():
     """Two blocks, which one worker plays in turn, and room for two workers."""
     task, before, seen = TASKS["BallRun"], set(children()), []
     rollout.evaluate(
-        *(some_policies(task, 1), task, 2, "deterministic"),
+        some_policies(task, 1),
+        task,
+        2,
+        "deterministic",
         on_episode=lambda _: seen.append(len(set(children()) - before)),
         workers=2,
     )

@@ -13,7 +13,7 @@ from prefine.simulators.own import describe
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, "data", "output", "task", name=str, settings=cli.json_argument)
+    parser = cli.parser(__doc__, "data output task", name=str, settings=cli.json_argument)
     parser.add_argument("--labelled", action="store_true", help="costs may be missing")
     args = parser.parse_args()
     data, settings = args.data, args.settings

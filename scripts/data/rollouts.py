@@ -19,10 +19,7 @@ from prefine.simulators.own import describe
 
 def main() -> None:
     parser = cli.parser(
-        *(__doc__, "output", "task"),
-        name=str,
-        policy=cli.json_argument,
-        settings=cli.json_argument,
+        __doc__, "output task", name=str, policy=cli.json_argument, settings=cli.json_argument
     )
     parser.add_argument("--data", type=Path, help="trajectories that come first")
     parser.add_argument("--labelled", action="store_true", help="costs may be missing")

@@ -22,9 +22,7 @@ from prefine.tasks import of_policy
 
 def main() -> None:
     parser = cli.parser(
-        *(__doc__, "policies", "data", "trajectories", "splits", "output"),
-        source=str,
-        settings=cli.json_argument,
+        __doc__, "policies data trajectories splits output", source=str, settings=cli.json_argument
     )
     parser.add_argument("--module", type=Path, nargs="?", help="registers the environment")
     args = parser.parse_args()

@@ -28,7 +28,7 @@ def planned(runs: pd.DataFrame, plan: pd.DataFrame) -> pd.DataFrame:
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, "policies", "output", settings=cli.json_argument)
+    parser = cli.parser(__doc__, "policies output", settings=cli.json_argument)
     parser.add_argument("--plan", help="runs that are these policies, acting otherwise")
     parser.add_argument("--module", type=Path, nargs="?", help="registers the environment")
     parser.add_argument("--workers", type=int, default=1, help="processes that step simulators")

@@ -40,7 +40,8 @@ def set_aside(choice: dict) -> list[str]:
 
 def main() -> None:
     parser = cli.parser(
-        *(__doc__, "choice", "policies", "reference", "output"),
+        __doc__,
+        "choice policies reference output",
         policy=cli.json_argument,
         settings=cli.json_argument,
     )

@@ -10,9 +10,7 @@ from prefine.report.model_card import model_card
 
 
 def main() -> None:
-    parser = cli.parser(
-        *(__doc__, "choice", "policies", "episodes", "manifest", "output"), source=str
-    )
+    parser = cli.parser(__doc__, "choice policies episodes manifest output", source=str)
     args = parser.parse_args()
     choice, manifest = (json.loads(path.read_text()) for path in (args.choice, args.manifest))
     policies = args.policies / f"{choice['job']}.safetensors"

@@ -33,14 +33,15 @@ def distil(own: PolicyStack, data: Transitions, task: Task, name: str, settings:
     runs = pd.DataFrame([{"run": name, "stream": name}])
     progress = cli.Progress(f"distil {task.name}", settings["iterations"] + 1, "it")
     method = method_module(REFERENCE)
-    params, log = train(*(method, policy, runs, data, sets, settings), on_iteration=progress.update)
+    params, log = train(method, policy, runs, data, sets, settings, on_iteration=progress.update)
     progress.close()
     return policy, {key: value.cpu() for key, value in params.items()}, log, data
 
 
 def main() -> None:
     parser = cli.parser(
-        *(__doc__, "data", "output", "log"),
+        __doc__,
+        "data output log",
         task=find,
         policy=cli.json_argument,
         settings=cli.json_argument,

@@ -23,7 +23,8 @@ from prefine.training.stacks import join_snapshots, stack_size, train_in_chunks
 
 def main() -> None:
     parser = cli.parser(
-        *(__doc__, "data", "trajectories", "splits", "output", "log"),
+        __doc__,
+        "data trajectories splits output log",
         task=find,
         method=str,
         settings=cli.json_argument,

@@ -171,7 +171,7 @@ rule export_chosen:
         episodes=f"{RUN}/episodes/{{task}}/before_after.parquet",
         manifest=f"{RUN}/splits/{{task}}.json",
     output:
-        multiext(f"{RUN}/export/{{task}}/policy", ".safetensors", ".onnx", ".pt"),
+        multiext(f"{RUN}/export/{{task}}/policy", ".safetensors", ".onnx"),
         card=f"{RUN}/export/{{task}}/README.md",
     log:
         f"{RUN}/logs/export/{{task}}.log",

@@ -31,17 +31,24 @@ SETS = ("preferred", "nonpreferred")
 KEYS = ("observations", "actions", "costs")  # what is read of a trajectory
 RUN_COLUMNS = ("run", "tau", "draw", "seed", "iteration")
 COLUMNS = (
-    *("task", *RUN_COLUMNS, "until", "set", "gap", "signed_gap", "data_cost"),
-    *(
-        "counterfactual_cost",
-        "replay_gap",
-        "trajectories",
-        "simulated",
-        "agreement",
-        "resolved",
-        "auc",
-    ),
-    *("horizon", "every", "action_draws", "source"),
+    "task",
+    *RUN_COLUMNS,
+    "until",
+    "set",
+    "gap",
+    "signed_gap",
+    "data_cost",
+    "counterfactual_cost",
+    "replay_gap",
+    "trajectories",
+    "simulated",
+    "agreement",
+    "resolved",
+    "auc",
+    "horizon",
+    "every",
+    "action_draws",
+    "source",
 )
 
 Act = Callable[[np.ndarray, np.ndarray], np.ndarray]

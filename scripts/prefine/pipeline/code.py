@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 LIBRARY = Path(__file__).parents[1]
+TEMPLATES = (".html", ".md")  # named as the module that fills them
 
 
 def has_gpu() -> bool:
@@ -53,11 +54,18 @@ def imported_modules(path: Path) -> set[Path]:
 def code_hash(*paths: str | Path) -> str:
     """Hash what the files and the library modules they import *do*.
 
-    It is made of their statements, in whichever file each of them stands. Comments, formatting,
-    docstrings and imports do not count: editing them, or moving a function, reruns nothing.
+    It is made of their statements, in whichever file each of them stands, and of the templates
+    beside them. Comments, formatting, docstrings and imports do not count: editing them, or moving
+    a function, reruns nothing.
     """
     files = set().union(*(imported_modules(Path(path)) for path in paths))
-    statements = set().union(*(_read(file).statements for file in files))
+    statements = {statement for file in files for statement in _read(file).statements}
+    statements |= {
+        hashlib.sha256(beside.read_bytes()).hexdigest()
+        for file in files
+        for beside in file.parent.glob(f"{file.stem}.*")
+        if beside.suffix in TEMPLATES
+    }
     return hashlib.sha256("".join(sorted(statements)).encode()).hexdigest()[:16]
 
 

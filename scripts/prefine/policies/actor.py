@@ -34,7 +34,7 @@ class Actor(torch.nn.Module):
         return self.in_mode(obs, "deterministic", noise)
 
     def in_mode(self, obs: Tensor, mode: str, noise: Tensor) -> Tensor:
-        """Act in a mode of `policies.ACTION_MODES`; noise (n, sample_dim) standard normal."""
+        """Act ``deterministic``, ``bcq`` or ``sampled``; noise (n, sample_dim) standard normal."""
         params = {name: getattr(self, _attribute(name)) for name in self.names}
         standardised = ((obs - self.mean) / self.std)[None]
         unit = self.policy.act(params, standardised, mode, noise[None])[0]

@@ -1,6 +1,6 @@
-"""Write a trained policy for others: safetensors, ONNX, TorchScript and a model card.
+"""Write a trained policy for others: safetensors, ONNX and a model card.
 
-All three map raw observations to the environment's own actions, deterministically.
+Both map raw observations to the environment's own actions, deterministically.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ def export(
     low=None,
     high=None,
 ) -> None:
-    """Write policy.safetensors, policy.onnx, policy.pt and README.md, the card.
+    """Write policy.safetensors, policy.onnx and README.md, the card.
 
     Args:
         policies: a file of policies, of which ``run`` is taken; None if it holds one alone.
@@ -52,7 +52,6 @@ def export(
     kept = {key: stack.metadata[key] for key in KEPT if key in stack.metadata}
     policy_file.save(folder / "policy.safetensors", replace(stack, metadata=kept | bounds))
     write_onnx(folder / "policy.onnx", actor)
-    write_torchscript(folder / "policy.pt", actor)
     write_text(folder / "README.md", card)
 
 
@@ -61,7 +60,8 @@ def write_onnx(path: Path, actor: Actor) -> None:
     batch = torch.export.Dim("batch")
     with atomic(path) as temporary, quiet():
         program = torch.onnx.export(
-            *(actor, (examples(actor),)),
+            actor,
+            (examples(actor),),
             input_names=["observation"],
             output_names=["action"],
             dynamic_shapes=({0: batch},),
@@ -71,12 +71,6 @@ def write_onnx(path: Path, actor: Actor) -> None:
         program.save(temporary, external_data=False)
 
 
-def write_torchscript(path: Path, actor: Actor) -> None:
-    """Write a trace of the actor; it has no branch that depends on an observation."""
-    with atomic(path) as temporary, quiet():
-        torch.jit.trace(actor, examples(actor)).save(str(temporary))
-
-
 def examples(actor: Actor) -> torch.Tensor:
     """A batch to trace with, of neither one row nor as many as a dimension."""
     return torch.zeros(2 + actor.policy.obs_dim, actor.policy.obs_dim)
@@ -84,11 +78,7 @@ def examples(actor: Actor) -> torch.Tensor:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep away the exporters' remarks, which no user can act on.
-
-    TorchScript is deprecated in PyTorch and still read by its C++ library; the ONNX exporter
-    tells of packages that it does not need here.
-    """
+    """Keep away the exporter's remarks on packages that it does not need here."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
