@@ -53,3 +53,17 @@ def rows(method, reward, cost, tasks=tuple(SUITES), taus=TAUS, seeds=3):
 def table(**changed):
     numbers = AS_CLAIMED | changed
     return pd.DataFrame([row for method in numbers for row in rows(method, *numbers[method])])
+
+
+def timing(task):
+    """Three blocks: 2 ms an iteration of PREFINE, 4 of its reference, 1 and 3 of SafeDICE's."""
+    phases = [("reference", "train", 4.0, 100_000), ("prefine", "train", 2.0, 500_000)]
+    phases += [("safedice", "discriminator", 1.0, 100_000), ("safedice", "train", 3.0, 500_000)]
+    phases += [("cpq", "train", 9.0, 100_000)]
+    rows = [
+        {"task": task, "method": m, "phase": p, "ms": ms * factor, "block": block}
+        | {"iterations": n, "trains_policy": p == "train", "device": "a CPU", "threads": 1}
+        for m, p, ms, n in phases
+        for block, factor in enumerate((0.5, 1.0, 2.0))
+    ]
+    return pd.DataFrame(rows)

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 import torch
 from conftest import ROOT
-from evaluation.cost_gap import read_records
 from figures.fig02_cost_gap import phases, title
 from prefine.data import dataset, hdf5
 from prefine.errors import UserError
@@ -22,6 +21,7 @@ from prefine.evaluation.cost_gap import (
     counterfactual_costs,
     gap,
     measure,
+    read_records,
     replay,
     replay_agreement,
     replay_gap,

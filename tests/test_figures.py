@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
-from hand_made import PAPER, SUITES, TAUS, table
+from hand_made import PAPER, SUITES, TAUS, table, timing
 from prefine.analysis import scores, tables
 from prefine.report import style as plotting
 from prefine.tasks import TASKS
@@ -80,20 +80,6 @@ def test_a_suite_without_normalised_cost_is_missing_not_zero(draw):
     own = numbers[numbers["suite"] == "bullet_gym"]
     assert own["fraction"].isna().all() and (own["tasks"] == 0).all()
     assert "no normalised cost without a threshold" in note
-
-
-def timing(task):
-    """Three blocks: 2 ms an iteration of PREFINE, 4 of its reference, 1 and 3 of SafeDICE's."""
-    phases = [("reference", "train", 4.0, 100_000), ("prefine", "train", 2.0, 500_000)]
-    phases += [("safedice", "discriminator", 1.0, 100_000), ("safedice", "train", 3.0, 500_000)]
-    phases += [("cpq", "train", 9.0, 100_000)]
-    rows = [
-        {"task": task, "method": m, "phase": p, "ms": ms * factor, "block": block}
-        | {"iterations": n, "trains_policy": p == "train", "device": "a CPU", "threads": 1}
-        for m, p, ms, n in phases
-        for block, factor in enumerate((0.5, 1.0, 2.0))
-    ]
-    return pd.DataFrame(rows)
 
 
 def test_times_are_extrapolated_from_medians_of_blocks(draw, runs, tmp_path):

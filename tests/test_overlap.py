@@ -6,10 +6,10 @@ import sys
 
 import matplotlib.image
 import numpy as np
-import overlap as script
 import pandas as pd
 import pytest
 from conftest import ROOT
+from evaluation import overlap as script
 from prefine.evaluation import overlap
 from prefine.streams import generator
 from prefine.tasks import TASKS

@@ -16,14 +16,14 @@ from prefine.errors import UserError
 from prefine.preferences.labels import read_labels
 from prefine.preferences.split import SplitSettings, labelled_split
 from prefine.simulators import make as simulators
-from prefine.tasks import OWN, TASKS, UNIT_BOX, ActionBox, Task
+from prefine.tasks import OWN, TASKS, Task
 
 EXAMPLE = ROOT / "examples/own_task"
 MINARI = ROOT / "tests/data/minari_safe_reach"  # written by Minari 0.5.4 itself
 SCORES = {"max_cost": 0.0, "min_return": 0.0, "max_return": 1.0, "n_trajectories": 0}
 TASK = Task("Reach", "r", OWN, "SafeReach-v0", 60, 4, 2, **SCORES)
-TASK = Task(**TASK.to_dict() | {"module": str(EXAMPLE / "safe_reach.py")})
-BOX = ActionBox(np.full(2, -2.0, np.float32), np.full(2, 2.0, np.float32))
+BOX = {"action_low": -2.0, "action_high": 2.0}
+TASK = Task(**TASK.to_dict() | BOX | {"module": str(EXAMPLE / "safe_reach.py")})
 SMALL = """
 reference: {iterations: 40}
 training: {iterations: 40, log_points: 2}
@@ -103,7 +103,7 @@ def test_an_edited_environment_is_rolled_out_again(example):
 
 
 def test_minari_and_flat_files_hold_the_same(tmp_path):
-    arrays = load(MINARI, TASK, BOX)
+    arrays = load(MINARI, TASK)
     assert arrays["observations"].shape == (36, 4) and arrays["actions"].dtype == np.float32
     ends = np.flatnonzero(arrays["timeouts"])
     assert ends.tolist() == [11, 23, 35] and not arrays["terminals"].any()
@@ -123,7 +123,7 @@ def test_minari_and_flat_files_hold_the_same(tmp_path):
     with h5py.File(tmp_path / "flat.hdf5", "w") as file:
         for key, values in arrays.items():
             file["cost" if key == "costs" else key] = 2 * values if key == "actions" else values
-    again = load(tmp_path / "flat.hdf5", TASK, BOX)
+    again = load(tmp_path / "flat.hdf5", TASK)
     for key, values in arrays.items():
         np.testing.assert_allclose(again[key], values, atol=1e-6)
 
@@ -170,7 +170,7 @@ def replaced(group, key, values):
 )
 def test_minari_is_not_trusted_either(edit, finding, tmp_path):
     with pytest.raises(UserError, match=finding):
-        load(edited_minari(tmp_path / "set", edit), TASK, BOX)
+        load(edited_minari(tmp_path / "set", edit), TASK)
 
 
 def test_labels_come_in_whole_or_not_at_all(tmp_path):
@@ -277,6 +277,6 @@ def test_a_file_of_a_task_of_dsrl_keeps_its_numbers(ball_run_file, tmp_path):
     registered = TASKS["BallRun"]
     assert (task.min_return, task.max_return) == (registered.min_return, registered.max_return)
     assert task.n_trajectories == 16
-    one, other = load(tmp_path / "o.hdf5", task, UNIT_BOX), load(ball_run_file, task, UNIT_BOX)
+    one, other = load(tmp_path / "o.hdf5", task), load(ball_run_file, task)
     for key, values in one.items():
         np.testing.assert_array_equal(values, other[key])

@@ -7,8 +7,8 @@ from prefine.data import dataset
 from prefine.methods import method_module, method_settings
 from prefine.training.loop import snapshot_iterations
 from prefine.training.loop import train as train_stack
+from prefine.training.stacks import join_snapshots, keep_snapshots
 from test_training import SETTINGS, TASK, plan, policy_of, reference_of, sets
-from training.train import join_snapshots, keep_snapshots
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hand_made import PAPER, SUITES, TAUS, table
+from hand_made import PAPER, SUITES, TAUS, table, timing
 from prefine.analysis.claims import evidence as results
 from prefine.analysis.claims import main as claims
 from prefine.analysis.claims import studies as study_claims
 from prefine.analysis.claims import verdict as verdicts
 from prefine.analysis.claims.verdict import FAILS, HOLDS, OPEN
-from test_figures import timing
 
 TASKS = ("BallRun", "BallCircle")
 OTHERS = {
