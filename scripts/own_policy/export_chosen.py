@@ -1,9 +1,6 @@
 """Export the chosen policy with its model card, which has the reported episodes."""
 
-import json
-from pathlib import Path
-
-import pandas as pd
+from prefine import frames, reading
 from prefine.pipeline import cli
 from prefine.policies import file as policy_file
 from prefine.policies.export import export
@@ -16,11 +13,11 @@ def main() -> None:
     )
     args = parser.parse_args()
     choice, box, manifest = (
-        json.loads(Path(path).read_text()) for path in (args.choice, args.box, args.manifest)
+        reading.read_object(path) for path in (args.choice, args.box, args.manifest)
     )
     policies = args.policies / f"{choice['job']}.safetensors"
     *_, trained = policy_file.load_run(policies, choice["run"])
-    episodes = pd.read_parquet(args.episodes)
+    episodes = frames.read_parquet(args.episodes)
     brought = episodes["who"].iloc[0]  # the policy as it was brought comes first
     before, after = (episodes[episodes["who"] == who] for who in (brought, "after"))
     cell = next(own for own in manifest["cells"] if own["tau"] == choice["tau"])

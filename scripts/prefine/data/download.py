@@ -17,6 +17,7 @@ from pathlib import Path
 import requests
 from filelock import FileLock
 
+from prefine import reading
 from prefine.data import dsrl as dsrl_files
 from prefine.errors import NoRoom, UserError
 from prefine.files import no_room, sha256, write_json
@@ -57,7 +58,7 @@ def add_to_lock(path: Path, name: str, entry: Locked) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.flock"):
         entries = {known: asdict(locked) for known, locked in read_lock(path).items()}
-        write_json(path, entries | {name: asdict(entry)})
+        write_json(path, entries | {name: asdict(entry)}, noted=False)  # people edit it
 
 
 def obtain(
@@ -110,7 +111,7 @@ def obtain(
                 size = target.stat().st_size
                 add_to_lock(lock, name, Locked(digest, size, stated["revision"], url))
             return target
-    raise UserError(f"{name}: no source could give it:\n  " + "\n  ".join(failures))
+    raise UserError(f"{name}: no source could give it:", *(f"  {line}" for line in failures))
 
 
 def verify(path: Path, expected: Locked | None, check: Callable[[Path], None]) -> str:
@@ -204,7 +205,7 @@ def _said(error: Exception) -> str:
 
 
 def _request(session, url: str, part: Path, expected: Locked | None, progress) -> dict:
-    notes = json.loads(_notes(part).read_text()) if _notes(part).exists() else {}
+    notes = _noted(part)
     # A part of another source stays until this one answers: it may yet be gone on with.
     goes_on = part.exists() and notes.get("url") == url and notes.get("etag")
     offset = part.stat().st_size if goes_on else 0
@@ -268,6 +269,15 @@ def _stated(response) -> dict:
         "revision": headers.get("x-repo-commit"),
         "etag": response.headers.get("ETag"),
     }
+
+
+def _noted(part: Path) -> dict:
+    """What is written down of a part; nothing if that is not there or of no use."""
+    try:
+        notes = reading.read_json(_notes(part))
+    except UserError:
+        return {}
+    return notes if isinstance(notes, dict) else {}
 
 
 def _notes(part: Path) -> Path:

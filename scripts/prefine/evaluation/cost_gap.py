@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from prefine import files
+from prefine import frames
 from prefine.data import hdf5
 from prefine.errors import UserError
 from prefine.evaluation.cost_classifier import ITERATIONS, fit
@@ -265,7 +265,7 @@ def gap_rows(
         progress_of: makes of (what, total, unit) something with ``update`` and ``close``.
     """
     policy, params, mean, std, _ = loaded
-    table, splits = files.read_csv(args.trajectories), files.read_csv(args.splits)
+    table, splits = frames.read_csv(args.trajectories), frames.read_csv(args.splits)
     cells = {}
     for (tau, draw), own in runs.groupby(["tau", "draw"], dropna=False):
         tau = None if pd.isna(tau) else int(tau)

@@ -1,17 +1,22 @@
 """Stacked policies on disk: safetensors with JSON metadata in its header."""
 
+import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 
-from prefine.errors import UserError
+from prefine import reading
+from prefine.errors import UserError, reason, short
 from prefine.files import atomic
 from prefine.policies.networks import Params
 from prefine.policies.registry import make_policy
+
+CONTENT = "sha256"  # key of the header: hash of what was written
 
 
 def save(path: str | Path, params: Params, mean, std, metadata: dict) -> None:
@@ -22,8 +27,33 @@ def save(path: str | Path, params: Params, mean, std, metadata: dict) -> None:
     """
     tensors = {f"params.{name}": value.cpu().contiguous() for name, value in params.items()}
     tensors |= {"obs_mean": torch.as_tensor(mean), "obs_std": torch.as_tensor(std)}
-    with atomic(path) as temporary:
-        save_file(tensors, temporary, {"prefine": json.dumps(metadata, sort_keys=True)})
+    text = json.dumps(metadata, sort_keys=True)
+    with atomic(path, noted=False) as temporary:  # the hash in it goes where it goes
+        save_file(tensors, temporary, {"prefine": text, CONTENT: content_hash(tensors, text)})
+
+
+def content_hash(tensors: Params, text: str) -> str:
+    """SHA-256 of the tensors, their names and shapes, and of the metadata."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        value = tensors[name].contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.numpy().data)
+    return digest.hexdigest()
+
+
+def read_tensors(
+    path: str | Path, finding: str, largest: int = reading.WEIGHTS
+) -> tuple[dict[str, object], Mapping[str, str]]:
+    """The tensors of a safetensors file and its metadata, all text.
+
+    Args:
+        finding: what is wrong with the file if it cannot be read.
+    """
+    reading.intact(path, largest)
+    with reading.refused_in_one_line(path, finding), safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return tensors, file.metadata() or {}
 
 
 def load(path: str | Path) -> tuple[object, Params, np.ndarray, np.ndarray, dict]:
@@ -32,21 +62,22 @@ def load(path: str | Path) -> tuple[object, Params, np.ndarray, np.ndarray, dict
     Raises:
         UserError: the file is not a policy of this project.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = dict(json.loads((file.metadata() or {})["prefine"]))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise UserError(f"{path}: is not there") from None
-    except (SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
-        raise UserError(f"{path}: not a policy of this project ({error})") from None
+    finding = "not a policy of this project"
+    tensors, header = read_tensors(path, finding)
+    with reading.refused_in_one_line(path, finding):
+        text = header["prefine"]
+        if CONTENT in header and header[CONTENT] != content_hash(tensors, text):
+            raise UserError(f"{path}: is not what was written: it was damaged{reading.DELETE}")
+        metadata = dict(reading.json_of(f"{path}: {finding}: its header", text))
     params = {n.removeprefix("params."): v for n, v in tensors.items() if n.startswith("params.")}
     try:
         sizes = metadata["obs_dim"], metadata["act_dim"], metadata["hidden"]
         policy = make_policy(metadata["policy"], *sizes, **metadata.get("limits", {}))
         mean, std = tensors["obs_mean"].numpy(), tensors["obs_std"].numpy()
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a policy that this version knows ({error})") from None
+    except Exception as error:  # whatever a class makes of sizes that are none
+        raise UserError(f"{path}: not a policy that this version knows ({reason(error)})") from None
+    if not isinstance(metadata.get("runs"), list):
+        raise UserError(f"{path}: {finding} (it does not say its runs)")
     if params or metadata.get("runs"):  # a part of a plan may be left without runs
         check_policy(path, policy, params, mean, std)
     return policy, params, mean, std, metadata
@@ -64,11 +95,16 @@ def load_run(
         UserError: there is no such run, or several and none is named.
     """
     policy, params, mean, std, metadata = load(path)
-    names = [row["run"] for row in metadata["runs"]]
+    with reading.refused_in_one_line(path, "does not say its runs"):
+        names = [str(row["run"]) for row in metadata["runs"]]
+        if not names or any(len(value) != len(names) for value in params.values()):
+            raise UserError(f"{path}: does not hold the {len(names)} runs that it says")
     if run is None and len(names) > 1:
-        raise UserError(f"{path}: holds {len(names)} runs; name one (run), such as {names[0]}")
+        raise UserError(
+            f"{path}: holds {len(names)} runs; name one (run), such as {short(names[0])}"
+        )
     if run is not None and run not in names:
-        raise UserError(f"{path}: has no run {run}; it has {', '.join(names[:5])}")
+        raise UserError(f"{path}: has no run {run}; it has {', '.join(map(short, names[:5]))}")
     place = len(names) - 1 - names[::-1].index(run or names[0])
     own = {name: value[place : place + 1] for name, value in params.items()}
     return policy, own, mean, std, metadata | {"runs": [metadata["runs"][place]]}
@@ -91,13 +127,12 @@ def check_policy(path, policy, params: Params, mean: np.ndarray, std: np.ndarray
     for name, value in params.items():
         if value.dtype != torch.float32 or not torch.isfinite(value).all():
             raise UserError(f"{path}: {name}: is not finite numbers of type float32")
-    try:
-        whole = _acts(policy, params, replicas.pop())
-    except (RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path}: its parameters do not fit together ({reason})") from None
-    if not whole:
-        raise UserError(f"{path}: its parameters give no action of {policy.act_dim} numbers")
+    (n,) = replicas
+    with reading.refused_in_one_line(path, "its parameters do not fit together"):
+        if not _acts(policy, params, n):
+            raise UserError(f"{path}: its parameters give no action of {policy.act_dim} numbers")
+        if finding := _misbehaviour(policy, params, n):
+            raise UserError(f"{path}: {finding}; the policy is broken")
 
 
 def _acts(policy, params: Params, n: int) -> bool:
@@ -113,3 +148,43 @@ def _acts(policy, params: Params, n: int) -> bool:
         noise = torch.zeros(n, 1, 1, policy.latent_dim)
         latents = policy.draw_latents(params, obs, action, noise)
         return policy.log_prob(params, obs, action, latents).shape == (n, 1)
+
+
+LOG_SIGMA = (-25.0, 10.0)  # SAC's own are -20 to 2; in units of half the range of an action
+TRIED = 8  # observations of each size
+
+
+def _misbehaviour(policy, params: Params, n: int) -> str | None:
+    """What a policy does that none may, in usual and extreme standardised observations."""
+    generator = torch.Generator().manual_seed(0)
+    draws = torch.randn(1, TRIED, policy.obs_dim, generator=generator)
+    states = [torch.zeros(1, 1, policy.obs_dim), torch.ones(1, 1, policy.obs_dim)]
+    states += [size * draws for size in (1.0, 10.0, 100.0)]
+    obs = torch.cat(states, 1).expand(n, -1, -1)
+    rows = obs.shape[1]
+    noise = torch.randn(n, rows, policy.sample_dim, generator=generator)
+    action = 2 * torch.rand(n, rows, policy.act_dim, generator=generator) - 1
+    with torch.no_grad():
+        for mode in ("deterministic", "sampled"):
+            if not torch.isfinite(policy.act(params, obs, mode, noise)).all():
+                return f"its {mode} action is not finite in some states"
+        if hasattr(policy, "distribution"):
+            mean, log_std = policy.distribution(params, obs)
+        else:
+            mean, log_std = action, params.get("decoder_log_std", torch.zeros(1))
+        if not torch.isfinite(mean).all():
+            return "its mean is not finite in some states"
+        if not ((log_std >= LOG_SIGMA[0]) & (log_std <= LOG_SIGMA[1])).all():
+            return (
+                f"its log sigma reaches from {log_std.min():.3g} to {log_std.max():.3g} (in units "
+                f"of half an action's range); {LOG_SIGMA[0]:g} to {LOG_SIGMA[1]:g} is believable"
+            )
+        if hasattr(policy, "log_prob"):
+            if not torch.isfinite(policy.sample(params, obs, noise)).all():
+                return "its draws are not finite in some states"
+            latents = policy.draw_latents(
+                params, obs, action, torch.zeros(n, 1, rows, policy.latent_dim)
+            )
+            if not torch.isfinite(policy.log_prob(params, obs, action, latents)).all():
+                return "its log-likelihood is not finite in some states"
+    return None

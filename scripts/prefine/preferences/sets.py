@@ -1,7 +1,6 @@
 """The trajectory sets that each run of a table is given."""
 
 import itertools
-import json
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from prefine import files
+from prefine import frames, reading
 from prefine.config.plan import SIZES
 from prefine.errors import UserError
 from prefine.preferences.split import SplitSettings, labelled_split, reference_set, split
@@ -124,7 +123,7 @@ def reuse_sets(
     Raises:
         UserError: a set is not there, or a trajectory differs; the first one is named.
     """
-    theirs, there = files.read_csv(splits), json.loads(manifest.read_text())
+    theirs, there = frames.read_csv(splits), reading.read_object(manifest)
     theirs = theirs.astype({"tau": "Int64", "draw": "Int64"})
     cells = {(cell["tau"], cell["draw"]): cell for cell in there["cells"]}
     asked = [(tau, draw) for tau in wanted["thresholds"] for draw in range(wanted["draws"])]

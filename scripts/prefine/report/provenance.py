@@ -26,7 +26,7 @@ def read_record(path: str | Path) -> dict:
     attributes = (pq.read_schema(path).metadata or {}).get(b"PANDAS_ATTRS", b"{}")
     record = json.loads(attributes).get("provenance")
     if record is None:
-        raise UserError(f"{path}: does not say where it comes from; delete it and run again")
+        raise UserError(f"{path}: does not say where it comes from; move it away and run again")
     return record
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from prefine import files
+from prefine import frames
 from prefine.data.dataset import load_transitions
 from prefine.methods import REFERENCE, method_module
 from prefine.policies import file as policy_file
@@ -57,7 +57,7 @@ def one_run(task: Task, tau: int | None, method) -> pd.DataFrame:
 def time_method(name: str, settings: dict, blocks: dict, task: Task, tau, args) -> list[dict]:
     """One row a phase and block."""
     method, on = method_module(name), device()
-    splits, trajectories = files.read_csv(args.splits), files.read_csv(args.trajectories)
+    splits, trajectories = frames.read_csv(args.splits), frames.read_csv(args.trajectories)
     settings |= {"horizon": task.horizon, "longest": int(trajectories["length"].max())}
     data = load_transitions(args.data, task, method.SEES)
     runs = one_run(task, tau, method)

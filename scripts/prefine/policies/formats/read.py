@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from prefine import files
+from prefine import files, reading
 from prefine.errors import UserError
 from prefine.policies import file as policy_file
 from prefine.policies.formats import function as python_policy
@@ -81,8 +81,9 @@ def read_policy(settings: Mapping, obs_dim: int, act_dim: int, low, high) -> Own
     path, kind = Path(settings["file"]), settings["format"]
     if kind not in (*FORMATS, "python", "prefine"):
         raise UserError(f"policy.format: {kind!r} is not known; sb3, torch, python or prefine")
-    if not path.is_file():
+    if not reading.is_there(path) and not path.is_symlink():
         raise UserError(f"policy.file: {path} is not there")
+    reading.size_of(path, reading.WEIGHTS)
     low, high = (np.broadcast_to(np.float64(bound), (act_dim,)) for bound in (low, high))
     if kind == "prefine":
         actor, params, mean, std, about = _of_this_project(path, settings)
@@ -109,6 +110,8 @@ def read_policy(settings: Mapping, obs_dim: int, act_dim: int, low, high) -> Own
     for name, value in {**params, "obs_mean": mean, "obs_std": std}.items():
         if not torch.isfinite(torch.as_tensor(value)).all():
             raise UserError(f"{path}: {name} has numbers that are not finite; the policy is broken")
+    if kind != "python":  # what a function gives is checked whenever it acts
+        policy_file.check_policy(path, actor, params, np.asarray(mean), np.asarray(std))
     description = {
         "file": path.name,
         "sha256": files.sha256(path),
@@ -131,5 +134,7 @@ def _of_this_project(path: Path, settings: Mapping):
         raise UserError(f"{path}: holds its own standardisation; leave out policy.vec_normalize")
     policy, params, mean, std, metadata = policy_file.load_run(path, settings.get("run"))
     (run,) = metadata["runs"]
-    about = {"algorithm": metadata["method"], "run": run["run"], "task": metadata["task"]["name"]}
+    with reading.refused_in_one_line(path, "does not say its method and task"):
+        task = metadata["task"]["name"]
+        about = {"algorithm": metadata["method"], "run": run["run"], "task": task}
     return policy, params, mean, std, about
