@@ -25,6 +25,12 @@ class NoRoom(UserError):
     """Nothing more can be written: the disk is full, or a limit is reached."""
 
 
+def require(holds: object, otherwise: str) -> None:
+    """Raise UserError unless something holds; unlike ``assert``, also under ``python -O``."""
+    if not holds:
+        raise UserError(otherwise)
+
+
 def plain(text: object, longest: int = LONGEST) -> str:
     """Text as one line without control characters, its middle cut where it is long."""
     text = str(text)

@@ -1,8 +1,9 @@
 """Stacked policies on disk: safetensors with JSON metadata in its header."""
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -128,7 +129,10 @@ def check_policy(path, policy, params: Params, mean: np.ndarray, std: np.ndarray
         if value.dtype != torch.float32 or not torch.isfinite(value).all():
             raise UserError(f"{path}: {name}: is not finite numbers of type float32")
     (n,) = replicas
-    with reading.refused_in_one_line(path, "its parameters do not fit together"):
+    with (
+        reading.refused_in_one_line(path, "its parameters do not fit together"),
+        one_thread(),
+    ):
         if not _acts(policy, params, n):
             raise UserError(f"{path}: its parameters give no action of {policy.act_dim} numbers")
         if finding := _misbehaviour(policy, params, n):
@@ -148,6 +152,17 @@ def _acts(policy, params: Params, n: int) -> bool:
         noise = torch.zeros(n, 1, 1, policy.latent_dim)
         latents = policy.draw_latents(params, obs, action, noise)
         return policy.log_prob(params, obs, action, latents).shape == (n, 1)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute in this thread alone: products so small gain nothing from others."""
+    n = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n)
 
 
 LOG_SIGMA = (-25.0, 10.0)  # SAC's own are -20 to 2; in units of half the range of an action

@@ -217,8 +217,10 @@ def activation(path: Path, data: dict, default: str) -> str:
 
 def sequential(weights: dict, prefix: str) -> list[Layer] | None:
     """The linear layers 0, 2, 4, ... of a torch.nn.Sequential; None if it has others."""
-    pattern = re.compile(re.escape(prefix) + rf"\.([0-9]{{1,{MAX_DIGITS}}})\.(weight|bias)")
+    pattern = re.compile(re.escape(prefix) + r"\.([0-9]+)\.(weight|bias)")
     texts = {m[1] for name in weights if (m := pattern.fullmatch(name))}
+    if any(len(text) > MAX_DIGITS for text in texts):
+        return None
     found = {int(text) for text in texts}
     if len(found) < len(texts):  # 0 and 00
         return None
