@@ -33,13 +33,16 @@ def require(holds: object, otherwise: str) -> None:
 
 def plain(text: object, longest: int = LONGEST) -> str:
     """Text as one line without control characters, its middle cut where it is long."""
-    text = str(text)
-    if len(text) > longest:
-        begin = 2 * longest // 3
-        text = f"{text[:begin]} ... {text[begin - longest + 5 :]}"
+    text = _cut(str(text), longest)
     if text.isprintable():
         return text
-    return "".join(_escaped(character) for character in text)
+    return _cut("".join(_escaped(character) for character in text), longest)
+
+
+def _cut(text: str, longest: int) -> str:
+    """Leave out the middle of a long text."""
+    begin = 2 * longest // 3
+    return text if len(text) <= longest else f"{text[:begin]} ... {text[begin - longest + 5 :]}"
 
 
 def shown(value: object, longest: int = 60) -> str:

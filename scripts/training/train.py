@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 from prefine import files, frames, provenance
-from prefine.data.dataset import load_transitions
+from prefine.data.dataset import load_transitions, trajectory_table
 from prefine.errors import UserError
 from prefine.methods import REFERENCE, method_module
 from prefine.pipeline import cli
 from prefine.policies import file as policy_file
 from prefine.policies.registry import describe, make_policy
-from prefine.preferences.sets import reference_sets, run_sets
+from prefine.preferences.sets import check_belongs, reference_sets, run_sets
 from prefine.tasks import find
 from prefine.training.cuda import device
 from prefine.training.loop import snapshot_iterations
@@ -43,6 +43,7 @@ def main() -> None:
     task, method, settings = args.task, method_module(args.method), args.settings
     state = Path(*args.state)
     splits, trajectories = frames.read_csv(args.splits), frames.read_csv(args.trajectories)
+    check_belongs(splits, args.splits, trajectory_table(args.data, task), args.data)
     data = load_transitions(args.data, task, method.SEES)
     if args.method == REFERENCE:
         name = f"{task.name}/reference/seed{settings['seed']}"

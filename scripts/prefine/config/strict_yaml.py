@@ -121,15 +121,16 @@ def _kind(event: yaml.NodeEvent) -> str:
 
 def _check_scalar(where: str, event: yaml.ScalarEvent) -> None:
     """Refuse a value of absurd length, and one that is not read as it looks."""
+    plain = event.style in (None, "") and event.implicit[0]  # else in quotes: text
+    if plain and len(event.value) > MAX_DIGITS and NUMBER.fullmatch(event.value):
+        raise UserError(f"{where}: {shown(event.value, 20)} is a number of absurd length")
     if len(event.value) > MAX_LETTERS:
         raise UserError(
             f"{where}: {shown(event.value, 20)} has {len(event.value):,} letters; "
             f"{MAX_LETTERS:,} are allowed"
         )
-    if event.style is not None or not event.implicit[0]:
-        return  # in quotes it is text
-    if len(event.value) > MAX_DIGITS and NUMBER.fullmatch(event.value):
-        raise UserError(f"{where}: {shown(event.value, 20)} is a number of absurd length")
+    if not plain:
+        return
     for pattern, meaning in AMBIGUOUS.items():
         if re.fullmatch(pattern, event.value):
             raise UserError(

@@ -16,6 +16,7 @@ import numpy as np
 from prefine import reading
 from prefine.data import dataset
 from prefine.data.hdf5 import (
+    BLOCK_ROWS,
     KEYS,
     MAX_STEPS,
     check_claim,
@@ -51,7 +52,8 @@ def load(path: str | Path, task: Task, box: ActionBox) -> dict[str, np.ndarray]:
     if not ends.any():
         raise UserError(f"{path}: no trajectory ends; are terminals and timeouts all false?")
     links = Links()
-    links.add(arrays)
+    for start in range(0, len(ends), BLOCK_ROWS):
+        links.add({key: values[start : start + BLOCK_ROWS] for key, values in arrays.items()})
     for finding in (*_tail(ends), *links.findings()):
         log.warning("%s: %s", path, finding)
     return arrays

@@ -64,7 +64,7 @@ def _text(path: Path, content: bytes) -> str:
         raise UserError(f"{path}: cannot be read as CSV; save it as CSV in UTF-8") from None
     if "\0" in text:
         raise UserError(f"{path}: cannot be read as CSV; it has zero bytes")
-    return text
+    return text.lstrip("\ufeff")
 
 
 def _rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
