@@ -1,4 +1,4 @@
-"""Input that means harm is refused in one line, and nothing of it runs (docs/hostile_input.md).
+"""Input that means harm is refused in one line, and nothing of it runs (docs/reliability.md).
 
 The canary is a file that appears if code in the input ran.
 """
@@ -26,6 +26,7 @@ from prefine.data.dataset import read
 from prefine.errors import UserError
 from prefine.policies import file as policy_file
 from prefine.policies.cvae import CVAEPolicy
+from prefine.policies.stack import PolicyStack
 from prefine.preferences.labels import read_labels
 from prefine.tasks import OWN, TASKS, Task
 from safetensors.torch import load_file, save_file
@@ -205,14 +206,14 @@ def write_policy(path, about=None, tensors=None, params=None):
     own = policy.init(torch.Generator().manual_seed(0))
     stacked = {name: torch.stack([value, value]) for name, value in own.items()}
     metadata = ABOUT | {"task": TASK.to_dict()} | (about or {})
-    policy_file.save(path, stacked | (params or {}), np.zeros(7, "f"), np.ones(7, "f"), metadata)
-    if tensors:
-        save_file(load_file(path) | tensors, path, {"prefine": json.dumps(metadata)})
+    constants = {"mean": np.zeros(7, "f"), "std": np.ones(7, "f")}
+    policy_file.save(path, PolicyStack(policy, stacked | (params or {}), **constants))
+    save_file(load_file(path) | (tensors or {}), path, {"prefine": json.dumps(metadata)})
     return path
 
 
 def test_the_policy_itself_is_read(tmp_path):
-    assert len(policy_file.load(write_policy(tmp_path / "a.safetensors"))[1]) == 9
+    assert len(policy_file.load(write_policy(tmp_path / "a.safetensors")).params) == 9
 
 
 WRONG = torch.zeros(2, 3, 16)

@@ -20,7 +20,7 @@ from prefine.errors import UserError
 from prefine.pipeline.places import check_places
 from prefine.preferences.labels import read_labels
 from prefine.simulators.costs import agreement
-from prefine.tasks import OWN, TASKS, UNIT_BOX, Task
+from prefine.tasks import OWN, TASKS, Task
 from safetensors.torch import load_file, save_file
 from test_dataset import make_file
 
@@ -215,19 +215,19 @@ def test_minari_s_costs_of_any_shape_and_its_file_in_place_of_its_folder(shape, 
     costs = np.arange(shape[0]).reshape(shape) - (shape[0] - 5)
     path = minari(tmp_path / "set", costs)
     for given in (tmp_path / "set", path.parent, path):
-        found = own.load(given, MINE, UNIT_BOX)
+        found = own.load(given, MINE)
         assert found["costs"].tolist() == [0, 1, 2, 3, 4] * 2
 
 
 def test_minari_as_arrow_and_other_folders_say_what_they_are(tmp_path):
     (tmp_path / "a/data/0").mkdir(parents=True)
     (tmp_path / "a/data/0/part.arrow").touch()
-    one_line(lambda: own.load(tmp_path / "a", MINE, UNIT_BOX), "stored as Arrow")
+    one_line(lambda: own.load(tmp_path / "a", MINE), "stored as Arrow")
     (tmp_path / "b/data").mkdir(parents=True)
     (tmp_path / "b/data/metadata.json").write_text('{"data_format": "arrow"}')
-    one_line(lambda: own.load(tmp_path / "b", MINE, UNIT_BOX), "stored as Arrow")
+    one_line(lambda: own.load(tmp_path / "b", MINE), "stored as Arrow")
     (tmp_path / "c").mkdir()
-    one_line(lambda: own.load(tmp_path / "c", MINE, UNIT_BOX), "no Minari dataset")
+    one_line(lambda: own.load(tmp_path / "c", MINE), "no Minari dataset")
 
 
 def test_ends_that_lack_or_lie_inside_are_said_with_counts(tmp_path, caplog):
@@ -236,7 +236,7 @@ def test_ends_that_lack_or_lie_inside_are_said_with_counts(tmp_path, caplog):
     arrays = {"observations": states[:-1], "next_observations": states[1:]}
     ends = np.isin(np.arange(12), (3, 8))
     path = make_file(tmp_path / "a.hdf5", n=12, ends=(), timeouts=ends, **arrays)
-    own.load(path, MINE, UNIT_BOX)
+    own.load(path, MINE)
     assert "the last episode has no end: its 3 steps are left out" in caplog.text
     assert "2 ends lie inside an episode" in caplog.text
 

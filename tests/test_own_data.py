@@ -90,8 +90,13 @@ def test_an_edited_environment_is_rolled_out_again(example):
     file = example / "examples/own_task/safe_reach.py"
     file.write_text(file.read_text().replace("friction = 0.1, 1.0", "friction = 0.1, 1.1"))
     text = snakemake(
-        *("all", "-n", "--cores", 2, "--configfile"),
-        *("examples/own_task/config.yaml", "small.yaml"),
+        "all",
+        "-n",
+        "--cores",
+        2,
+        "--configfile",
+        "examples/own_task/config.yaml",
+        "small.yaml",
         cwd=example,
     )
     assert "evaluate" in text and "import_data" in text

@@ -158,6 +158,16 @@ def test_code_hash_ignores_comments_and_docstrings_but_no_code(tmp_path):
     assert base != hashed(tmp_path, a=FUNCTION.replace("+ 1", "+ 2"))
 
 
+def test_code_hash_sees_the_templates_beside_a_module(tmp_path):
+    base = hashed(tmp_path, a=FUNCTION)
+    (tmp_path / "ab.html").write_text("another module's")
+    assert base == hashed(tmp_path, a=FUNCTION)
+    (tmp_path / "a.card.html").write_text("$title")
+    one = hashed(tmp_path, a=FUNCTION)
+    (tmp_path / "a.card.html").write_text("<b>$title</b>")
+    assert len({base, one, hashed(tmp_path, a=FUNCTION)}) == 3
+
+
 def test_code_hash_outlives_a_move(tmp_path):
     """Neither where a function stands nor how it is imported says what it does."""
     base = hashed(tmp_path, a=FUNCTION + "\n\ndef g(x):\n    import os\n\n    return f(x)\n")

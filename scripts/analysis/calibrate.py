@@ -10,11 +10,12 @@ from prefine.analysis import calibration
 from prefine.analysis.names import source_note
 from prefine.pipeline import cli
 from prefine.preferences.split import SplitSettings
+from prefine.report.tables import markdown
 
 
-def markdown(means: pd.DataFrame, settings: dict, source: str) -> str:
+def lines(means: pd.DataFrame, settings: dict) -> list[list[str]]:
     """The errors, the best first, and what the config has."""
-    lines = ["| parameter | value | error of return | error of cost | |", "|---|---|---|---|---|"]
+    found = [["parameter", "value", "error of return", "error of cost", ""]]
     for row in means.itertuples():
         marks = []
         if row.Index == means.index[means["parameter"] == row.parameter][0]:
@@ -22,17 +23,12 @@ def markdown(means: pd.DataFrame, settings: dict, source: str) -> str:
         if settings[row.parameter] == row.value:
             marks.append("in the config")
         cost = "" if pd.isna(row.cost_error) else f"{row.cost_error:.1f}"
-        lines.append(
-            f"| {row.parameter} | {row.value:g} | {row.error:.3f} | {cost} | {', '.join(marks)} |"
-        )
-    note = "Mean absolute error over tasks against the paper; returns normalised."
-    return "\n".join([*lines, "", f"{note} {source_note([source])}", ""])
+        found.append([row.parameter, f"{row.value:g}", f"{row.error:.3f}", cost, ", ".join(marks)])
+    return found
 
 
 def main() -> None:
-    parser = cli.parser(
-        __doc__, "tables1", "tables23", "csv", "markdown", settings=cli.json_argument
-    )
+    parser = cli.parser(__doc__, "tables1 tables23 csv markdown", settings=cli.json_argument)
     parser.add_argument("--trajectories", type=Path, nargs="+", required=True)
     args = parser.parse_args()
     settings = args.settings
@@ -41,7 +37,10 @@ def main() -> None:
     rows = pd.concat(
         [
             calibration.preferred_rows(
-                *(trajectories, settings["thresholds"], settings["draws"], split),
+                trajectories,
+                settings["thresholds"],
+                settings["draws"],
+                split,
                 frames.read_csv(args.tables23),
             ),
             calibration.reference_rows(trajectories, split, frames.read_csv(args.tables1)),
@@ -51,7 +50,9 @@ def main() -> None:
     means = calibration.errors(rows)
     logging.info("\n%s\n%s", rows.to_string(), means.to_string())
     files.write_table(args.csv, rows)
-    files.write_text(args.markdown, markdown(means, asdict(split), settings["source"]))
+    note = "Mean absolute error over tasks against the paper; returns normalised. "
+    note += source_note([settings["source"]])
+    files.write_text(args.markdown, markdown(lines(means, asdict(split)), note))
 
 
 if __name__ == "__main__":

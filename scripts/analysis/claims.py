@@ -64,7 +64,7 @@ def line(row: dict, data: str) -> list[str]:
         measured += f". Missing: {row['missing']}" if row["missing"] else ""
     conclusion = f"{MARKS[row['verdict']]} {row['verdict']}"
     conclusion += f": {row['reason']}" if row["reason"] else ""
-    return [*(row["says"], row["where"], "; ".join(paper), ours, row["rule"], conclusion, measured)]
+    return [row["says"], row["where"], "; ".join(paper), ours, row["rule"], conclusion, measured]
 
 
 def note(table: pd.DataFrame, runs: pd.DataFrame, source: str) -> str:
@@ -85,9 +85,7 @@ def note(table: pd.DataFrame, runs: pd.DataFrame, source: str) -> str:
 
 def main() -> None:
     parser = cli.parser(
-        *(__doc__, "runs", "paper", "csv", "markdown", "html"),
-        thresholds=cli.json_argument,
-        study=str,
+        __doc__, "runs paper csv markdown html", thresholds=cli.json_argument, study=str
     )
     for name in TABLES:
         parser.add_argument(f"--{name.replace('_', '-')}", type=Path, nargs="*", default=[])

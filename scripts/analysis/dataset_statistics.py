@@ -9,7 +9,7 @@ from prefine.report.tables import dataset_statistics_html, dataset_statistics_ma
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, "csv", "markdown", "html", "paper")
+    parser = cli.parser(__doc__, "csv markdown html paper")
     parser.add_argument("--manifests", type=Path, nargs="+", required=True)
     parser.add_argument("--checks", type=Path, nargs="+", required=True)
     args = parser.parse_args()

@@ -9,7 +9,7 @@ from prefine.report.tables import html_page
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, "json", "html", config=cli.json_argument)
+    parser = cli.parser(__doc__, "json html", config=cli.json_argument)
     for name in ("training", "episodes", "manifests"):
         parser.add_argument(f"--{name}", type=Path, nargs="+", required=True)
     args = parser.parse_args()

@@ -9,9 +9,7 @@ from prefine.report.tables import table1_html, table1_latex, table1_markdown
 
 def main() -> None:
     parser = cli.parser(
-        *(__doc__, "runs", "csv", "markdown", "latex", "html"),
-        thresholds=cli.json_argument,
-        study=str,
+        __doc__, "runs csv markdown latex html", thresholds=cli.json_argument, study=str
     )
     args = parser.parse_args()
     table = tables.table1(read_study(args.runs, args.study), args.thresholds)

@@ -13,14 +13,14 @@ from prefine.simulators.own import describe
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, "data", "output", "task", name=str, settings=cli.json_argument)
+    parser = cli.parser(__doc__, "data output task", name=str, settings=cli.json_argument)
     parser.add_argument("--labelled", action="store_true", help="costs may be missing")
     args = parser.parse_args()
     data, settings = args.data, args.settings
     if not data.exists():
         raise UserError(f"config: file.{args.name}.data: {data} is not there")
-    task, box, scores = describe(args.name, settings, has_costs=not args.labelled)
-    arrays = load(data, replace(task, has_costs=not args.labelled), box)
+    task, scores = describe(args.name, settings, has_costs=not args.labelled)
+    arrays = load(data, replace(task, has_costs=not args.labelled))
     task = with_scores(replace(task, has_costs="costs" in arrays), arrays, scores)
     arrays.setdefault("costs", np.zeros_like(arrays["rewards"]))  # never read
     metadata = {"source": "file", "file": str(data), "versions": provenance.versions()}

@@ -19,26 +19,22 @@ from prefine.simulators.own import describe
 
 def main() -> None:
     parser = cli.parser(
-        *(__doc__, "output", "task"),
-        name=str,
-        policy=cli.json_argument,
-        settings=cli.json_argument,
+        __doc__, "output task", name=str, policy=cli.json_argument, settings=cli.json_argument
     )
     parser.add_argument("--data", type=Path, help="trajectories that come first")
     parser.add_argument("--labelled", action="store_true", help="costs may be missing")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    task, box, scores = describe(args.name, args.settings, has_costs=not args.labelled)
+    task, scores = describe(args.name, args.settings, has_costs=not args.labelled)
     rollouts = args.policy["rollouts"]
-    own = read_policy(args.policy, task.obs_dim, task.act_dim, box.low, box.high)
-    act = own_rollouts.acting(own.actor, own.actor_params, own.mean, own.std, rollouts["actions"])
+    own = read_policy(args.policy, task)
     progress = cli.Progress(f"play {task.name}", rollouts["episodes"] * task.horizon, "steps")
-    parts = own_rollouts.play(task, act, rollouts, own.actor.sample_dim, progress.update)
+    parts = own_rollouts.play(task, own, rollouts, progress.update)
     progress.close()
     if args.data:
         if not args.data.exists():
             raise UserError(f"config: file.{task.name}.data: {args.data} is not there")
-        parts.insert(0, load(args.data, replace(task, has_costs=not args.labelled), box))
+        parts.insert(0, load(args.data, replace(task, has_costs=not args.labelled)))
     has_costs = all("costs" in part and np.isfinite(part["costs"]).all() for part in parts)
     if not has_costs:  # never read
         parts = [part | {"costs": np.zeros_like(part["rewards"])} for part in parts]
@@ -46,7 +42,7 @@ def main() -> None:
     task = with_scores(replace(task, has_costs=has_costs), arrays, scores)
     metadata = {
         "source": "policy",
-        "policy": own.description,
+        "policy": own.metadata,
         "rollouts": rollouts,
         "file": str(args.data or ""),
         "task": task.to_dict(),
@@ -54,7 +50,7 @@ def main() -> None:
     }
     dataset.write(args.output, [arrays], metadata)
     files.write_json(args.task, task.to_dict())
-    logging.info("%d trajectories of %s", task.n_trajectories, own.description)
+    logging.info("%d trajectories of %s", task.n_trajectories, own.metadata)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from prefine.tasks import find
 
 
 def main() -> None:
-    args = cli.parser(__doc__, "data", "output", "checks", task=find).parse_args()
+    args = cli.parser(__doc__, "data output checks", task=find).parse_args()
     task = args.task
     table = dataset.trajectory_table(args.data, task)
     dropped = table.attrs["dropped_steps"]

@@ -22,15 +22,13 @@ from prefine.tasks import of_policy
 
 def main() -> None:
     parser = cli.parser(
-        *(__doc__, "policies", "data", "trajectories", "splits", "output"),
-        source=str,
-        settings=cli.json_argument,
+        __doc__, "policies data trajectories splits output", source=str, settings=cli.json_argument
     )
     parser.add_argument("--module", type=Path, nargs="?", help="registers the environment")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    loaded = policy_file.load(args.policies)
-    trained = loaded[-1]
+    stack = policy_file.load(args.policies)
+    trained = stack.metadata
     task, wanted = of_policy(args.policies, trained.get("task"), args.module), args.settings
     known = {field.name for field in fields(GapSettings)}
     settings = GapSettings(**{name: wanted[name] for name in known & set(wanted)})
@@ -45,7 +43,7 @@ def main() -> None:
     elif runs.empty:
         logging.warning("%s: no run is left of %s", args.policies, wanted)
     else:
-        rows = gap_rows(task, loaded, runs, args, settings, cli.Progress)
+        rows = gap_rows(task, stack, runs, args, settings, cli.Progress)
     table = pd.DataFrame(rows, columns=[*COLUMNS])
     table["until"] = min(wanted.get("until", np.inf), runs["iteration"].max())
     for name in ("horizon", "every", "action_draws"):

@@ -1,6 +1,7 @@
 """Roll out all policies of a file in their simulator: one row a run and episode."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -27,23 +28,29 @@ def planned(runs: pd.DataFrame, plan: pd.DataFrame) -> pd.DataFrame:
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, "policies", "output", settings=cli.json_argument)
+    parser = cli.parser(__doc__, "policies output", settings=cli.json_argument)
     parser.add_argument("--plan", help="runs that are these policies, acting otherwise")
     parser.add_argument("--module", type=Path, nargs="?", help="registers the environment")
     parser.add_argument("--workers", type=int, default=1, help="processes that step simulators")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    policy, params, mean, std, trained = policy_file.load(args.policies)
+    stack = policy_file.load(args.policies)
+    trained = stack.metadata
     task = of_policy(args.policies, trained.get("task"), args.module)
     runs = pd.DataFrame(trained["runs"])
     if args.plan:
         runs = planned(runs, frames.read_csv(args.plan))
-        params = {name: value[list(runs.index)] for name, value in params.items()}
+        chosen = {name: value[list(runs.index)] for name, value in stack.params.items()}
+        stack = replace(stack, params=chosen)
     n_episodes, mode = args.settings["episodes"], args.settings["action_mode"]
     title = f"evaluate {trained['method']} {task.name}"
     progress = cli.Progress(title, len(runs) * n_episodes, "episodes")
     episodes = evaluate(
-        *(policy, params, mean, std, task, n_episodes, mode, progress.update),
+        stack,
+        task,
+        n_episodes,
+        mode,
+        progress.update,
         workers=args.workers,
         names=list(runs["run"]),
         purpose=args.settings.get("purpose", "evaluate"),

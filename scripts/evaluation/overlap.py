@@ -69,7 +69,8 @@ def measure(states: np.ndarray, preferred: np.ndarray, task: str, settings: dict
 
 def main() -> None:
     args = cli.parser(
-        *(__doc__, "data", "trajectories", "splits", "manifest", "points", "numbers"),
+        __doc__,
+        "data trajectories splits manifest points numbers",
         task=find,
         settings=cli.json_argument,
     ).parse_args()

@@ -128,14 +128,7 @@ def differences(axis: plt.Axes, table: pd.DataFrame) -> None:
     for place, row in enumerate(table.itertuples()):
         marker = SUITE_MARKERS[row.suite]
         if pd.isna(row.difference):
-            axis.text(
-                *(0.98, place, "missing"),
-                transform=axis.get_yaxis_transform(),
-                ha="right",
-                va="center",
-                fontsize=6,
-                color="0.4",
-            )
+            plotting.mark_missing(axis, place)
         if pd.notna(row.difference_low):
             axis.hlines(place, row.difference_low, row.difference_high, color=color, lw=2)
         axis.plot(row.difference, place, marker, ms=4.5, color=color, mec="white", mew=0.4)
@@ -149,7 +142,7 @@ def differences(axis: plt.Axes, table: pd.DataFrame) -> None:
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, "runs", "table1", "tables23", "output", study=str)
+    parser = cli.parser(__doc__, "runs table1 tables23 output", study=str)
     parser.add_argument("--manifests", type=Path, nargs="+", required=True)
     args = parser.parse_args()
     runs = scores.read_study(args.runs, args.study)

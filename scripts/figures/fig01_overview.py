@@ -43,9 +43,7 @@ def of_cell(table: pd.DataFrame, tau: int | None, draw: int) -> pd.Series:
 
 def main() -> None:
     parser = cli.parser(
-        *(__doc__, "trajectories", "splits", "manifest", "reference", "prefine", "output"),
-        task=str,
-        draw=int,
+        __doc__, "trajectories splits manifest reference prefine output", task=str, draw=int
     )
     parser.add_argument("--tau", type=int, help="not where the sets come from labels")
     args = parser.parse_args()
@@ -93,15 +91,14 @@ def main() -> None:
     }
     for role, (axis, label, marker) in names.items():
         color, own = plotting.SET_COLORS[role], sets[role]
-        axis.scatter(*(own[x], own["return"]), s=12, color=color, marker=marker, lw=0, label=label)
+        axis.scatter(own[x], own["return"], s=12, color=color, marker=marker, lw=0, label=label)
     for method, marker in (("reference", "D"), ("prefine", "o")):
         color, own = plotting.METHOD_COLORS[method], rollouts[method]
         label = r"$\pi_\mathrm{ref}$" if method == "reference" else "PREFINE"
+        axes[2].scatter(own[x], own["return"], s=14, color=color, marker=marker, lw=0, label=label)
         axes[2].scatter(
-            *(own[x], own["return"]), s=14, color=color, marker=marker, lw=0, label=label
-        )
-        axes[2].scatter(
-            *(own[x].mean(), own["return"].mean()),
+            own[x].mean(),
+            own["return"].mean(),
             s=70,
             facecolor="none",
             edgecolor=color,

@@ -89,7 +89,9 @@ def draw(axis: plt.Axes, own: pd.DataFrame, score: str) -> None:
         axis.bar(places, rows[score], 0.38, color=color, label=LABELS[role])
         known = rows[f"{score}_std"].notna().to_numpy()
         axis.errorbar(
-            *(places[known], rows[score][known], rows[f"{score}_std"][known]),
+            places[known],
+            rows[score][known],
+            rows[f"{score}_std"][known],
             fmt="none",
             color="0.2",
             lw=1,
@@ -120,7 +122,8 @@ def main() -> None:
 
     plotting.use_style()
     figure, axes = plt.subplots(
-        *(len(found), len(SCORES)),
+        len(found),
+        len(SCORES),
         figsize=(plotting.TEXT_WIDTH, 0.7 + 1.75 * len(found)),
         squeeze=False,
     )

@@ -26,9 +26,13 @@ def name_marks(axis: plt.Axes, own: pd.DataFrame) -> None:
         moved = plotting.apart(heights, gap, low + 0.03, high - gap)
         for cell, y in zip(side.itertuples(), moved, strict=True):
             axis.annotate(
-                *(cell.label, (cell.cost, cell.reward), (-11 if left else 11, y)),
+                cell.label,
+                (cell.cost, cell.reward),
+                (-11 if left else 11, y),
                 textcoords=("offset points", "data"),
-                **{"ha": "right" if left else "left", "va": "center", "fontsize": 7},
+                ha="right" if left else "left",
+                va="center",
+                fontsize=7,
                 arrowprops={
                     "arrowstyle": "-",
                     "lw": 0.4,
@@ -41,14 +45,15 @@ def name_marks(axis: plt.Axes, own: pd.DataFrame) -> None:
 
 
 def main() -> None:
-    args = cli.parser(__doc__, "table", "output").parse_args()
+    args = cli.parser(__doc__, "table output").parse_args()
     table = frames.read_csv(args.table, keep_default_na=False, na_values=[""])
     suites = [suite for suite in SUITES if suite in set(table["suite"])]
     methods = method_order(table["method"])
 
     plotting.use_style()
     figure, axes = plt.subplots(
-        *(len(suites), len(methods)),
+        len(suites),
+        len(methods),
         figsize=(plotting.TEXT_WIDTH, 0.55 + 1.75 * len(suites)),
         sharex=True,
         sharey=True,
@@ -73,7 +78,8 @@ def main() -> None:
             for cell in own.dropna(subset="cost").itertuples():
                 safe = metrics.is_safe(cell.cost)
                 axis.errorbar(
-                    *(cell.cost, cell.reward),
+                    cell.cost,
+                    cell.reward,
                     xerr=None if pd.isna(cell.cost_std) else cell.cost_std,
                     yerr=None if pd.isna(cell.reward_std) else cell.reward_std,
                     fmt="o" if safe else "X",
@@ -88,7 +94,9 @@ def main() -> None:
             ):
                 if len(gone):
                     axis.text(
-                        *(0.5, y, f"{what}: {', '.join(gone['label'])}"),
+                        0.5,
+                        y,
+                        f"{what}: {', '.join(gone['label'])}",
                         transform=axis.transAxes,
                         ha="center",
                         fontsize=6,

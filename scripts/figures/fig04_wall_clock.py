@@ -63,7 +63,7 @@ def step_bars(axis: plt.Axes, table: pd.DataFrame) -> None:
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, "timing", "table", "output")
+    parser = cli.parser(__doc__, "timing table output")
     args = parser.parse_args()
     blocks = frames.read_csv(args.timing)
     task, device = blocks["task"].iloc[0], blocks["device"].iloc[0]

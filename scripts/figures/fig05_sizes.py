@@ -60,7 +60,9 @@ def main() -> None:
                 line = table[(table["task"] == task) & (table["varied"] == size)].sort_values("n")
                 style = {"color": colors[place], "marker": MARKS[place % len(MARKS)], "ms": 4}
                 axis.errorbar(
-                    *(line["n"], line[score], line[f"{score}_std"].fillna(0).to_numpy()),
+                    line["n"],
+                    line[score],
+                    line[f"{score}_std"].fillna(0).to_numpy(),
                     **style,
                     lw=1.2,
                     capsize=2,

@@ -62,7 +62,8 @@ def draw(axis: plt.Axes, own: pd.DataFrame, looks: dict, score: str) -> None:
         x = line["tau"] + (aside[task] if len(tasks) > 1 else 0)
         bounds = line[score] - line[f"{score}_low"], line[f"{score}_high"] - line[score]
         axis.errorbar(
-            *(x, line[score]),
+            x,
+            line[score],
             yerr=None if line[f"{score}_low"].isna().any() else np.clip(bounds, 0, None),
             color=color,
             marker=marker,
@@ -87,7 +88,7 @@ def gaps(runs: pd.DataFrame, expected: dict) -> pd.DataFrame:
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, "runs", "output", thresholds=cli.json_argument, study=str)
+    parser = cli.parser(__doc__, "runs output", thresholds=cli.json_argument, study=str)
     args = parser.parse_args()
     runs, expected = scores.read_study(args.runs, args.study), args.thresholds
     table = by_threshold(runs, expected)
@@ -96,7 +97,8 @@ def main() -> None:
 
     plotting.use_style()
     figure, axes = plt.subplots(
-        *(len(SCORES), len(suites)),
+        len(SCORES),
+        len(suites),
         figsize=(plotting.TEXT_WIDTH, 4.2),
         sharex="col",
         sharey="row",

@@ -64,7 +64,7 @@ def draw(axis: plt.Axes, own: pd.DataFrame) -> None:
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, "runs", "output", thresholds=cli.json_argument, study=str)
+    parser = cli.parser(__doc__, "runs output", thresholds=cli.json_argument, study=str)
     args = parser.parse_args()
     runs = scores.read_study(args.runs, args.study)
     suite_of = scores.described(runs, args.thresholds)["suite"]

@@ -48,7 +48,7 @@ def panels(n_tasks: int) -> tuple[plt.Figure, np.ndarray]:
 
 
 def main() -> None:
-    parser = cli.parser(*(__doc__, "output"), suite=str, tasks=cli.json_argument, episodes=int)
+    parser = cli.parser(__doc__, "output", suite=str, tasks=cli.json_argument, episodes=int)
     parser.add_argument("--curves", nargs="?", help="table; none if the study has no runs")
     args = parser.parse_args()
     curves = frames.read_csv(args.curves) if args.curves else pd.DataFrame()

@@ -34,7 +34,8 @@ def panel(axis: plt.Axes, points: pd.DataFrame, numbers: dict) -> None:
         # In random order, so that neither set hides the other.
         order = generator("fig13", numbers["task"]).permutation(len(points))
         axis.scatter(
-            *(points["x"].to_numpy()[order], points["y"].to_numpy()[order]),
+            points["x"].to_numpy()[order],
+            points["y"].to_numpy()[order],
             s=2 if len(points) < 4000 else 0.8,
             c=points["role"].map(COLORS).to_numpy()[order],
             lw=0,
@@ -70,9 +71,7 @@ def main() -> None:
     rows = -(-len(numbers) // columns)
     side = plotting.TEXT_WIDTH / columns
     figure, axes = plt.subplots(
-        *(rows, columns),
-        figsize=(plotting.TEXT_WIDTH, rows * (side + 0.25) + 0.45),
-        squeeze=False,
+        rows, columns, figsize=(plotting.TEXT_WIDTH, rows * (side + 0.25) + 0.45), squeeze=False
     )
     for axis in axes.flat[len(numbers) :]:
         axis.set_axis_off()

@@ -44,14 +44,7 @@ def panel(axis: plt.Axes, own: pd.DataFrame, places: dict, score: str, method: s
         place, value, printed = places[row["task"]], row[score], row[f"paper_{score}"]
         if pd.isna(value):
             left = printed > 0.45 if score == "reward" else printed > 1  # beside the paper's
-            axis.text(
-                *(0.04 if left else 0.96, place, "missing"),
-                transform=axis.get_yaxis_transform(),
-                ha="left" if left else "right",
-                va="center",
-                fontsize=5.5,
-                color="0.4",
-            )
+            plotting.mark_missing(axis, place, left)
         elif pd.notna(printed):
             axis.plot([value, printed], [place, place], color=color, lw=0.8, alpha=0.5)
         if pd.notna(row[f"{score}_low"]):
@@ -61,7 +54,7 @@ def panel(axis: plt.Axes, own: pd.DataFrame, places: dict, score: str, method: s
 
 
 def main() -> None:
-    args = cli.parser(__doc__, "table", "paper", "output").parse_args()
+    args = cli.parser(__doc__, "table paper output").parse_args()
     ours = frames.read_csv(args.table, keep_default_na=False, na_values=[""])
     comparable = set(ours["source"].dropna()) == {"dsrl"}
     table = both(ours, frames.read_csv(args.paper), comparable)
@@ -72,7 +65,8 @@ def main() -> None:
 
     plotting.use_style()
     figure, axes = plt.subplots(
-        *(2, len(methods)),
+        2,
+        len(methods),
         figsize=(plotting.TEXT_WIDTH, 1.6 + 2 * 0.17 * len(tasks)),
         sharex="row",
         sharey=True,

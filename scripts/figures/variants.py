@@ -93,9 +93,14 @@ def main() -> None:
             low, high = line[score] - line[f"{score}_low"], line[f"{score}_high"] - line[score]
             color = palette[number] if several else plotting.method_color(place["method"])
             axis.errorbar(
-                *(x, line[score], np.nan_to_num([low, high])),
+                x,
+                line[score],
+                np.nan_to_num([low, high]),
                 fmt="os^Dv"[order.index(place["method"]) % 5],
-                **{"ms": 4, "lw": 1, "capsize": 2, "color": color},
+                ms=4,
+                lw=1,
+                capsize=2,
+                color=color,
                 label=label_of(**place, several=several),
             )
         for place in range(1, len(names)):

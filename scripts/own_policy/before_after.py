@@ -7,7 +7,7 @@ import pandas as pd
 from prefine import files, frames, reading
 from prefine.analysis.paired import compare
 from prefine.pipeline import cli
-from prefine.report.tables import html_page
+from prefine.report.tables import html_page, markdown
 from prefine.streams import generator
 
 NAMES = {
@@ -44,7 +44,8 @@ def lines(table: pd.DataFrame) -> list[list[str]]:
         row = {score: of.iloc[0] for score, of in own.groupby("score")}
         found.append(
             [
-                *(task, named(who, everybody)),
+                task,
+                named(who, everybody),
                 *(text(row[score], "mean", ".1f") for score in ("return", "cost")),
                 *(text(row[score], "share", ".0%") for score in ("return", "cost")),
                 str(row["cost"]["episodes"]),
@@ -54,7 +55,7 @@ def lines(table: pd.DataFrame) -> list[list[str]]:
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, "csv", "html", "markdown")
+    parser = cli.parser(__doc__, "csv html markdown")
     parser.add_argument("--episodes", type=Path, nargs="+", required=True)
     parser.add_argument("--choices", type=Path, nargs="+", required=True)
     args = parser.parse_args()
@@ -78,9 +79,7 @@ def main() -> None:
     laid_out = lines(table)
     files.write_table(args.csv, table)
     files.write_text(args.html, html_page("Before and after", laid_out, note))
-    rows = [laid_out[0], ["---"] * len(HEADING), *laid_out[1:]]
-    text_of = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    files.write_text(args.markdown, f"{text_of}\n\n{note}\n")
+    files.write_text(args.markdown, markdown(laid_out, note))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from prefine.pipeline import cli
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, "before", "output", "table", settings=cli.json_argument)
+    parser = cli.parser(__doc__, "before output table", settings=cli.json_argument)
     parser.add_argument("--episodes", type=Path, nargs="+", required=True)
     parser.add_argument("--plans", type=Path, nargs="+", required=True)
     args = parser.parse_args()

@@ -8,15 +8,11 @@ from prefine.report.model_card import model_card
 
 
 def main() -> None:
-    parser = cli.parser(
-        *(__doc__, "choice", "policies", "episodes", "box", "manifest", "output"), source=str
-    )
+    parser = cli.parser(__doc__, "choice policies episodes manifest output", source=str)
     args = parser.parse_args()
-    choice, box, manifest = (
-        reading.read_object(path) for path in (args.choice, args.box, args.manifest)
-    )
+    choice, manifest = (reading.read_object(path) for path in (args.choice, args.manifest))
     policies = args.policies / f"{choice['job']}.safetensors"
-    *_, trained = policy_file.load_run(policies, choice["run"])
+    trained = policy_file.load_run(policies, choice["run"]).metadata
     episodes = frames.read_parquet(args.episodes)
     brought = episodes["who"].iloc[0]  # the policy as it was brought comes first
     before, after = (episodes[episodes["who"] == who] for who in (brought, "after"))
@@ -29,7 +25,7 @@ def main() -> None:
     validation = choice["validation"]["episodes"]
     remarks = f"Chosen on {validation} episodes that are not those above: {choice['why']}."
     card = model_card(trained, after, before, trained_on, remarks)
-    export(args.output, policies, choice["run"], box["low"], box["high"], card)
+    export(args.output, policies, choice["run"], card)
 
 
 if __name__ == "__main__":

@@ -9,22 +9,22 @@ from prefine.data.dataset import Transitions, load_transitions
 from prefine.methods import REFERENCE, method_module
 from prefine.pipeline import cli
 from prefine.policies import file as policy_file
-from prefine.policies.formats.read import OwnPolicy, read_policy
+from prefine.policies.formats.read import read_policy
 from prefine.policies.registry import describe, make_policy
+from prefine.policies.stack import PolicyStack
 from prefine.preferences.sets import reference_sets
-from prefine.simulators import own as own_task
 from prefine.tasks import Task, find
 from prefine.training.cuda import device
 from prefine.training.loop import train
 
 
-def distil(own: OwnPolicy, data: Transitions, task: Task, name: str, settings: dict):
+def distil(own: PolicyStack, data: Transitions, task: Task, name: str, settings: dict):
     """Clone what the policy would do in the states of all trajectories.
 
     Returns:
         Policy, its parameters (1, ...), the log, and data with the policy's actions.
     """
-    data = replace(data, actions=own.act(data.observations))
+    data = replace(data, actions=own.act(data.observations)[0])
     everything = pd.DataFrame({"role": "reference", "index": range(len(data.starts))})
     sets = reference_sets(everything, settings["seed"], settings["held_out"], task.name)
     limits = {key: settings[key] for key in ("log_std_min",) if settings[key] is not None}
@@ -33,45 +33,44 @@ def distil(own: OwnPolicy, data: Transitions, task: Task, name: str, settings: d
     runs = pd.DataFrame([{"run": name, "stream": name}])
     progress = cli.Progress(f"distil {task.name}", settings["iterations"] + 1, "it")
     method = method_module(REFERENCE)
-    params, log = train(*(method, policy, runs, data, sets, settings), on_iteration=progress.update)
+    params, log = train(method, policy, runs, data, sets, settings, on_iteration=progress.update)
     progress.close()
     return policy, {key: value.cpu() for key, value in params.items()}, log, data
 
 
 def main() -> None:
     parser = cli.parser(
-        *(__doc__, "data", "output", "log"),
+        __doc__,
+        "data output log",
         task=find,
         policy=cli.json_argument,
         settings=cli.json_argument,
-        environment=cli.json_argument,
     )
     args = parser.parse_args()
     task, settings = args.task, args.settings
-    _, box, _ = own_task.describe(task.name, args.environment, has_costs=False)
-    own = read_policy(args.policy, task.obs_dim, task.act_dim, box.low, box.high)
+    own = read_policy(args.policy, task)
     name = f"{task.name}/reference/own"
     if own.has_density:
-        policy, params, mean, std = own.policy, own.params, own.mean, own.std
+        trained = own
         log = pd.DataFrame([{"run": name, "phase": "import", "iteration": 0, "seconds": 0.0}])
         settings = settings | {"iterations": 0}
     else:
         data = load_transitions(args.data, task)
         policy, params, log, data = distil(own, data, task, name, settings)
-        mean, std = data.mean, data.std
+        trained = PolicyStack(policy, params, data.mean, data.std)
     metadata = {
         "task": task.to_dict(),
         "method": REFERENCE,
-        **describe(policy),
+        **describe(trained.policy),
         "runs": [{"run": name, "task": task.name, "method": REFERENCE, "stream": name}],
         "settings": settings,
-        "own_policy": own.description | {"distilled": not own.has_density},
+        "own_policy": own.metadata | {"distilled": not own.has_density},
         "data_sha256": files.sha256(args.data),
         "versions": provenance.versions(),
         "device": str(device()),
     }
     log.attrs = {"provenance": metadata}
-    policy_file.save(args.output, params, mean, std, metadata)
+    policy_file.save(args.output, replace(trained, metadata=metadata))
     files.write_table(args.log, log)
     logging.info("%s", metadata["own_policy"])
 

@@ -10,9 +10,7 @@ from prefine.tasks import find
 
 
 def main() -> None:
-    parser = cli.parser(
-        *(__doc__, "data", "trajectories", "output", "page"), task=find, axes=cli.json_argument
-    )
+    parser = cli.parser(__doc__, "data trajectories output page", task=find, axes=cli.json_argument)
     args = parser.parse_args()
     first, second = args.axes
     if max(args.axes) >= args.task.obs_dim:

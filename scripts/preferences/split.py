@@ -17,7 +17,8 @@ from prefine.tasks import find
 
 def main() -> None:
     parser = cli.parser(
-        *(__doc__, "data", "trajectories", "output", "manifest"),
+        __doc__,
+        "data trajectories output manifest",
         task=find,
         source=str,
         settings=cli.json_argument,

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from string import Template
 
 from prefine.errors import NoRoom, UserError
 
@@ -56,6 +57,11 @@ def no_place(error: Exception, path: Path) -> str | None:
     of = getattr(error, "filename", None)
     here = of is not None and (Path(os.fsdecode(of)).parent == path.parent or of == path.parent)
     return NO_PLACE.get(error.errno) if here else None
+
+
+def template(module: str, suffix: str) -> Template:
+    """The text that stands beside a module (its ``__file__``) under the same name."""
+    return Template(Path(module).with_suffix(suffix).read_text(encoding="utf-8"))
 
 
 @contextlib.contextmanager

@@ -11,7 +11,8 @@ from prefine.pipeline import cli
 
 def main() -> None:
     parser = cli.parser(
-        *(__doc__, "manifest", "output"),
+        __doc__,
+        "manifest output",
         **dict.fromkeys(("study", "task", "method", "arm"), str),
         settings=cli.json_argument,
     )

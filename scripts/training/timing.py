@@ -10,7 +10,8 @@ from prefine.training.timing import device_name, time_method
 
 def main() -> None:
     parser = cli.parser(
-        *(__doc__, "data", "trajectories", "splits", "reference", "output"),
+        __doc__,
+        "data trajectories splits reference output",
         task=find,
         settings=cli.json_argument,
         methods=cli.json_argument,

@@ -13,6 +13,7 @@ from prefine.methods import REFERENCE, method_module
 from prefine.pipeline import cli
 from prefine.policies import file as policy_file
 from prefine.policies.registry import describe, make_policy
+from prefine.policies.stack import PolicyStack
 from prefine.preferences.sets import check_belongs, reference_sets, run_sets
 from prefine.tasks import find
 from prefine.training.cuda import device
@@ -22,7 +23,8 @@ from prefine.training.stacks import join_snapshots, stack_size, train_in_chunks
 
 def main() -> None:
     parser = cli.parser(
-        *(__doc__, "data", "trajectories", "splits", "output", "log"),
+        __doc__,
+        "data trajectories splits output log",
         task=find,
         method=str,
         settings=cli.json_argument,
@@ -66,9 +68,10 @@ def main() -> None:
     reference = None
     if method.STARTS_FROM == "reference":
         # A reference that was not trained on these data has standardisation constants of its own.
-        of_reference, reference, mean, std, _ = policy_file.load(args.reference)
-        data = replace(data, mean=mean, std=std)
-        policy = replace(of_reference, **limits)
+        of_reference = policy_file.load(args.reference)
+        reference = of_reference.params
+        data = replace(data, mean=of_reference.mean, std=of_reference.std)
+        policy = replace(of_reference.policy, **limits)
 
     n_chunks = -(-len(runs) // stack_size(policy, settings))
     total = n_chunks * sum(phase.iterations + 1 for phase in method.phases(policy, settings))
@@ -90,13 +93,14 @@ def main() -> None:
         "device": str(device()),
     }
     log.attrs = {"provenance": metadata}
-    policy_file.save(args.output, params, data.mean, data.std, metadata)
+    trained = PolicyStack(policy, params, data.mean, data.std, metadata)
+    policy_file.save(args.output, trained)
     files.write_table(args.log, log)
     if args.snapshots:
         iterations = sorted(snapshot_iterations(method, policy, settings))
         taken, rows = join_snapshots(state, n_chunks, iterations, runs)
-        metadata["runs"] = rows.to_dict("records")
-        policy_file.save(args.snapshots, taken, data.mean, data.std, metadata)
+        metadata = metadata | {"runs": rows.to_dict("records")}
+        policy_file.save(args.snapshots, replace(trained, params=taken, metadata=metadata))
     # With it what other settings or code have left of this job.
     shutil.rmtree(args.state[0], ignore_errors=True)
 

@@ -29,7 +29,8 @@ rule runs:
     message:
         "Reduce the episodes to one row a run"
     shell:
-        "python {SCRIPTS:q}/analysis/runs.py --episodes {input.episodes:q} --training {input.training:q} "
+        'python "$PREFINE_SCRIPTS/analysis/runs.py" '
+        "--episodes {input.episodes:q} --training {input.training:q} "
         "--plans {input.plans:q} --manifests {input.manifests:q} {params.members:q} "
         "--output {output:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
@@ -115,7 +116,7 @@ rule table1:
     message:
         "Table 1"
     shell:
-        "python {SCRIPTS:q}/analysis/table1.py --runs {input:q} --study main "
+        'python "$PREFINE_SCRIPTS/analysis/table1.py" --runs {input:q} --study main '
         "--thresholds {params.thresholds:q} --csv {output.csv:q} --html {output.html:q} "
         "--markdown {output.markdown:q} --latex {output.latex:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
@@ -147,7 +148,7 @@ rule dataset_statistics:
     message:
         "Tables 2 and 3: statistics of D_p and D_np"
     shell:
-        "python {SCRIPTS:q}/analysis/dataset_statistics.py --manifests {input.manifests:q} "
+        'python "$PREFINE_SCRIPTS/analysis/dataset_statistics.py" --manifests {input.manifests:q} '
         "--checks {input.checks:q} --paper {input.paper:q} "
         "--csv {output.csv:q} --markdown {output.markdown:q} "
         "--html {output.html:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
@@ -197,7 +198,8 @@ rule claims:
     message:
         "The paper's claims: its numbers, ours, verdicts"
     shell:
-        "python {SCRIPTS:q}/analysis/claims.py --runs {input.runs:q} --paper {input.paper:q} --study main "
+        'python "$PREFINE_SCRIPTS/analysis/claims.py" '
+        "--runs {input.runs:q} --paper {input.paper:q} --study main "
         "--sizes {input.sizes:q} --sweep {input.sweep:q} --ablation {input.ablation:q} "
         "--cost-gap {input.cost_gap:q} --overlap {input.overlap:q} --timing {input.timing:q} "
         "--thresholds {params.thresholds:q} --csv {output.csv:q} --html {output.html:q} "
@@ -230,7 +232,7 @@ rule provenance:
     message:
         "Where the numbers come from"
     shell:
-        "python {SCRIPTS:q}/analysis/provenance.py --training {input.training:q} "
+        'python "$PREFINE_SCRIPTS/analysis/provenance.py" --training {input.training:q} '
         "--episodes {input.episodes:q} --manifests {input.manifests:q} "
         "--config {params.config:q} --json {output.json:q} --html {output.html:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"

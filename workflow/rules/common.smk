@@ -5,8 +5,10 @@ import shlex
 import sys
 from pathlib import Path
 
+import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.scheduling.job_scheduler import JobScheduler
+from snakemake.utils import update_config
 
 ROOT = Path(str(workflow.current_basedir)).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -18,13 +20,16 @@ from prefine.data.dsrl import how_to_help
 from prefine.errors import UserError
 from prefine.methods import REFERENCE
 from prefine.pipeline import figures, processes
-from prefine.pipeline.code import has_gpu, own_python_first
+from prefine.pipeline.code import has_gpu, help_jobs_find
 from prefine.pipeline.run import Run, as_json, section
 
 try:
     for config_file in workflow.configfiles:
         strict_yaml.check(config_file)
-    config = check(config)
+    # What is not given is config.yaml's, also where this workflow is a module of another one.
+    whole = yaml.safe_load((ROOT / "config.yaml").read_text())
+    update_config(whole, config)
+    config = check(whole)
     check_files(config)
     run = Run(config, ROOT)
 except UserError as error:
@@ -33,12 +38,7 @@ except UserError as error:
 RUN, TASKS, STUDIES, ARMS = run.folder, run.tasks, run.studies, run.arms
 PAPER = run.from_root("workflow/paper")
 
-# Jobs find the library, and the Python that runs Snakemake, wherever they are started.
-SCRIPTS = run.from_root("scripts")
-PATHS = [str(ROOT / "scripts"), os.environ.get("PYTHONPATH", "")]
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, PATHS))
-own_python_first()
-
+help_jobs_find(ROOT / "scripts")
 processes.announce()
 processes.note_sigterm_in_a_thread(JobScheduler)
 if workflow.is_main_process:

@@ -39,7 +39,8 @@ if config["source"] == "dsrl":
         message:
             "Get {wildcards.task} of DSRL"
         shell:
-            "python {SCRIPTS:q}/data/download.py --task {wildcards.task} --output {output:q} "
+            'python "$PREFINE_SCRIPTS/data/download.py" '
+            "--task {wildcards.task} --output {output:q} "
             ">> {log:q} 2> >(tee -a {log:q} >&2)"
 
 elif config["source"] == "policy":
@@ -70,7 +71,8 @@ elif config["source"] == "policy":
         message:
             "Play the policy of {wildcards.task}"
         shell:
-            "python {SCRIPTS:q}/data/rollouts.py --name {wildcards.task} --policy {params.policy:q} "
+            'python "$PREFINE_SCRIPTS/data/rollouts.py" '
+            "--name {wildcards.task} --policy {params.policy:q} "
             "--settings {params.settings:q} {params.data:q} {params.labelled} "
             "--output {output.data:q} --task {output.task:q} "
             ">> {log:q} 2> >(tee -a {log:q} >&2)"
@@ -98,7 +100,8 @@ elif config["source"] == "file":
         message:
             "Bring the data of {wildcards.task} into DSRL's layout"
         shell:
-            "python {SCRIPTS:q}/data/import_data.py --name {wildcards.task} --data {params.data:q} "
+            'python "$PREFINE_SCRIPTS/data/import_data.py" '
+            "--name {wildcards.task} --data {params.data:q} "
             "--settings {params.settings:q} {params.labelled} "
             "--output {output.data:q} --task {output.task:q} "
             ">> {log:q} 2> >(tee -a {log:q} >&2)"
@@ -123,7 +126,8 @@ else:
         message:
             "Collect {wildcards.task} in its simulator"
         shell:
-            "python {SCRIPTS:q}/data/collect.py --task {wildcards.task} --recipe {params.recipe:q} "
+            'python "$PREFINE_SCRIPTS/data/collect.py" '
+            "--task {wildcards.task} --recipe {params.recipe:q} "
             "--output {output:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
@@ -146,6 +150,7 @@ rule trajectories:
     message:
         "Tabulate the trajectories of {wildcards.task} and recompute their costs"
     shell:
-        "python {SCRIPTS:q}/data/trajectories.py --task {params.task:q} --data {input.data:q} "
+        'python "$PREFINE_SCRIPTS/data/trajectories.py" '
+        "--task {params.task:q} --data {input.data:q} "
         "--output {output.table:q} --checks {output.checks:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"

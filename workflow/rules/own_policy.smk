@@ -24,14 +24,14 @@ rule import_policy:
     params:
         task=run.task_argument,
         policy=lambda w: as_json(run.own_policies[w.task]),
-        environment=lambda w: as_json(run.own_entry(w.task)),
         settings=run.distil_settings,
         code=run.code("own_policy/import_policy"),
     message:
         "Take the policy of {wildcards.task} as it is, or distil it"
     shell:
-        "python {SCRIPTS:q}/own_policy/import_policy.py --task {params.task:q} --policy {params.policy:q} "
-        "--environment {params.environment:q} --data {input.data:q} "
+        'python "$PREFINE_SCRIPTS/own_policy/import_policy.py" '
+        "--task {params.task:q} --policy {params.policy:q} "
+        "--data {input.data:q} "
         "--settings {params.settings:q} --output {output.policy:q} --log {output.log:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
 
@@ -91,7 +91,8 @@ rule choose:
     message:
         "Choose beta, lambda and the policy of {wildcards.task}"
     shell:
-        "python {SCRIPTS:q}/own_policy/choose.py --before {input.before:q} --episodes {input.episodes:q} "
+        'python "$PREFINE_SCRIPTS/own_policy/choose.py" '
+        "--before {input.before:q} --episodes {input.episodes:q} "
         "--plans {input.plans:q} --settings {params.settings:q} --output {output.choice:q} "
         "--table {output.table:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
 
@@ -106,7 +107,6 @@ rule compare:
         module=run.own_module,
     output:
         episodes=f"{RUN}/episodes/{{task}}/before_after.parquet",
-        box=f"{RUN}/choice/{{task}}_box.json",
     log:
         f"{RUN}/logs/compare/{{task}}.log",
     benchmark:
@@ -119,17 +119,17 @@ rule compare:
     params:
         policies=f"{RUN}/policies",
         policy=lambda w: as_json(run.own_policies[w.task]),
-        environment=lambda w: as_json(run.own_entry(w.task)),
         control=lambda w, input: ["--control", input.control] if input.control else [],
         settings=lambda w: run.evaluation_settings(w),
         code=run.code("own_policy/compare"),
     message:
         "Play {wildcards.task} before and after on the same episodes"
     shell:
-        "python {SCRIPTS:q}/own_policy/compare.py --choice {input.choice:q} --policies {params.policies:q} "
+        'python "$PREFINE_SCRIPTS/own_policy/compare.py" '
+        "--choice {input.choice:q} --policies {params.policies:q} "
         "--reference {input.reference:q} --policy {params.policy:q} {params.control:q} "
-        "--environment {params.environment:q} --settings {params.settings:q} "
-        "--workers {threads} --output {output.episodes:q} --box {output.box:q} "
+        "--settings {params.settings:q} "
+        "--workers {threads} --output {output.episodes:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
@@ -158,7 +158,8 @@ rule before_after:
     message:
         "Before and after, with intervals"
     shell:
-        "python {SCRIPTS:q}/own_policy/before_after.py --episodes {input.episodes:q} --choices {input.choices:q} "
+        'python "$PREFINE_SCRIPTS/own_policy/before_after.py" '
+        "--episodes {input.episodes:q} --choices {input.choices:q} "
         "--csv {output.csv:q} --html {output.html:q} --markdown {output.markdown:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
 
@@ -166,12 +167,11 @@ rule before_after:
 rule export_chosen:
     input:
         choice=f"{RUN}/choice/{{task}}.json",
-        box=f"{RUN}/choice/{{task}}_box.json",
         policies=lambda w: run.candidate_paths(w, "policies", "safetensors"),
         episodes=f"{RUN}/episodes/{{task}}/before_after.parquet",
         manifest=f"{RUN}/splits/{{task}}.json",
     output:
-        multiext(f"{RUN}/export/{{task}}/policy", ".safetensors", ".onnx", ".pt"),
+        multiext(f"{RUN}/export/{{task}}/policy", ".safetensors", ".onnx"),
         card=f"{RUN}/export/{{task}}/README.md",
     log:
         f"{RUN}/logs/export/{{task}}.log",
@@ -187,7 +187,8 @@ rule export_chosen:
     message:
         "Export the chosen policy of {wildcards.task}"
     shell:
-        "python {SCRIPTS:q}/own_policy/export_chosen.py --choice {input.choice:q} --box {input.box:q} "
+        'python "$PREFINE_SCRIPTS/own_policy/export_chosen.py" '
+        "--choice {input.choice:q} "
         "--policies {params.policies:q} --episodes {input.episodes:q} "
         "--manifest {input.manifest:q} --source {params.source:q} --output {params.folder:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"

@@ -28,7 +28,8 @@ rule split:
     message:
         "Split {wildcards.task} by its thresholds"
     shell:
-        "python {SCRIPTS:q}/preferences/split.py --task {params.task:q} --data {input.data:q} "
+        'python "$PREFINE_SCRIPTS/preferences/split.py" '
+        "--task {params.task:q} --data {input.data:q} "
         "--trajectories {input.trajectories:q} --settings {params.settings:q} "
         "--source {params.source} {params.reuse:q} {params.labels:q} "
         "--output {output.splits:q} --manifest {output.manifest:q} "
@@ -83,7 +84,8 @@ rule label_sheet:
     message:
         "Lay out the trajectories of {wildcards.task} to be labelled"
     shell:
-        "python {SCRIPTS:q}/preferences/label_sheet.py --task {params.task:q} --data {input.data:q} "
+        'python "$PREFINE_SCRIPTS/preferences/label_sheet.py" '
+        "--task {params.task:q} --data {input.data:q} "
         "--trajectories {input.trajectories:q} --axes {params.axes:q} "
         "--output {output.sheet:q} --page {output.page:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
@@ -116,7 +118,7 @@ rule calibrate:
     message:
         "Compare the shares that make D_p and D_ref with the paper's tables"
     shell:
-        "python {SCRIPTS:q}/analysis/calibrate.py --trajectories {input.trajectories:q} "
+        'python "$PREFINE_SCRIPTS/analysis/calibrate.py" --trajectories {input.trajectories:q} '
         "--tables1 {input.tables1:q} --tables23 {input.tables23:q} "
         "--settings {params.settings:q} --csv {output.csv:q} --markdown {output.markdown:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"

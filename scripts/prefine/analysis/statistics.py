@@ -59,11 +59,6 @@ def probability_of_improvement(x: Scores, y: Scores) -> np.ndarray:
     return np.mean(tasks, axis=0)
 
 
-def performance_profile(scores: Scores, levels: np.ndarray) -> np.ndarray:
-    """Share of runs that score above each of ``levels``, averaged over tasks: (..., levels)."""
-    return np.mean([(own[..., None] > levels).mean(axis=-2) for own in scores], axis=0)
-
-
 def resample(scores: Scores, replicates: int, generator: np.random.Generator) -> Scores:
     """Draw runs with replacement within each task: one (replicates, runs) array a task."""
     return [own[generator.integers(len(own), size=(replicates, len(own)))] for own in scores]

@@ -1,5 +1,6 @@
 """The schema of config.yaml, which is the one home of every default."""
 
+import ast
 import functools
 from collections.abc import Mapping
 from copy import deepcopy
@@ -7,11 +8,26 @@ from pathlib import Path
 
 import yaml
 
+from prefine.policies import formats
+
 
 @functools.cache
 def schema() -> dict:
     """Return the JSON schema of the config; do not change it."""
-    return yaml.safe_load(Path(__file__).with_name("schema.yaml").read_text())
+    content = yaml.safe_load(Path(__file__).with_name("schema.yaml").read_text())
+    content["$defs"]["own_policy"]["properties"]["format"]["enum"] = policy_formats()
+    return content
+
+
+def policy_formats() -> list[str]:
+    """The formats in the table of ``policies/formats/read.py``; it needs torch and is not run."""
+    statements = ast.parse(Path(formats.__file__).with_name("read.py").read_text()).body
+    (table,) = (s.value for s in statements if isinstance(s, ast.Assign) and _is_formats(s))
+    return [*(ast.literal_eval(key) for key in table.keys), "python", "prefine"]
+
+
+def _is_formats(statement: ast.Assign) -> bool:
+    return any(isinstance(t, ast.Name) and t.id == "FORMATS" for t in statement.targets)
 
 
 def filled(value, part: Mapping | None = None):

@@ -28,10 +28,10 @@ def summary(doc: str | None) -> str:
     return (doc or "").strip().partition("\n")[0]
 
 
-def parser(doc: str | None, *paths: str, **options) -> argparse.ArgumentParser:
-    """Build a parser with one required path argument for each name in ``paths``."""
+def parser(doc: str | None, paths: str = "", **options: Callable) -> argparse.ArgumentParser:
+    """Build a parser of required arguments: paths, named in one text; options with their types."""
     result = argparse.ArgumentParser(description=summary(doc))
-    for name in paths:
+    for name in paths.split():
         result.add_argument(f"--{name}", type=Path, required=True)
     for name, kind in options.items():
         result.add_argument(f"--{name.replace('_', '-')}", type=kind, required=True)

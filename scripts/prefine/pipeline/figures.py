@@ -90,10 +90,9 @@ def tasks_of(run: "Run", figure: Figure) -> list[str]:
 
 def task_of(run: "Run", figure: Figure) -> str:
     """The one task of a figure: the config's, or a study's first, second ...; or `none`."""
-    if figure.task is None:
-        return tasks_of(run, figure)[0]
-    own = run.study_tasks(figure.study)
-    return own[figure.task] if figure.task < len(own) else "none"
+    own = tasks_of(run, figure) if figure.task is None else run.study_tasks(figure.study)
+    place = figure.task or 0
+    return own[place] if place < len(own) else "none"
 
 
 def inputs(run: "Run", figure: Figure) -> dict[str, list[str]]:

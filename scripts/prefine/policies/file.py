@@ -12,23 +12,23 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from prefine import reading
-from prefine.errors import UserError, reason, short
+from prefine.errors import UserError, reason
 from prefine.files import atomic
 from prefine.policies.networks import Params
-from prefine.policies.registry import make_policy
+from prefine.policies.registry import describe, make_policy
+from prefine.policies.stack import PolicyStack
 
 CONTENT = "sha256"  # key of the header: hash of what was written
 
 
-def save(path: str | Path, params: Params, mean, std, metadata: dict) -> None:
-    """Write parameters (R, ...), standardisation constants and metadata.
+def save(path: str | Path, stack: PolicyStack) -> None:
+    """Write a stack: its parameters, standardisation constants and metadata.
 
-    ``metadata`` must hold ``policy``, ``obs_dim``, ``act_dim``, ``hidden`` and ``runs``, and may
-    hold ``limits`` of the policy class.
+    The metadata says all that is needed to build the policy class again.
     """
-    tensors = {f"params.{name}": value.cpu().contiguous() for name, value in params.items()}
-    tensors |= {"obs_mean": torch.as_tensor(mean), "obs_std": torch.as_tensor(std)}
-    text = json.dumps(metadata, sort_keys=True)
+    tensors = {f"params.{name}": v.cpu().contiguous() for name, v in stack.params.items()}
+    tensors |= {"obs_mean": torch.as_tensor(stack.mean), "obs_std": torch.as_tensor(stack.std)}
+    text = json.dumps(stack.metadata | describe(stack.policy), sort_keys=True)
     with atomic(path, noted=False) as temporary:  # the hash in it goes where it goes
         save_file(tensors, temporary, {"prefine": text, CONTENT: content_hash(tensors, text)})
 
@@ -57,8 +57,8 @@ def read_tensors(
         return tensors, file.metadata() or {}
 
 
-def load(path: str | Path) -> tuple[object, Params, np.ndarray, np.ndarray, dict]:
-    """Return (policy, params, mean, std, metadata).
+def load(path: str | Path) -> PolicyStack:
+    """Read a file of policies.
 
     Raises:
         UserError: the file is not a policy of this project.
@@ -79,36 +79,26 @@ def load(path: str | Path) -> tuple[object, Params, np.ndarray, np.ndarray, dict
         raise UserError(f"{path}: not a policy that this version knows ({reason(error)})") from None
     if not isinstance(metadata.get("runs"), list):
         raise UserError(f"{path}: {finding} (it does not say its runs)")
-    if params or metadata.get("runs"):  # a part of a plan may be left without runs
-        check_policy(path, policy, params, mean, std)
-    return policy, params, mean, std, metadata
+    check_policy(path, policy, params, mean, std)
+    return PolicyStack(policy, params, mean, std, metadata)
 
 
-def load_run(
-    path: str | Path, run: str | None = None
-) -> tuple[object, Params, np.ndarray, np.ndarray, dict]:
-    """Return the same of one run: params (1, ...), and ``metadata["runs"]`` its row alone.
-
-    Of policies that were kept on the way it is the last. ``run`` may be left out of a file that
-    holds no other.
+def load_run(path: str | Path, run: str | None = None) -> PolicyStack:
+    """Read one run of a file (`PolicyStack.run`).
 
     Raises:
         UserError: there is no such run, or several and none is named.
     """
-    policy, params, mean, std, metadata = load(path)
+    stack = load(path)
     with reading.refused_in_one_line(path, "does not say its runs"):
-        names = [str(row["run"]) for row in metadata["runs"]]
-        if not names or any(len(value) != len(names) for value in params.values()):
+        names = [str(row["run"]) for row in stack.metadata["runs"]]
+        if not names or any(len(value) != len(names) for value in stack.params.values()):
             raise UserError(f"{path}: does not hold the {len(names)} runs that it says")
-    if run is None and len(names) > 1:
-        raise UserError(
-            f"{path}: holds {len(names)} runs; name one (run), such as {short(names[0])}"
-        )
-    if run is not None and run not in names:
-        raise UserError(f"{path}: has no run {run}; it has {', '.join(map(short, names[:5]))}")
-    place = len(names) - 1 - names[::-1].index(run or names[0])
-    own = {name: value[place : place + 1] for name, value in params.items()}
-    return policy, own, mean, std, metadata | {"runs": [metadata["runs"][place]]}
+    try:
+        return stack.run(run)
+    except UserError as error:
+        text = str(error)
+        raise UserError(text if text.startswith(str(path)) else f"{path}: {text}") from None
 
 
 def check_policy(path, policy, params: Params, mean: np.ndarray, std: np.ndarray) -> None:

@@ -64,7 +64,13 @@ def train_in_chunks(method, policy, runs, data, sets, settings, reference, progr
         file = state / f"{number}.safetensors"
         try:
             done = train(
-                *(method, policy, runs.loc[rows], data, own, settings, reference),
+                method,
+                policy,
+                runs.loc[rows],
+                data,
+                own,
+                settings,
+                reference,
                 on_iteration=progress.update,
                 state=file,
                 on_snapshot=keep_snapshots(state, number),

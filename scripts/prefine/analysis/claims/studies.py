@@ -155,7 +155,9 @@ def lambda_trades_reward_for_cost(results: Results) -> Evidence:
     "Without the SFT term the return collapses within 10 000 iterations",
     "§5.5, Fig. 6",
     Rule(
-        *("at least", 0.5, True),
+        "at least",
+        0.5,
+        True,
         reading="share of the runs whose return is below 88 % of PREFINE's by then",
     ),
     "10 000 iterations",
