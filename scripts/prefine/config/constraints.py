@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from prefine.config.settings import OWN_SOURCES, OWN_TRAINING, thresholds
+from prefine.data.minari import minari_file
 from prefine.errors import UserError, shown
 from prefine.methods import METHODS, method_constant
 from prefine.tasks import BULLET_GYM, OWN, SAFETY_GYM, SUITES, TASKS
@@ -292,6 +293,12 @@ def check_files(config: Mapping) -> None:
         for key, path in named.items():
             if path and not Path(path).exists():
                 raise UserError(f"config: {key}: {path} is not there")
+    for task, entry in config["file"].items():
+        if config["source"] in OWN_SOURCES and "data" in entry:
+            try:
+                minari_file(Path(entry["data"]))
+            except UserError as error:
+                raise UserError(f"config: file.{task}.data: {error}") from None
 
 
 def with_own_figure(config: dict) -> dict:

@@ -13,7 +13,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from prefine import reading
 from prefine.data import dataset
 from prefine.data.hdf5 import (
     BLOCK_ROWS,
@@ -28,12 +27,12 @@ from prefine.data.hdf5 import (
     read,
     stored_rows,
 )
+from prefine.data.minari import minari_file
 from prefine.errors import UserError
 from prefine.simulators.record import Links
 from prefine.tasks import Task
 
 log = logging.getLogger(__name__)
-MINARI_FILE = Path("data/main_data.hdf5")
 
 
 def load(path: str | Path, task: Task) -> dict[str, np.ndarray]:
@@ -67,37 +66,6 @@ def _tail(ends: np.ndarray) -> list[str]:
     """What there is to say of steps after the last end."""
     n = len(ends) - 1 - int(np.flatnonzero(ends)[-1])
     return [f"the last episode has no end: its {n} steps are left out"] if n else []
-
-
-def minari_file(path: Path) -> Path:
-    """The HDF5 file of a Minari dataset, if ``path`` is its folder; else ``path`` itself.
-
-    Raises:
-        UserError: the folder is none of Minari's, or keeps its data as Arrow.
-    """
-    if not path.is_dir():
-        return path
-    for file in (path / MINARI_FILE, path / MINARI_FILE.name):
-        if file.exists():
-            return file
-    if any(path.glob("**/*.arrow")) or _storage(path) == "arrow":
-        raise UserError(
-            f"{path}: is a Minari dataset whose data are stored as Arrow, which is not read; write "
-            'it again as HDF5 (Minari: data_format="hdf5")'
-        )
-    raise UserError(
-        f"{path}: is a folder, and no Minari dataset with {MINARI_FILE}; give the folder of one, "
-        "or an HDF5 file"
-    )
-
-
-def _storage(path: Path) -> object:
-    """How a Minari dataset says that it is stored; None where it does not."""
-    for file in (path / "data/metadata.json", path / "metadata.json"):
-        if file.exists():
-            found = reading.read_json(file)
-            return found.get("data_format") if isinstance(found, dict) else None
-    return None
 
 
 def is_minari(path: Path) -> bool:

@@ -94,7 +94,7 @@ def read_json(path: Path) -> dict:
         wrong = (
             "is not an object"
             if not isinstance(about, dict)
-            else f"unknown key {shown(unknown[0])}"
+            else f"unknown key {short(unknown[0])}"
         )
         raise UserError(f"{path}: {wrong}; keys are {', '.join(KEYS)}")
     if missing := [key for key in REQUIRED if key not in about]:
