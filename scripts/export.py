@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from prefine import frames
 from prefine.errors import UserError
 from prefine.pipeline import cli
 from prefine.policies import file as policy_file
@@ -13,7 +14,7 @@ from prefine.report.model_card import model_card
 
 def episodes_of(path: Path, run: str | None) -> pd.DataFrame:
     """Read the episodes of one run, at its last iteration."""
-    table = pd.read_parquet(path)
+    table = frames.read_parquet(path)
     if run is not None:
         table = table[table["run"] == run]
     if table.empty:

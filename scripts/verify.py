@@ -11,8 +11,10 @@ import tempfile
 from pathlib import Path
 
 import yaml
+from prefine.config import strict_yaml
 from prefine.errors import UserError
 from prefine.pipeline import same as compare
+from prefine.pipeline.cli import summary
 
 ROOT = Path(__file__).resolve().parents[1]
 NOT_TAKEN = ("results", ".snakemake", ".git")  # what the rules read of the project is the rest
@@ -33,6 +35,7 @@ def usual_files(configfiles: list[Path]) -> list[str]:
     """What is verified when no file is named: the first task's."""
     config: dict = {}
     for path in ("config.yaml", *configfiles):
+        strict_yaml.check(path)
         config |= yaml.safe_load(Path(path).read_text())
     folder = f"results/{config['run']}"
     return [f"{folder}/{path.format(task=config['tasks'][0])}" for path in USUAL]
@@ -61,6 +64,7 @@ def made_in(folder: Path, run: str) -> list[Path]:
     """What was made in ``folder``: the files that are no links."""
     base = folder / "results" / run
     made = (path for path in base.rglob("*") if path.is_file() and not path.is_symlink())
+    made = (path for path in made if not path.name.startswith("."))  # notes of hashes
     return sorted(
         path.relative_to(folder)
         for path in made
@@ -79,7 +83,7 @@ def verdict(left: Path, right: Path) -> tuple[str, str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=summary(__doc__))
     parser.add_argument("files", nargs="*", help="results/{run}/...; a usual choice without one")
     parser.add_argument("--configfile", nargs="*", type=Path, default=[], help="that of the run")
     parser.add_argument("--cores", default="all")

@@ -130,7 +130,7 @@ def test_what_is_not_an_archive(archive, tmp_path):
         "not an archive of Stable-Baselines3", rewritten(archive, tmp_path / "m.zip", data=None)
     )
     refuses(
-        "cannot be read as weights and JSON",
+        "its data: is not JSON",
         rewritten(archive, tmp_path / "j.zip", data=lambda _: b"{"),
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
-from prefine import files
+from prefine import files, frames
 from prefine.data.dataset import trajectory_table
 from prefine.preferences.split import (
     SplitSettings,
@@ -169,4 +169,4 @@ def test_numbers_of_a_table_survive_being_written_and_read(tmp_path):
     """Returns of another machine differed in their last digit after pandas' default reader."""
     table = pd.DataFrame({"return": np.random.default_rng(0).normal(100, 50, 10_000)})
     files.write_table(tmp_path / "table.csv", table)
-    pd.testing.assert_frame_equal(files.read_csv(tmp_path / "table.csv"), table, check_exact=True)
+    pd.testing.assert_frame_equal(frames.read_csv(tmp_path / "table.csv"), table, check_exact=True)

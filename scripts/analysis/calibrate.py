@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
-from prefine import files
+from prefine import files, frames
 from prefine.analysis import calibration
 from prefine.analysis.names import source_note
 from prefine.pipeline import cli
@@ -33,7 +33,7 @@ def main() -> None:
     args = parser.parse_args()
     settings = args.settings
     split = SplitSettings(**settings["split"])
-    trajectories = {path.stem: files.read_csv(path) for path in args.trajectories}
+    trajectories = {path.stem: frames.read_csv(path) for path in args.trajectories}
     rows = pd.concat(
         [
             calibration.preferred_rows(
@@ -41,9 +41,9 @@ def main() -> None:
                 settings["thresholds"],
                 settings["draws"],
                 split,
-                files.read_csv(args.tables23),
+                frames.read_csv(args.tables23),
             ),
-            calibration.reference_rows(trajectories, split, files.read_csv(args.tables1)),
+            calibration.reference_rows(trajectories, split, frames.read_csv(args.tables1)),
         ],
         ignore_index=True,
     )

@@ -1,11 +1,10 @@
 """The paper's claims: its number, ours with a bootstrap interval, and a verdict."""
 
 import html
-import json
 from pathlib import Path
 
 import pandas as pd
-from prefine import files
+from prefine import files, frames, reading
 from prefine.analysis.claims import evidence as results
 from prefine.analysis.claims import studies as study_claims
 from prefine.analysis.claims import verdict as verdicts
@@ -35,11 +34,11 @@ def read(paths: list[Path]) -> pd.DataFrame:
     parts = []
     for path in paths:
         if path.suffix == ".json":
-            numbers = json.loads(path.read_text())
+            numbers = reading.read_object(path)
             at = [row for row in numbers["sweep"] if row["grid"] == numbers["grid"]]
             parts.append(pd.DataFrame([{"task": numbers["task"]} | row for row in at]))
         else:
-            parts.append(files.read_csv(path))
+            parts.append(frames.read_csv(path))
     parts = [part for part in parts if len(part)]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
@@ -93,7 +92,7 @@ def main() -> None:
     args = parser.parse_args()
     own = read_study(args.runs, args.study)
     others = {name: read(getattr(args, name)) for name in TABLES}
-    paper = results.from_paper(files.read_csv(args.paper))
+    paper = results.from_paper(frames.read_csv(args.paper))
     ours = results.Results.of(own, args.thresholds, paper.suites, others)
     source, episodes = own["source"].iloc[0], made(own)["episodes"].min()
     table = pd.DataFrame(verdicts.check(study_claims.CLAIMS, ours, paper))

@@ -1,9 +1,8 @@
 """Where a run's numbers come from: versions, devices, hashes of data, config."""
 
-import json
 from pathlib import Path
 
-from prefine import files
+from prefine import files, reading
 from prefine.pipeline import cli
 from prefine.report import provenance as records
 from prefine.report.tables import html_page
@@ -23,7 +22,7 @@ def main() -> None:
         # episodes/[study/]task[/method].parquet; the reference policies' tables end in the task.
         task = path.stem if path.parent.name == "reference" else path.parent.name
         jobs.append(records.job(str(path), records.EVALUATION, record, task))
-    manifests = [json.loads(path.read_text()) for path in args.manifests]
+    manifests = [reading.read_object(path) for path in args.manifests]
     record = records.together(jobs, manifests, args.config)
     files.write_json(args.json, record)
     note = "As the jobs recorded it when they ran; the JSON beside this page has every job."

@@ -1,11 +1,9 @@
 """Reduce episodes to one row a run (and iteration), with hyper-parameters and training time."""
 
-import json
 import logging
 from pathlib import Path
 
-import pandas as pd
-from prefine import files
+from prefine import files, frames, reading
 from prefine.analysis import tables
 from prefine.analysis.scores import of_study, with_infeasible_cells
 from prefine.pipeline import cli
@@ -18,13 +16,13 @@ def main() -> None:
     parser.add_argument("--training", type=Path, nargs="*", default=[])
     parser.add_argument("--members", type=cli.json_argument, help="of a study; default: all runs")
     args = parser.parse_args()
-    manifests = [json.loads(path.read_text()) for path in args.manifests]
+    manifests = [reading.read_object(path) for path in args.manifests]
     runs = tables.runs_table(
-        map(pd.read_parquet, args.episodes),
-        map(pd.read_parquet, args.training),
+        map(frames.read_parquet, args.episodes),
+        map(frames.read_parquet, args.training),
         {manifest["task"]["name"]: manifest for manifest in manifests},
     )
-    runs = tables.add_hyperparameters(runs, map(files.read_csv, args.plans))
+    runs = tables.add_hyperparameters(runs, map(frames.read_csv, args.plans))
     if args.members:
         runs = of_study(runs, args.members)
     table = with_infeasible_cells(runs, [] if args.members else manifests)

@@ -20,7 +20,11 @@ def main() -> None:
         logging.warning("%s: dropped an unfinished tail of %d steps", args.data, dropped)
     logging.info("%d trajectories\n%s", len(table), table.describe().to_string())
 
-    checks = agreement(task, (block for _, _, block in blocks(args.data, task)))
+    try:
+        checks = agreement(task, (block for _, _, block in blocks(args.data, task)))
+    except UserError as error:
+        where = "" if str(args.data) in str(error) else f"{args.data}: "
+        raise UserError(f"{where}{error}") from None
     logging.info("costs recomputed from the record: %s", checks)
     if checks["agreement"] < AGREEMENT:
         raise UserError(

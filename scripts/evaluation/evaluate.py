@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from prefine import files, provenance
+from prefine import files, frames, provenance
 from prefine.errors import UserError
 from prefine.evaluation.rollout import evaluate
 from prefine.pipeline import cli
@@ -39,7 +39,7 @@ def main() -> None:
     task = of_policy(args.policies, trained.get("task"), args.module)
     runs = pd.DataFrame(trained["runs"])
     if args.plan:
-        runs = planned(runs, files.read_csv(args.plan))
+        runs = planned(runs, frames.read_csv(args.plan))
         chosen = {name: value[list(runs.index)] for name, value in stack.params.items()}
         stack = replace(stack, params=chosen)
     n_episodes, mode = args.settings["episodes"], args.settings["action_mode"]

@@ -1,12 +1,11 @@
 """Lay states of D_p and D_np of a task out by a joint UMAP and measure how far they overlap."""
 
-import json
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from prefine import files
+from prefine import files, frames, reading
 from prefine.data.hdf5 import blocks
 from prefine.evaluation import overlap
 from prefine.pipeline import cli
@@ -76,13 +75,13 @@ def main() -> None:
         settings=cli.json_argument,
     ).parse_args()
     task, settings = args.task, args.settings
-    manifest = json.loads(args.manifest.read_text())
+    manifest = reading.read_object(args.manifest)
     missing = why_missing(manifest, settings["tau"], settings["draw"])
     points = pd.DataFrame(columns=["role", "row", "x", "y"])
     numbers = {"n_states": 0, "sweep": []}
     if not missing:
         rows = draw_rows(
-            files.read_csv(args.trajectories), files.read_csv(args.splits), task.name, settings
+            frames.read_csv(args.trajectories), frames.read_csv(args.splits), task.name, settings
         )
         numbers["n_states"], needed = len(rows[0]), max(settings["n_neighbors"], 20)
         if len(rows[0]) < needed:

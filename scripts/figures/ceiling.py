@@ -1,13 +1,12 @@
 """Is D_p the ceiling? PREFINE's return against the mean return of the trajectories it prefers."""
 
-import json
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.patheffects import withStroke
-from prefine import files
+from prefine import frames, reading
 from prefine.analysis import scores
 from prefine.analysis.metrics import normalized_return
 from prefine.analysis.names import source_note
@@ -147,11 +146,11 @@ def main() -> None:
     parser.add_argument("--manifests", type=Path, nargs="+", required=True)
     args = parser.parse_args()
     runs = scores.read_study(args.runs, args.study)
-    manifests = [json.loads(path.read_text()) for path in args.manifests]
+    manifests = [reading.read_object(path) for path in args.manifests]
     ours = pd.DataFrame([of_task(runs, manifest) for manifest in manifests]).reindex(columns=OURS)
     sources = {manifest["source"] for manifest in manifests}
     comparable = sources == {"dsrl"}
-    paper = of_paper(files.read_csv(args.table1), files.read_csv(args.tables23))
+    paper = of_paper(frames.read_csv(args.table1), frames.read_csv(args.tables23))
     table = ours.merge(paper if comparable else paper[:0], on="task", how="outer")
     if comparable:
         table["missing"] = table["missing"].mask(~table["task"].isin(ours["task"]), "not run")

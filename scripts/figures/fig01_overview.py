@@ -1,10 +1,8 @@
 """Figure 1: the dataset and D_ref, D_p and D_np, and rollouts before and after PREFINE."""
 
-import json
-
 import matplotlib.pyplot as plt
 import pandas as pd
-from prefine import files
+from prefine import frames, reading
 from prefine.analysis.names import source_note
 from prefine.errors import UserError
 from prefine.pipeline import cli
@@ -49,9 +47,9 @@ def main() -> None:
     )
     parser.add_argument("--tau", type=int, help="not where the sets come from labels")
     args = parser.parse_args()
-    trajectories = files.read_csv(args.trajectories).set_index("index")
-    splits, manifest = files.read_csv(args.splits), json.loads(args.manifest.read_text())
-    before, after = pd.read_parquet(args.reference), pd.read_parquet(args.prefine)
+    trajectories = frames.read_csv(args.trajectories).set_index("index")
+    splits, manifest = frames.read_csv(args.splits), reading.read_object(args.manifest)
+    before, after = frames.read_parquet(args.reference), frames.read_parquet(args.prefine)
     after = after[of_cell(after, args.tau, args.draw)]
     if after.empty:
         raise UserError(

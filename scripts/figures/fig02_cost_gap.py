@@ -5,7 +5,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from prefine import files
+from prefine import frames
 from prefine.analysis.names import source_note
 from prefine.pipeline import cli
 from prefine.report import style as plotting
@@ -34,7 +34,7 @@ CAVEAT = (
 def read(path: Path) -> tuple[str, pd.DataFrame]:
     """Return the task, which a file is named after, and the table: empty if there is none."""
     try:
-        return path.stem, files.read_csv(path)
+        return path.stem, frames.read_csv(path)
     except (FileNotFoundError, pd.errors.EmptyDataError):
         return path.stem, pd.DataFrame()
 

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.patheffects import withStroke
-from prefine import files
+from prefine import frames
 from prefine.analysis import metrics
 from prefine.analysis.names import method_label, method_order, source_note
 from prefine.pipeline import cli
@@ -46,7 +46,7 @@ def name_marks(axis: plt.Axes, own: pd.DataFrame) -> None:
 
 def main() -> None:
     args = cli.parser(__doc__, "table output").parse_args()
-    table = files.read_csv(args.table, keep_default_na=False, na_values=[""])
+    table = frames.read_csv(args.table, keep_default_na=False, na_values=[""])
     suites = [suite for suite in SUITES if suite in set(table["suite"])]
     methods = method_order(table["method"])
 

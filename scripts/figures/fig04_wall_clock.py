@@ -2,7 +2,7 @@
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from prefine import files
+from prefine import frames
 from prefine.analysis.hours import MATCHED, totals
 from prefine.analysis.names import method_label, method_order, source_note
 from prefine.pipeline import cli
@@ -65,9 +65,9 @@ def step_bars(axis: plt.Axes, table: pd.DataFrame) -> None:
 def main() -> None:
     parser = cli.parser(__doc__, "timing table output")
     args = parser.parse_args()
-    blocks = files.read_csv(args.timing)
+    blocks = frames.read_csv(args.timing)
     task, device = blocks["task"].iloc[0], blocks["device"].iloc[0]
-    cells = files.read_csv(args.table)
+    cells = frames.read_csv(args.table)
     own = cells.loc[cells["task"] == task, ["method", "reward", "cost"]]
     table = totals(blocks).merge(own, on="method", how="left")
     order = method_order(table["method"])

@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
-from prefine import files
+from prefine import frames
 from prefine.analysis.names import source_note
 from prefine.methods import REFERENCE
 from prefine.pipeline import cli
@@ -32,7 +32,7 @@ def main() -> None:
     parser = cli.parser(__doc__, "output", sizes=cli.json_argument, fixed=cli.json_argument)
     parser.add_argument("--runs", nargs="?", help="table; none if the study has no runs")
     args = parser.parse_args()
-    runs = files.read_csv(args.runs) if args.runs else pd.DataFrame()
+    runs = frames.read_csv(args.runs) if args.runs else pd.DataFrame()
     if runs.empty:
         return plotting.save_missing(args.output)
     own = runs[runs["method"] != REFERENCE].assign(safety=lambda t: 1 - t["normalized_cost"])

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.lines import Line2D
-from prefine import files
+from prefine import frames
 from prefine.analysis.names import source_note
 from prefine.pipeline import cli
 from prefine.report import curves as learning
@@ -35,7 +35,7 @@ def main() -> None:
     parser = cli.parser(__doc__, "output", task=str, episodes=int, fixed=cli.json_argument)
     parser.add_argument("--curves", nargs="?", help="table; none if the study has no runs")
     args = parser.parse_args()
-    curves = files.read_csv(args.curves) if args.curves else pd.DataFrame()
+    curves = frames.read_csv(args.curves) if args.curves else pd.DataFrame()
     own = curves[curves["task"] == args.task] if len(curves) else curves
     if own.empty:
         return plotting.save_missing(args.output)

@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from prefine import files
+from prefine import frames
 from prefine.analysis.names import method_label, method_order, source_note
 from prefine.pipeline import cli
 from prefine.report import curves as learning
@@ -51,7 +51,7 @@ def main() -> None:
     parser = cli.parser(__doc__, "output", suite=str, tasks=cli.json_argument, episodes=int)
     parser.add_argument("--curves", nargs="?", help="table; none if the study has no runs")
     args = parser.parse_args()
-    curves = files.read_csv(args.curves) if args.curves else pd.DataFrame()
+    curves = frames.read_csv(args.curves) if args.curves else pd.DataFrame()
     own = curves[curves["task"].isin(args.tasks)] if len(curves) else curves
     if own.empty:  # also where the config has no task of the suite
         return plotting.save_missing(args.output)

@@ -1,12 +1,11 @@
 """Figure 13: states of D_p and D_np of each task, laid out together by UMAP."""
 
-import json
 import textwrap
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from prefine import files
+from prefine import frames, reading
 from prefine.analysis.names import source_note
 from prefine.pipeline import cli
 from prefine.report import style as plotting
@@ -65,7 +64,7 @@ def main() -> None:
     for name in ("points", "numbers"):
         parser.add_argument(f"--{name}", type=Path, nargs="+", required=True)
     args = parser.parse_args()
-    numbers = [json.loads(path.read_text()) for path in args.numbers]
+    numbers = [reading.read_object(path) for path in args.numbers]
 
     plotting.use_style()
     columns = min(COLUMNS, max(len(numbers), 2))
@@ -77,7 +76,7 @@ def main() -> None:
     for axis in axes.flat[len(numbers) :]:
         axis.set_axis_off()
     for axis, path, own in zip(axes.flat, args.points, numbers, strict=False):
-        panel(axis, files.read_csv(path), own)
+        panel(axis, frames.read_csv(path), own)
     marks = [
         plt.Line2D([], [], color=COLORS[role], marker="o", ms=4, lw=0, label=label)
         for role, label in LABELS.items()

@@ -1,12 +1,11 @@
 """Figure: return against cost of every episode before and after, and what there was to choose."""
 
-import json
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
-from prefine import files
+from prefine import frames, reading
 from prefine.pipeline import cli
 from prefine.report import style as plotting
 
@@ -86,7 +85,7 @@ def main() -> None:
     for row, path, choice, runs in zip(
         axes, args.episodes, args.choices, args.candidates, strict=True
     ):
-        task, episodes = path.parent.name, pd.read_parquet(path).drop(columns="step_costs")
+        task, episodes = path.parent.name, frames.read_parquet(path).drop(columns="step_costs")
         parts.append(episodes.assign(task=task))
         if episodes["cost"].isna().all():
             for axis in row:
@@ -94,7 +93,7 @@ def main() -> None:
             continue
         draw_episodes(row[0], episodes)
         row[0].set_title(f"{task}: reported episodes")
-        draw_candidates(row[1], files.read_csv(runs), json.loads(choice.read_text()))
+        draw_candidates(row[1], frames.read_csv(runs), reading.read_object(choice))
         row[1].set_title(f"{task}: what there was to choose")
         for axis in row:
             axis.set_xlim(left=min(0.0, axis.get_xlim()[0]))

@@ -6,6 +6,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from prefine import frames
 from prefine.pipeline import cli
 from prefine.report import style as plotting
 
@@ -49,7 +50,7 @@ def main() -> None:
     figure, axes = plt.subplots(n_tasks, 1, figsize=size, squeeze=False)
     parts = []
     for axis, path in zip(axes[:, 0], args.episodes, strict=True):
-        task, episodes = path.parent.name, pd.read_parquet(path)
+        task, episodes = path.parent.name, frames.read_parquet(path)
         axis.set_title(task)
         if episodes["cost"].isna().all():
             plotting.say_missing(axis, NO_COSTS)
@@ -69,7 +70,7 @@ def main() -> None:
         place = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2}
         drawn[0].legend(frameon=False, ncols=2, **place)
     axes[-1, 0].set_xlabel("step of the episode")
-    episodes = pd.read_parquet(args.episodes[0])["episode"].nunique()
+    episodes = frames.read_parquet(args.episodes[0])["episode"].nunique()
     note = f"Mean over {episodes} episodes and its standard error; the same episodes before and "
     note += "after. " + args.source
     numbers = (

@@ -1,10 +1,10 @@
 """Figure: return and cost of the chosen variant's policies while they were fine-tuned."""
 
-import json
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from prefine import frames, reading
 from prefine.pipeline import cli
 from prefine.report import curves as learning
 from prefine.report import style as plotting
@@ -24,10 +24,10 @@ def main() -> None:
     for name in READS:
         parser.add_argument(f"--{name}", type=Path, nargs="+", required=True)
     args = parser.parse_args()
-    curves = pd.concat([pd.read_parquet(path) for path in args.curves])
+    curves = pd.concat([frames.read_parquet(path) for path in args.curves])
     parts = []
     for path in args.choices:
-        choice = json.loads(path.read_text())
+        choice = reading.read_object(path)
         own = curves[(curves["task"] == path.stem) & curves["run"].isin(choice["runs"])]
         means = own.groupby(["run", "iteration"])[list(SCORES)].mean().reset_index()
         parts.append(means.assign(task=path.stem, chosen=means["run"] == choice["run"]))

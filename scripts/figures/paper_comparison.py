@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from prefine import files
+from prefine import frames
 from prefine.analysis.names import method_label, method_order, source_note
 from prefine.pipeline import cli
 from prefine.report import style as plotting
@@ -55,9 +55,9 @@ def panel(axis: plt.Axes, own: pd.DataFrame, places: dict, score: str, method: s
 
 def main() -> None:
     args = cli.parser(__doc__, "table paper output").parse_args()
-    ours = files.read_csv(args.table, keep_default_na=False, na_values=[""])
+    ours = frames.read_csv(args.table, keep_default_na=False, na_values=[""])
     comparable = set(ours["source"].dropna()) == {"dsrl"}
-    table = both(ours, files.read_csv(args.paper), comparable)
+    table = both(ours, frames.read_csv(args.paper), comparable)
     methods = method_order(table["method"])
     names = dict.fromkeys([*TASKS, *table["task"]])
     tasks = [task for task in names if task in set(table["task"])]

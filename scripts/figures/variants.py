@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from prefine import files
+from prefine import frames
 from prefine.analysis.names import method_label, method_order, source_note
 from prefine.analysis.scores import complete_seeds
 from prefine.analysis.statistics import bootstrap, mean_of_tasks
@@ -65,7 +65,7 @@ def main() -> None:
     parser = cli.parser(__doc__, "output", study=str, fixed=cli.json_argument)
     parser.add_argument("--runs", nargs="?", help="table; none if the study has no runs")
     args = parser.parse_args()
-    runs = files.read_csv(args.runs) if args.runs else pd.DataFrame()
+    runs = frames.read_csv(args.runs) if args.runs else pd.DataFrame()
     if runs.empty:
         return plotting.save_missing(args.output)
     own = runs[runs["method"] != REFERENCE]

@@ -1,11 +1,10 @@
 """The table of an own policy before and after, with paired intervals."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from prefine import files
+from prefine import files, frames, reading
 from prefine.analysis.paired import compare
 from prefine.pipeline import cli
 from prefine.report.tables import html_page, markdown
@@ -61,8 +60,9 @@ def main() -> None:
     parser.add_argument("--choices", type=Path, nargs="+", required=True)
     args = parser.parse_args()
     parts, remarks = [], []
-    for path, choice in zip(args.episodes, map(Path.read_text, args.choices), strict=True):
-        task, episodes, own = path.parent.name, pd.read_parquet(path), json.loads(choice)
+    for path, choice in zip(args.episodes, args.choices, strict=True):
+        task, episodes = path.parent.name, frames.read_parquet(path)
+        own = reading.read_object(choice)
         against = episodes["who"].iloc[0]  # what the user brought
         compared = compare(episodes, against, lambda *names, t=task: generator("paired", t, *names))
         parts.append(compared.assign(task=task))

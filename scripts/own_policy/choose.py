@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
-from prefine import files
+from prefine import files, frames
 from prefine.analysis.choose import choose, summarize
 from prefine.pipeline import cli
 
@@ -16,10 +16,10 @@ def main() -> None:
     parser.add_argument("--plans", type=Path, nargs="+", required=True)
     args = parser.parse_args()
     settings = args.settings
-    plans = pd.concat([files.read_csv(path) for path in args.plans], ignore_index=True)
+    plans = pd.concat([frames.read_csv(path) for path in args.plans], ignore_index=True)
     plans["job"] = plans["study"] + "/" + plans["task"] + "/" + plans["arm"]
-    episodes = pd.concat([pd.read_parquet(path) for path in args.episodes], ignore_index=True)
-    before = pd.read_parquet(args.before)[["return", "cost"]].mean()
+    episodes = pd.concat([frames.read_parquet(path) for path in args.episodes], ignore_index=True)
+    before = frames.read_parquet(args.before)[["return", "cost"]].mean()
     runs = summarize(episodes, plans)
     choice = choose(runs, before["cost"], settings["cost_share"], settings["usual"])
     logging.info("%s\n%s", choice, runs.to_string())

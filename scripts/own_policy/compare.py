@@ -1,13 +1,12 @@
 """Play the policy before and after on the same episodes: one row an episode, with its costs."""
 
-import json
 import logging
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import torch
-from prefine import files, provenance
+from prefine import files, provenance, reading
 from prefine.evaluation.rollout import evaluate
 from prefine.pipeline import cli
 from prefine.policies import file as policy_file
@@ -49,7 +48,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes that step simulators")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    choice, settings = json.loads(args.choice.read_text()), args.settings
+    choice, settings = reading.read_object(args.choice), args.settings
     trained = policy_file.load(args.reference).metadata
     task = Task(**trained["task"])
     own = read_policy(args.policy, task)

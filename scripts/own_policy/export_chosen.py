@@ -1,8 +1,6 @@
 """Export the chosen policy with its model card, which has the reported episodes."""
 
-import json
-
-import pandas as pd
+from prefine import frames, reading
 from prefine.pipeline import cli
 from prefine.policies import file as policy_file
 from prefine.policies.export import export
@@ -12,10 +10,10 @@ from prefine.report.model_card import model_card
 def main() -> None:
     parser = cli.parser(__doc__, "choice policies episodes manifest output", source=str)
     args = parser.parse_args()
-    choice, manifest = (json.loads(path.read_text()) for path in (args.choice, args.manifest))
+    choice, manifest = (reading.read_object(path) for path in (args.choice, args.manifest))
     policies = args.policies / f"{choice['job']}.safetensors"
     trained = policy_file.load_run(policies, choice["run"]).metadata
-    episodes = pd.read_parquet(args.episodes)
+    episodes = frames.read_parquet(args.episodes)
     brought = episodes["who"].iloc[0]  # the policy as it was brought comes first
     before, after = (episodes[episodes["who"] == who] for who in (brought, "after"))
     cell = next(own for own in manifest["cells"] if own["tau"] == choice["tau"])

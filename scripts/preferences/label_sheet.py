@@ -1,6 +1,6 @@
 """Write the table in which a person labels trajectories, and a page to do it on."""
 
-from prefine import files
+from prefine import files, frames
 from prefine.data.hdf5 import read
 from prefine.errors import UserError
 from prefine.pipeline import cli
@@ -19,7 +19,7 @@ def main() -> None:
             f"0 to {args.task.obs_dim - 1}"
         )
     data = read(args.data, args.task, ("observations", "rewards"))
-    trajectories = files.read_csv(args.trajectories)
+    trajectories = frames.read_csv(args.trajectories)
     spans = [slice(row.start, row.start + row.length) for row in trajectories.itertuples()]
     paths = [data["observations"][span][:, [first, second]] for span in spans]
     rewards = [data["rewards"][span] for span in spans]

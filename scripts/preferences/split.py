@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import numpy as np
-from prefine import files
+from prefine import files, frames
 from prefine.errors import UserError
 from prefine.pipeline import cli
 from prefine.preferences.labels import read_labels, waiting
@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--labels", type=Path, help="table of trajectory and label")
     parser.add_argument("--save-as", help="where the labels are awaited, if they are a bare sheet")
     args = parser.parse_args()
-    table = files.read_csv(args.trajectories)
+    table = frames.read_csv(args.trajectories)
     if args.reuse:
         rows, sets = reuse_sets(table, *args.reuse, args.settings)
     else:

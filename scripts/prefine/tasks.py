@@ -4,11 +4,11 @@ The numbers are dsrl's own (``dsrl.infos``). They are repeated here because impo
 dsrl starts both simulators; a test asserts that the two agree.
 """
 
-import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from prefine.errors import UserError
+from prefine import reading
+from prefine.errors import UserError, reason
 
 _NAMED_COST = {"PointCircle2": 300, "CarCircle2": 400}  # names say a little more than the data
 SAFETY_GYM, BULLET_GYM, OWN = "safety_gym", "bullet_gym", "own"
@@ -135,9 +135,10 @@ def find(name_or_file: str) -> Task:
     if name_or_file in TASKS:
         return TASKS[name_or_file]
     try:
-        return Task(**json.loads(Path(name_or_file).read_text()))
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{name_or_file}: neither a task of DSRL nor its file ({error})") from None
+        return Task(**reading.read_object(name_or_file))
+    except (UserError, TypeError) as error:
+        why = reason(error).removeprefix(f"{name_or_file}: ")
+        raise UserError(f"{name_or_file}: neither a task of DSRL nor its file ({why})") from None
 
 
 def described(name: str, **changes) -> Task:

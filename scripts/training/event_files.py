@@ -5,7 +5,7 @@ import threading
 from pathlib import Path
 
 import pandas as pd
-from prefine import files
+from prefine import files, frames
 from prefine.pipeline import cli
 from torch.utils.tensorboard import SummaryWriter
 
@@ -35,7 +35,7 @@ def main() -> None:
     root = os.path.commonpath(args.logs)  # results/{run}/training
     progress = cli.Progress("tensorboard", len(args.logs), "logs")
     for log in args.logs:
-        for run, rows in pd.read_parquet(log).groupby("run"):
+        for run, rows in frames.read_parquet(log).groupby("run"):
             folder = args.output / log.relative_to(root).with_suffix("") / run
             with files.room_for(folder):
                 write_run(folder, rows)

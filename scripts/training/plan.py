@@ -2,10 +2,9 @@
 
 import csv
 import io
-import json
 import logging
 
-from prefine import files
+from prefine import files, reading
 from prefine.config.plan import COLUMNS, plan
 from prefine.pipeline import cli
 
@@ -18,7 +17,7 @@ def main() -> None:
         settings=cli.json_argument,
     )
     args = parser.parse_args()
-    cells, settings = json.loads(args.manifest.read_text())["cells"], args.settings
+    cells, settings = reading.read_object(args.manifest)["cells"], args.settings
     of = args.study, args.task, args.method, args.arm
     runs = plan(*of, cells, settings["rows"], settings["variants"])
     numbers = [name for name in settings["variants"][0] if name != "suffix"]

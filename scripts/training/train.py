@@ -6,15 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
-from prefine import files, provenance
-from prefine.data.dataset import load_transitions
+from prefine import files, frames, provenance
+from prefine.data.dataset import load_transitions, trajectory_table
 from prefine.errors import UserError
 from prefine.methods import REFERENCE, method_module
 from prefine.pipeline import cli
 from prefine.policies import file as policy_file
 from prefine.policies.registry import describe, make_policy
 from prefine.policies.stack import PolicyStack
-from prefine.preferences.sets import reference_sets, run_sets
+from prefine.preferences.sets import check_belongs, reference_sets, run_sets
 from prefine.tasks import find
 from prefine.training.cuda import device
 from prefine.training.loop import snapshot_iterations
@@ -44,20 +44,21 @@ def main() -> None:
     args = parser.parse_args()
     task, method, settings = args.task, method_module(args.method), args.settings
     state = Path(*args.state)
-    splits, trajectories = files.read_csv(args.splits), files.read_csv(args.trajectories)
+    splits, trajectories = frames.read_csv(args.splits), frames.read_csv(args.trajectories)
+    check_belongs(splits, args.splits, trajectory_table(args.data, task), args.data)
     data = load_transitions(args.data, task, method.SEES)
     if args.method == REFERENCE:
         name = f"{task.name}/reference/seed{settings['seed']}"
         runs = pd.DataFrame([{"run": name, "task": task.name, "method": REFERENCE, "stream": name}])
         sets = reference_sets(splits, settings["seed"], settings["held_out"], task.name)
     else:
-        runs = files.read_csv(args.plan)
+        runs = frames.read_csv(args.plan)
         if runs.empty:
             raise UserError(
                 f"{args.plan}: no feasible run; every threshold lacks safe or unsafe "
                 f"trajectories of {task.name}. Take the task or the threshold out of the config."
             )
-        drawn = files.read_csv(args.sizes) if args.sizes else splits
+        drawn = frames.read_csv(args.sizes) if args.sizes else splits
         sets = run_sets(drawn, trajectories, runs)
     settings["horizon"] = task.horizon
     settings["longest"] = int(trajectories["length"].max())

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from prefine import files
+from prefine import frames
 from prefine.methods import REFERENCE
 from prefine.tasks import OWN, TASKS
 
@@ -38,7 +38,7 @@ class TaskScores:
 
 def read_study(path: str | Path, study: str) -> pd.DataFrame:
     """Read the runs table: the runs of a study, and π_ref's, which belongs to none."""
-    runs = files.read_csv(path)
+    runs = frames.read_csv(path)
     return runs[runs["study"].isna() | (runs["study"] == study)]
 
 

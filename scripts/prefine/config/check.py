@@ -67,6 +67,7 @@ def _explain(error: ValidationError) -> str:
         "minItems": f"needs at least {error.validator_value} item",
         "maxItems": f"takes at most {error.validator_value} items",
         "uniqueItems": "items must differ",
+        "maxLength": f"takes at most {error.validator_value} letters",
     }
     return f"{value}; {needs.get(error.validator, error.message)}"
 

@@ -6,15 +6,26 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from prefine.config.settings import OWN_SOURCES, OWN_TRAINING, thresholds
-from prefine.errors import UserError
+from prefine.data.minari import minari_file
+from prefine.errors import UserError, shown
 from prefine.methods import METHODS, method_constant
 from prefine.tasks import BULLET_GYM, OWN, SAFETY_GYM, SUITES, TASKS
 
+LARGEST, LONGEST = 1e18, 1000  # number and text of a config
+
 
 def check_finite(value, place: list[str]) -> None:
-    """YAML has .inf and .nan, which no number of the config may be, and a schema cannot say so."""
+    """No .inf, .nan or absurdly large number or text; a schema cannot say so of every value."""
+    where = f"config: {'.'.join(place)}"
     if isinstance(value, float) and not math.isfinite(value):
-        raise UserError(f"config: {'.'.join(place)}: {value} is not allowed; it must be finite")
+        raise UserError(f"{where}: {value} is not allowed; it must be finite")
+    if isinstance(value, int | float) and abs(value) > LARGEST:
+        raise UserError(f"{where}: {shown(value)} is not allowed; no number may be above 1e18")
+    if isinstance(value, str) and len(value) > LONGEST:
+        raise UserError(
+            f"{where}: {shown(value)} is not allowed; it has {len(value):,} letters, {LONGEST:,} "
+            "are allowed"
+        )
     if isinstance(value, Mapping | list):
         items = value.items() if isinstance(value, Mapping) else enumerate(value)
         for key, part in items:
@@ -282,6 +293,12 @@ def check_files(config: Mapping) -> None:
         for key, path in named.items():
             if path and not Path(path).exists():
                 raise UserError(f"config: {key}: {path} is not there")
+    for task, entry in config["file"].items():
+        if config["source"] in OWN_SOURCES and "data" in entry:
+            try:
+                minari_file(Path(entry["data"]))
+            except UserError as error:
+                raise UserError(f"config: file.{task}.data: {error}") from None
 
 
 def with_own_figure(config: dict) -> dict:

@@ -8,6 +8,7 @@ is not repeated: the later one reads it there. `main` comes first, the others by
 
 import itertools
 import json
+import math
 import re
 from collections.abc import Mapping
 from copy import deepcopy
@@ -137,9 +138,13 @@ def arm_name(method: str, changes: Mapping) -> str:
 def expand(config: Mapping) -> tuple[dict[str, Arm], dict[str, list[Member]]]:
     """List what is to be trained and evaluated, and what each study reads.
 
+    Raises:
+        UserError: it would be more than anybody can run.
+
     Returns:
         job -> Arm with the runs that no earlier arm has, and study -> its members.
     """
+    check_sizes(config)
     arms: dict[str, Arm] = {}
     members: dict[str, list[Member]] = {}
     seen: dict[str, str] = {}  # identity of a run -> job
@@ -262,3 +267,40 @@ def check(config: Mapping) -> None:
                     f"config: {place}.tasks.{number}: {task!r} is not allowed; "
                     f"{near(task, known)}Allowed: {', '.join(known)}"
                 )
+
+
+# The paper's protocol with all studies has 117 jobs and 1,515 runs.
+MOST_RUNS, MOST_JOBS, MOST_SETS = 100_000, 10_000, 100_000
+
+
+def check_sizes(config: Mapping) -> None:
+    """Refuse a plan that nobody can run, before it is written down run by run.
+
+    Raises:
+        UserError: one line with the numbers that make it so large.
+    """
+    draws, seeds, jobs, runs = config["draws"], config["seeds"], 0, 0
+    for task in config["tasks"]:
+        limits = len(thresholds(config, task))
+        if limits * draws > MOST_SETS:
+            raise UserError(
+                f"config: draws: {draws:,} draws at {limits:,} thresholds of {task} are "
+                f"{limits * draws:,} sets; at most {MOST_SETS:,} can be drawn. Take fewer"
+            )
+    for name, study in config["studies"].items():
+        if study is None:
+            continue
+        changes = 1 + sum(math.prod(map(len, entry.values())) for entry in study["vary"])
+        most = study["seeds"] or max(draws, seeds)
+        pairs = min(draws, most) * (1 if config["pairing"] == "paired" else min(seeds, most))
+        rows = sum(len(thresholds_of(config, name, task)) for task in tasks_of(config, name))
+        own = changes * len(study["methods"])
+        jobs += own * len(tasks_of(config, name))
+        runs += own * rows * pairs
+        if jobs > MOST_JOBS or runs > MOST_RUNS:
+            raise UserError(
+                f"config: studies.{name}: {len(study['methods'])} methods with {changes:,} choices "
+                f"of values, {rows:,} thresholds of all tasks and {pairs:,} draws and seeds: the "
+                f"plan has more than {MOST_RUNS:,} runs or {MOST_JOBS:,} jobs. Take fewer values, "
+                "draws or seeds"
+            )

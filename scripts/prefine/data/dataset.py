@@ -1,5 +1,6 @@
 """Datasets in DSRL's HDF5 layout: segmentation, loading, writing (methods 2.2-2.4)."""
 
+import hashlib
 import io
 import json
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from prefine.data.hdf5 import BLOCK_ROWS, FLAGS, KEYS, SCALARS, blocks, read
+from prefine.data.hdf5 import BLOCK_ROWS, CONTENT, FLAGS, KEYS, SCALARS, blocks, read
 from prefine.errors import UserError
 from prefine.files import atomic
 from prefine.tasks import Task
@@ -77,15 +78,19 @@ def trajectory_table(path: str | Path, task: Task) -> pd.DataFrame:
 def write(path: str | Path, episodes: Sequence[dict[str, np.ndarray]], metadata: dict) -> None:
     """Write episodes one after another in DSRL's layout, whole or not at all.
 
+    The attribute ``sha256`` has a hash of each array, which is compared when it is read.
+
     The file is made in memory: HDF5 ends the process with a crash if the disk is full.
     """
-    content = io.BytesIO()
+    content, hashes = io.BytesIO(), {}
     with h5py.File(content, "w") as file:
         for key in KEYS:
             array = np.concatenate([episode[key] for episode in episodes])
             file.create_dataset(key, data=array, compression="gzip", compression_opts=1)
+            hashes[key] = hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
         file.attrs["metadata"] = json.dumps(metadata, sort_keys=True)
-    with atomic(path) as temporary:
+        file.attrs[CONTENT] = json.dumps(hashes, sort_keys=True)
+    with atomic(path, noted=False) as temporary:  # the hashes in it go where it goes
         temporary.write_bytes(content.getbuffer())
 
 

@@ -20,6 +20,7 @@ from filelock import FileLock
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
+from prefine import reading
 from prefine.data import dsrl as dsrl_files
 from prefine.errors import NoRoom, UserError
 from prefine.files import no_room, sha256, write_json
@@ -60,7 +61,7 @@ def add_to_lock(path: Path, name: str, entry: Locked) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path}.flock"):
         entries = {known: asdict(locked) for known, locked in read_lock(path).items()}
-        write_json(path, entries | {name: asdict(entry)})
+        write_json(path, entries | {name: asdict(entry)}, noted=False)  # people edit it
 
 
 def obtain(
@@ -113,7 +114,7 @@ def obtain(
                 size = target.stat().st_size
                 add_to_lock(lock, name, Locked(digest, size, stated["revision"], url))
             return target
-    raise UserError(f"{name}: no source could give it:\n  " + "\n  ".join(failures))
+    raise UserError(f"{name}: no source could give it:", *(f"  {line}" for line in failures))
 
 
 def verify(path: Path, expected: Locked | None, check: Callable[[Path], None]) -> str:
@@ -210,7 +211,7 @@ def _size(part: Path) -> int:
 
 def _request(session, url: str, part: Path, expected: Locked | None, progress) -> dict | None:
     """Ask once for what is missing; None if the answer was cut, so that more may be asked for."""
-    notes = json.loads(_notes(part).read_text()) if _notes(part).exists() else {}
+    notes = _noted(part)
     # A part of another source stays until this one answers: it may yet be gone on with.
     offset = _size(part) if notes.get("url") == url and notes.get("etag") else 0
     headers = {"Accept-Encoding": "identity"}
@@ -270,6 +271,15 @@ def _stated(response) -> dict:
         "revision": headers.get("x-repo-commit"),
         "etag": response.headers.get("ETag"),
     }
+
+
+def _noted(part: Path) -> dict:
+    """What is written down of a part; nothing if that is not there or of no use."""
+    try:
+        notes = reading.read_json(_notes(part))
+    except UserError:
+        return {}
+    return notes if isinstance(notes, dict) else {}
 
 
 def _notes(part: Path) -> Path:

@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from prefine.errors import UserError
+from prefine import reading
+from prefine.errors import UserError, reason
 from prefine.tasks import TASKS
 
 
@@ -54,16 +55,19 @@ def read_lock(path: Path) -> dict[str, dict]:
     Raises:
         UserError: it holds something else.
     """
+    if not path.exists() and not path.is_symlink():
+        return {}
     try:
-        entries = json.loads(path.read_text()) if path.exists() else {}
+        entries = reading.json_of(path, reading.read_text(path, reading.JSON))
         for name, entry in entries.items():
             good = re.fullmatch("[0-9a-f]{64}", entry["sha256"]) and entry["size"] > 0
             revision = entry.setdefault("revision", None)
             if not good or not re.fullmatch(r"[\w.-]*", revision or ""):
                 raise ValueError(name)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (UserError, ValueError, KeyError, TypeError, AttributeError) as error:
+        why = reason(error).removeprefix(f"{path}: ")
         raise UserError(
-            f"{path}: is no lock file of this project ({error}); restore it, or take it away to "
+            f"{path}: is no lock file of this project ({why}); restore it, or take it away to "
             "lock the files anew"
         ) from None
     return entries

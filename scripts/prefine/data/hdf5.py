@@ -5,6 +5,8 @@ read. Only hard links to plain numeric arrays of believable size are followed.
 """
 
 import contextlib
+import errno
+import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,7 +14,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from prefine.errors import UserError
+from prefine import reading
+from prefine.data import packing
+from prefine.errors import UserError, reason, shown
 from prefine.tasks import Task
 
 log = logging.getLogger(__name__)
@@ -24,26 +28,36 @@ KEYS = VECTORS + SCALARS + FLAGS
 
 MAX_STEPS = 20_000_000  # DSRL's largest file has 4.4 million
 MAX_COMPRESSION = 100  # logs of simulators shrink a few times; gzip's zeros a thousand times
-MAX_CHUNK_BYTES = 2**28
 BLOCK_ROWS = 2**16  # rows in memory twice
 Box = tuple[np.ndarray, np.ndarray]  # bounds of actions, low and high, float32
 UNIT_BOX: Box = (np.float32(-1.0), np.float32(1.0))
 ACTION_SLACK = 1e-3  # of rounding; beyond it an action is not of the box [-1, 1]
+CONTENT = "sha256"  # attribute of a file that this project wrote: array -> hash of its bytes
 
 
 @contextlib.contextmanager
 def opened(path: str | Path) -> Iterator[h5py.File]:
     """Open a file; what HDF5 itself finds wrong becomes one line."""
+    reading.size_of(path, reading.DATA)
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except FileNotFoundError:
-        raise UserError(f"{path}: is not there") from None
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+    except UserError:
+        raise
+    except BlockingIOError:
         raise UserError(
-            f"{path}: cannot be read as HDF5 ({reason}); replace or delete it, and run again"
+            f"{path}: another program has it open for writing; close it there and run again (or "
+            "set HDF5_USE_FILE_LOCKING=FALSE if none has: some file systems have no locks)"
         ) from None
+    except Exception as error:
+        if getattr(error, "errno", None) in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP):
+            finding = "its file system has no locks; set HDF5_USE_FILE_LOCKING=FALSE and run again"
+        else:
+            finding = (
+                f"cannot be read as HDF5 ({reason(error)}); get or make the file again, and keep "
+                "this one until you have the other"
+            )
+        raise UserError(f"{path}: {finding}") from None
 
 
 def checked_datasets(file: h5py.File, path: str | Path, task: Task) -> dict[str, h5py.Dataset]:
@@ -63,7 +77,9 @@ def checked_datasets(file: h5py.File, path: str | Path, task: Task) -> dict[str,
     found = {key: plain_dataset(file, path, name) for key, name in names.items()}
     extra = sorted(set(file) - set(names.values()))
     if extra:
-        log.warning("%s: %s: not part of the layout, left unread", path, ", ".join(extra))
+        some = ", ".join(shown(name)[1:-1] for name in extra[:8])
+        more = f" and {len(extra) - 8} more" if len(extra) > 8 else ""
+        log.warning("%s: %s%s: not part of the layout, left unread", path, some, more)
     n_steps = found["rewards"].shape[0] if found["rewards"].shape else 0
     if not 0 < n_steps <= MAX_STEPS:
         raise UserError(f"{path}: rewards: {n_steps} steps; 1 to {MAX_STEPS} can be read")
@@ -80,8 +96,9 @@ def checked_datasets(file: h5py.File, path: str | Path, task: Task) -> dict[str,
 
 
 def check_claim(path: str | Path, n_bytes: int) -> None:
-    """Refuse arrays that a file of this size cannot hold."""
-    size = Path(path).stat().st_size
+    """Refuse arrays that a file of this size cannot hold; holes in it do not count."""
+    found = Path(path).stat()
+    size = min(found.st_size, found.st_blocks * 512 or found.st_size)
     if n_bytes > MAX_COMPRESSION * size:
         raise UserError(f"{path}: claims {n_bytes:,} bytes of data in a file of {size:,}")
 
@@ -106,8 +123,7 @@ def plain_dataset(group: h5py.Group, path: str | Path, key: str) -> h5py.Dataset
         raise UserError(f"{path}: {key}: its data lie in another file, which is not followed")
     if values.dtype.kind not in "fiub":
         raise UserError(f"{path}: {key}: holds {values.dtype}, not numbers")
-    if values.chunks and np.prod(values.chunks) * values.dtype.itemsize > MAX_CHUNK_BYTES:
-        raise UserError(f"{path}: {key}: is stored in pieces of {values.chunks}, too large to read")
+    packing.check(values, f"{path}: {key}")
     return values
 
 
@@ -135,17 +151,53 @@ def read(
 def blocks(
     path: str | Path, task: Task, keys: Sequence[str] = KEYS, box: Box = UNIT_BOX
 ) -> Iterator[tuple[int, int, dict[str, np.ndarray]]]:
-    """Yield (first step, number of steps in all, checked rows of ``keys``), block by block."""
+    """Yield (first step, number of steps in all, checked rows of ``keys``), block by block.
+
+    Of a file that this project wrote the hash of each array is compared, at the end.
+    """
+    reading.intact(path, reading.DATA)
     with opened(path) as file:
         found = checked_datasets(file, path, task)
-        n_steps = found["rewards"].shape[0]
+        n_steps, expected = found["rewards"].shape[0], content_hashes(file, path)
+        digests = {key: hashlib.sha256() for key in keys if key in found and key in expected}
         for start in range(0, n_steps, BLOCK_ROWS):
-            rows = {key: found[key][start : start + BLOCK_ROWS] for key in keys if key in found}
-            yield (
-                start,
-                n_steps,
-                {key: checked_rows(rows[key], key, start, path, box) for key in rows},
+            rows = {}
+            for key in (key for key in keys if key in found):
+                raw = stored_rows(found[key], start, start + BLOCK_ROWS, f"{path}: {key}")
+                if key in digests:
+                    digests[key].update(np.ascontiguousarray(raw).data)
+                rows[key] = checked_rows(raw, key, start, path, box)
+            if start + BLOCK_ROWS >= n_steps:
+                check_hashes(path, digests, expected)
+            yield start, n_steps, rows
+
+
+def content_hashes(file: h5py.File, path: str | Path) -> dict[str, str]:
+    """Array -> hash of its bytes, as this project noted it in the file; none in others' files."""
+    text = file.attrs.get(CONTENT)
+    if text is None:
+        return {}
+    found = reading.json_of(f"{path}: attribute {CONTENT}", str(text))
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: attribute {CONTENT}: is no table of hashes")
+    return found
+
+
+def check_hashes(path: str | Path, digests: dict, expected: dict[str, str]) -> None:
+    """Raise UserError if an array is not what was written."""
+    for key, digest in digests.items():
+        if digest.hexdigest() != expected[key]:
+            raise UserError(
+                f"{path}: {key}: is not what this project wrote; the file was changed or damaged. "
+                "If it is a result, move it away, and the same snakemake command makes it anew; "
+                f"else get it again (or take its attribute {CONTENT} out if the change is meant)"
             )
+
+
+def stored_rows(values: h5py.Dataset, start: int, stop: int, where: str) -> np.ndarray:
+    """Rows of an array, unpacked within bounds."""
+    packing.check_pieces(values, start, min(stop, len(values)), where)
+    return values[start:stop]
 
 
 def spans(
@@ -160,10 +212,14 @@ def spans(
         found = checked_datasets(file, path, task)
         n_steps, parts = found["rewards"].shape[0], []
         for start, length in zip(starts, lengths, strict=True):
-            if start + length > n_steps:
-                raise UserError(f"{path}: has {n_steps} steps, none at {start + length - 1}")
-            rows = {key: found[key][start : start + length] for key in keys if key in found}
-            parts.append({key: checked_rows(rows[key], key, start, path) for key in rows})
+            stop = start + length
+            if start < 0 or stop > n_steps:
+                raise UserError(f"{path}: has {n_steps} steps, none at {stop - 1}")
+            part = {}
+            for key in (key for key in keys if key in found):
+                raw = stored_rows(found[key], start, stop, f"{path}: {key}")
+                part[key] = checked_rows(raw, key, start, path)
+            parts.append(part)
     return parts
 
 
@@ -174,7 +230,8 @@ def checked_rows(
     if key in SCALARS + FLAGS:
         rows = rows.reshape(-1)
     if key in FLAGS:
-        _require(np.isin(rows, (0, 1)), start, f"{path}: {key}: is neither 0 nor 1")
+        plain = rows.view(np.uint8) if rows.dtype == bool else rows  # a bool may hold a 2
+        _require(np.isin(plain, (0, 1)), start, f"{path}: {key}: is neither 0 nor 1")
         return rows.astype(bool)
     with np.errstate(over="ignore"):
         rows = rows.astype(np.float32)

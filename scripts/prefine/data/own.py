@@ -4,6 +4,7 @@ What comes in is checked as DSRL's files are, and goes on in DSRL's layout with 
 [-1, 1], so that nothing after it knows the difference.
 """
 
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ import numpy as np
 
 from prefine.data import dataset
 from prefine.data.hdf5 import (
+    BLOCK_ROWS,
     KEYS,
     MAX_STEPS,
     Box,
@@ -23,11 +25,14 @@ from prefine.data.hdf5 import (
     opened,
     plain_dataset,
     read,
+    stored_rows,
 )
+from prefine.data.minari import minari_file
 from prefine.errors import UserError
+from prefine.simulators.record import Links
 from prefine.tasks import Task
 
-MINARI_FILE = Path("data/main_data.hdf5")
+log = logging.getLogger(__name__)
 
 
 def load(path: str | Path, task: Task) -> dict[str, np.ndarray]:
@@ -40,14 +45,36 @@ def load(path: str | Path, task: Task) -> dict[str, np.ndarray]:
     Raises:
         UserError: in one line the file, the key and what is wrong with it.
     """
-    path, box = Path(path), (np.float32(task.action_low), np.float32(task.action_high))
-    if path.is_dir():
-        arrays = _concatenate(minari_episodes(path / MINARI_FILE, task, box))
+    box = np.float32(task.action_low), np.float32(task.action_high)
+    folder, path = Path(path).is_dir(), minari_file(Path(path))
+    if folder or is_minari(path):
+        arrays = _concatenate(minari_episodes(path, task, box))
     else:
         arrays = read(path, task, KEYS, box)
-    if not (arrays["terminals"] | arrays["timeouts"]).any():
+    ends = arrays["terminals"] | arrays["timeouts"]
+    if not ends.any():
         raise UserError(f"{path}: no trajectory ends; are terminals and timeouts all false?")
+    links = Links()
+    for start in range(0, len(ends), BLOCK_ROWS):
+        links.add({key: values[start : start + BLOCK_ROWS] for key, values in arrays.items()})
+    for finding in (*_tail(ends), *links.findings()):
+        log.warning("%s: %s", path, finding)
     return arrays
+
+
+def _tail(ends: np.ndarray) -> list[str]:
+    """What there is to say of steps after the last end."""
+    n = len(ends) - 1 - int(np.flatnonzero(ends)[-1])
+    return [f"the last episode has no end: its {n} steps are left out"] if n else []
+
+
+def is_minari(path: Path) -> bool:
+    """Whether a file has Minari's episodes rather than DSRL's arrays."""
+    with opened(path) as file:
+        return "rewards" not in file and any(_EPISODE.fullmatch(name) for name in file)
+
+
+_EPISODE = re.compile(r"episode_\d{1,9}")
 
 
 def minari_episodes(path: Path, task: Task, box: Box) -> Iterator[dict[str, np.ndarray]]:
@@ -56,19 +83,25 @@ def minari_episodes(path: Path, task: Task, box: Box) -> Iterator[dict[str, np.n
     Costs are ``costs`` or ``cost`` of an episode, or ``cost`` of its infos.
     """
     with opened(path) as file:
-        names = [name for name in file if re.fullmatch(r"episode_\d+", name)]
+        names = [name for name in file if _EPISODE.fullmatch(name)]
         if not names:
             raise UserError(f"{path}: has no episode_0, episode_1, ...; not a Minari dataset")
-        claimed = 0
+        claimed, steps = 0, 0
         for name in sorted(names, key=lambda name: int(name.removeprefix("episode_"))):
             group, where = member(file, path, name), f"{path}: {name}"
+            if not isinstance(group, h5py.Group):
+                raise UserError(f"{where}: is an array, not an episode")
             found = {key: plain_dataset(group, where, source) for key, source in _MINARI.items()}
             costs = _minari_costs(group, where, task)
             if costs is not None:
                 found["costs"] = costs
             claimed += sum(values.nbytes for values in found.values())
             check_claim(path, claimed)
-            yield _minari_episode(found, where, task, box)
+            episode = _minari_episode(found, where, task, box)
+            steps += len(episode["rewards"])
+            if steps > MAX_STEPS:
+                raise UserError(f"{path}: more than {MAX_STEPS} steps cannot be read")
+            yield episode
 
 
 _MINARI = {
@@ -82,8 +115,10 @@ _MINARI = {
 
 def _minari_costs(group: h5py.Group, where: str, task: Task) -> h5py.Dataset | None:
     """Return the array of an episode's costs, if there is one."""
-    if "infos" in group and "cost" in member(group, where, "infos"):
-        return plain_dataset(group["infos"], where, "cost")
+    if "infos" in group:
+        infos = member(group, where, "infos")
+        if isinstance(infos, h5py.Group) and "cost" in infos:
+            return plain_dataset(infos, f"{where}: infos", "cost")
     for key in ("costs", "cost"):
         if key in group:
             return plain_dataset(group, where, key)
@@ -98,19 +133,21 @@ def _minari_episode(
     found: dict[str, h5py.Dataset], where: str, task: Task, box: Box
 ) -> dict[str, np.ndarray]:
     """Check an episode of T steps and its T + 1 observations; return it in DSRL's layout."""
-    n_steps = len(found["rewards"])
+    n_steps = len(found["rewards"]) if found["rewards"].shape else 0
     if not 0 < n_steps <= MAX_STEPS:
         raise UserError(f"{where}: rewards: {n_steps} steps; 1 to {MAX_STEPS} can be read")
     shapes = {key: {(n_steps,), (n_steps, 1)} for key in found}
     shapes["observations"] = {(n_steps + 1, task.obs_dim)}
     shapes["actions"] = {(n_steps, task.act_dim)}
-    shapes["costs"] = {(n_steps,), (n_steps + 1,)}  # infos begin with the one of the reset
+    # Infos begin with the one of the reset.
+    shapes["costs"] = {(n, *more) for n in (n_steps, n_steps + 1) for more in ((), (1,))}
     rows = {}
     for key, values in found.items():
         if values.shape not in shapes[key]:
             needed = min(shapes[key])
             raise UserError(f"{where}: {key}: has shape {values.shape}, {task.name} needs {needed}")
-        raw = values[...][-n_steps:] if key == "costs" else values[...]
+        raw = stored_rows(values, 0, len(values), f"{where}: {key}")
+        raw = raw[-n_steps:] if key == "costs" else raw
         rows[key] = checked_rows(raw, key, 0, where, box)
     rows["next_observations"] = rows["observations"][1:]
     rows["observations"] = rows["observations"][:-1]

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from prefine import files
+from prefine import frames
 from prefine.data import hdf5
 from prefine.errors import UserError
 from prefine.evaluation.cost_classifier import ITERATIONS, fit
@@ -263,7 +263,7 @@ def gap_rows(
     Args:
         progress_of: makes of (what, total, unit) something with ``update`` and ``close``.
     """
-    table, splits = files.read_csv(args.trajectories), files.read_csv(args.splits)
+    table, splits = frames.read_csv(args.trajectories), frames.read_csv(args.splits)
     cells = {}
     for (tau, draw), own in runs.groupby(["tau", "draw"], dropna=False):
         tau = None if pd.isna(tau) else int(tau)

@@ -5,25 +5,32 @@ person and copied to the log: progress lines, warnings and the line that ends a 
 """
 
 import argparse
+import contextlib
 import json
 import logging
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 from tqdm import tqdm
 
-from prefine.errors import UserError
+from prefine.errors import UserError, plain, reason
 from prefine.files import no_room
 from prefine.pipeline.processes import end_with_snakemake
 
 
-def parser(doc: str, paths: str = "", **options: Callable) -> argparse.ArgumentParser:
+def summary(doc: str | None) -> str:
+    """The first line of a docstring; nothing where Python was told to keep none (-OO)."""
+    return (doc or "").strip().partition("\n")[0]
+
+
+def parser(doc: str | None, paths: str = "", **options: Callable) -> argparse.ArgumentParser:
     """Build a parser of required arguments: paths, named in one text; options with their types."""
-    result = argparse.ArgumentParser(description=doc.strip().splitlines()[0])
+    result = argparse.ArgumentParser(description=summary(doc))
     for name in paths.split():
         result.add_argument(f"--{name}", type=Path, required=True)
     for name, kind in options.items():
@@ -33,7 +40,19 @@ def parser(doc: str, paths: str = "", **options: Callable) -> argparse.ArgumentP
 
 def json_argument(text: str) -> object:
     """An argument that is JSON, such as a part of the config."""
-    return json.loads(text)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise argparse.ArgumentTypeError(f"is not JSON ({reason(error)})") from None
+
+
+class PlainFormatter(logging.Formatter):
+    """Lines in which text of files moves no cursor, and begins no line of its own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record, further lines indented."""
+        first, *more = super().format(record).split("\n")
+        return "\n  ".join(plain(line, 100_000) for line in (first, *more))
 
 
 def run(main: Callable[[], None]) -> None:
@@ -45,12 +64,13 @@ def run(main: Callable[[], None]) -> None:
     logging.basicConfig(
         stream=sys.stdout,
         level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.raiseExceptions = False  # a log that cannot be written is said once, below
     warnings = logging.StreamHandler(sys.stderr)
     warnings.setLevel(logging.WARNING)
-    warnings.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    warnings.setFormatter(PlainFormatter("%(levelname)s: %(message)s"))
     logging.getLogger().addHandler(warnings)
     logging.captureWarnings(True)
     started = time.perf_counter()
@@ -65,14 +85,28 @@ def run(main: Callable[[], None]) -> None:
         stop("interrupted")
     except OSError as error:
         # Files say so themselves (files.atomic); this is the log.
-        if (reason := no_room(error)) is None:
-            raise
-        stop(f"{error.filename or log_file()}: {reason}")
+        if (why := no_room(error)) is None:
+            unexpected(error)
+        stop(f"{error.filename or log_file()}: {why}")
+    except Exception as error:
+        unexpected(error)
+
+
+def unexpected(error: Exception) -> NoReturn:
+    """End the script after a fault of its own: a line, and the traceback in the log."""
+    with contextlib.suppress(OSError):
+        traceback.print_exc(file=sys.stdout)
+    *_, last = traceback.extract_tb(error.__traceback__)
+    place = f"{Path(last.filename).name}, line {last.lineno}"
+    stop(
+        f"unexpected {type(error).__name__}: {reason(error)} ({place}); the log has the traceback. "
+        "If an input of this job was changed by hand, move it away and run the same command again"
+    )
 
 
 def stop(message: str) -> NoReturn:
     """End the script with a line, which is in the log too if there is room for it."""
-    print(f"ERROR: {message}", file=sys.stderr, flush=True)
+    print(f"ERROR: {message}", file=sys.stderr, flush=True)  # UserError made it plain
     try:
         sys.stdout.flush()
     except OSError:  # or Python would say it in several lines

@@ -20,13 +20,13 @@ from prefine.config.settings import (
     training_settings,
 )
 from prefine.config.studies import Arm, Member
+from prefine.data.minari import minari_file
 from prefine.methods import REFERENCE, method_constant, method_file
 from prefine.pipeline import figures
 from prefine.pipeline.code import code_hash
 from prefine.pipeline.figures import Figure
 
 SECTIONS = ("Your policy", "Results", "Figures", "Data", "Ablations", "Beyond the paper", "Timing")
-MINARI_FILE = "data/main_data.hdf5"
 SOURCES = {
     "collect": "collected locally in the simulators",
     "dsrl": "DSRL",
@@ -333,7 +333,7 @@ class Run:
         if "data" not in self.own_entry(task):
             return []
         path = Path(self.own_entry(task)["data"])
-        return str(path / MINARI_FILE if path.is_dir() else path)
+        return str(minari_file(path))
 
     def is_labelled(self, wildcards) -> list[str]:
         """An option of scripts that need to know."""

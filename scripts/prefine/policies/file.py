@@ -1,18 +1,24 @@
 """Stacked policies on disk: safetensors with JSON metadata in its header."""
 
+import contextlib
+import hashlib
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 
-from prefine.errors import UserError
+from prefine import reading
+from prefine.errors import UserError, reason
 from prefine.files import atomic
 from prefine.policies.networks import Params
 from prefine.policies.registry import describe, make_policy
 from prefine.policies.stack import PolicyStack
+
+CONTENT = "sha256"  # key of the header: hash of what was written
 
 
 def save(path: str | Path, stack: PolicyStack) -> None:
@@ -22,9 +28,33 @@ def save(path: str | Path, stack: PolicyStack) -> None:
     """
     tensors = {f"params.{name}": v.cpu().contiguous() for name, v in stack.params.items()}
     tensors |= {"obs_mean": torch.as_tensor(stack.mean), "obs_std": torch.as_tensor(stack.std)}
-    metadata = stack.metadata | describe(stack.policy)
-    with atomic(path) as temporary:
-        save_file(tensors, temporary, {"prefine": json.dumps(metadata, sort_keys=True)})
+    text = json.dumps(stack.metadata | describe(stack.policy), sort_keys=True)
+    with atomic(path, noted=False) as temporary:  # the hash in it goes where it goes
+        save_file(tensors, temporary, {"prefine": text, CONTENT: content_hash(tensors, text)})
+
+
+def content_hash(tensors: Params, text: str) -> str:
+    """SHA-256 of the tensors, their names and shapes, and of the metadata."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        value = tensors[name].contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.numpy().data)
+    return digest.hexdigest()
+
+
+def read_tensors(
+    path: str | Path, finding: str, largest: int = reading.WEIGHTS
+) -> tuple[dict[str, object], Mapping[str, str]]:
+    """The tensors of a safetensors file and its metadata, all text.
+
+    Args:
+        finding: what is wrong with the file if it cannot be read.
+    """
+    reading.intact(path, largest)
+    with reading.refused_in_one_line(path, finding), safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return tensors, file.metadata() or {}
 
 
 def load(path: str | Path) -> PolicyStack:
@@ -33,21 +63,22 @@ def load(path: str | Path) -> PolicyStack:
     Raises:
         UserError: the file is not a policy of this project.
     """
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = dict(json.loads((file.metadata() or {})["prefine"]))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except FileNotFoundError:
-        raise UserError(f"{path}: is not there") from None
-    except (SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
-        raise UserError(f"{path}: not a policy of this project ({error})") from None
+    finding = "not a policy of this project"
+    tensors, header = read_tensors(path, finding)
+    with reading.refused_in_one_line(path, finding):
+        text = header["prefine"]
+        if CONTENT in header and header[CONTENT] != content_hash(tensors, text):
+            raise UserError(f"{path}: is not what was written: it was damaged{reading.DELETE}")
+        metadata = dict(reading.json_of(f"{path}: {finding}: its header", text))
     params = {n.removeprefix("params."): v for n, v in tensors.items() if n.startswith("params.")}
     try:
         sizes = metadata["obs_dim"], metadata["act_dim"], metadata["hidden"]
         policy = make_policy(metadata["policy"], *sizes, **metadata.get("limits", {}))
         mean, std = tensors["obs_mean"].numpy(), tensors["obs_std"].numpy()
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a policy that this version knows ({error})") from None
+    except Exception as error:  # whatever a class makes of sizes that are none
+        raise UserError(f"{path}: not a policy that this version knows ({reason(error)})") from None
+    if not isinstance(metadata.get("runs"), list):
+        raise UserError(f"{path}: {finding} (it does not say its runs)")
     check_policy(path, policy, params, mean, std)
     return PolicyStack(policy, params, mean, std, metadata)
 
@@ -58,8 +89,13 @@ def load_run(path: str | Path, run: str | None = None) -> PolicyStack:
     Raises:
         UserError: there is no such run, or several and none is named.
     """
+    stack = load(path)
+    with reading.refused_in_one_line(path, "does not say its runs"):
+        names = [str(row["run"]) for row in stack.metadata["runs"]]
+        if not names or any(len(value) != len(names) for value in stack.params.values()):
+            raise UserError(f"{path}: does not hold the {len(names)} runs that it says")
     try:
-        return load(path).run(run)
+        return stack.run(run)
     except UserError as error:
         text = str(error)
         raise UserError(text if text.startswith(str(path)) else f"{path}: {text}") from None
@@ -82,13 +118,15 @@ def check_policy(path, policy, params: Params, mean: np.ndarray, std: np.ndarray
     for name, value in params.items():
         if value.dtype != torch.float32 or not torch.isfinite(value).all():
             raise UserError(f"{path}: {name}: is not finite numbers of type float32")
-    try:
-        whole = _acts(policy, params, replicas.pop())
-    except (RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path}: its parameters do not fit together ({reason})") from None
-    if not whole:
-        raise UserError(f"{path}: its parameters give no action of {policy.act_dim} numbers")
+    (n,) = replicas
+    with (
+        reading.refused_in_one_line(path, "its parameters do not fit together"),
+        one_thread(),
+    ):
+        if not _acts(policy, params, n):
+            raise UserError(f"{path}: its parameters give no action of {policy.act_dim} numbers")
+        if finding := _misbehaviour(policy, params, n):
+            raise UserError(f"{path}: {finding}; the policy is broken")
 
 
 def _acts(policy, params: Params, n: int) -> bool:
@@ -104,3 +142,54 @@ def _acts(policy, params: Params, n: int) -> bool:
         noise = torch.zeros(n, 1, 1, policy.latent_dim)
         latents = policy.draw_latents(params, obs, action, noise)
         return policy.log_prob(params, obs, action, latents).shape == (n, 1)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute in this thread alone: products so small gain nothing from others."""
+    n = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n)
+
+
+LOG_SIGMA = (-25.0, 10.0)  # SAC's own are -20 to 2; in units of half the range of an action
+TRIED = 8  # observations of each size
+
+
+def _misbehaviour(policy, params: Params, n: int) -> str | None:
+    """What a policy does that none may, in usual and extreme standardised observations."""
+    generator = torch.Generator().manual_seed(0)
+    draws = torch.randn(1, TRIED, policy.obs_dim, generator=generator)
+    states = [torch.zeros(1, 1, policy.obs_dim), torch.ones(1, 1, policy.obs_dim)]
+    states += [size * draws for size in (1.0, 10.0, 100.0)]
+    obs = torch.cat(states, 1).expand(n, -1, -1)
+    rows = obs.shape[1]
+    noise = torch.randn(n, rows, policy.sample_dim, generator=generator)
+    action = 2 * torch.rand(n, rows, policy.act_dim, generator=generator) - 1
+    with torch.no_grad():
+        for mode in ("deterministic", "sampled"):
+            if not torch.isfinite(policy.act(params, obs, mode, noise)).all():
+                return f"its {mode} action is not finite in some states"
+        if hasattr(policy, "distribution"):
+            mean, log_std = policy.distribution(params, obs)
+        else:
+            mean, log_std = action, params.get("decoder_log_std", torch.zeros(1))
+        if not torch.isfinite(mean).all():
+            return "its mean is not finite in some states"
+        if not ((log_std >= LOG_SIGMA[0]) & (log_std <= LOG_SIGMA[1])).all():
+            return (
+                f"its log sigma reaches from {log_std.min():.3g} to {log_std.max():.3g} (in units "
+                f"of half an action's range); {LOG_SIGMA[0]:g} to {LOG_SIGMA[1]:g} is believable"
+            )
+        if hasattr(policy, "log_prob"):
+            if not torch.isfinite(policy.sample(params, obs, noise)).all():
+                return "its draws are not finite in some states"
+            latents = policy.draw_latents(
+                params, obs, action, torch.zeros(n, 1, rows, policy.latent_dim)
+            )
+            if not torch.isfinite(policy.log_prob(params, obs, action, latents)).all():
+                return "its log-likelihood is not finite in some states"
+    return None

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from prefine.errors import UserError
+from prefine.errors import UserError, short
+from prefine.preferences.sheets import LINE, read_sheet, to_number
 
 LABELS = ("preferred", "nonpreferred")
 FEWEST = 3  # of each label; one or two trajectories do not show what is common to them
@@ -32,7 +33,7 @@ def read_labels(path: Path, trajectories: pd.DataFrame) -> dict[str, np.ndarray]
         UserError: in one line what is wrong and where.
     """
     table = _read(path, len(trajectories))
-    numbers = pd.to_numeric(table["trajectory"], errors="coerce")
+    numbers = table["trajectory"].map(to_number).astype(float)
     here = numbers.isin(trajectories["index"])
     last = len(trajectories) - 1
     findings = {
@@ -52,26 +53,17 @@ def read_labels(path: Path, trajectories: pd.DataFrame) -> dict[str, np.ndarray]
     for finding, wrong in findings.items():
         if wrong.any():
             line = int(wrong.to_numpy().argmax())
-            values = ",".join(map(str, table.iloc[line][["trajectory", "label"]]))
-            raise UserError(f"{path}: line {line + 2}: {values}: {finding}")
+            row = table.iloc[line]
+            values = ",".join(short(row[name]) for name in ("trajectory", "label"))
+            raise UserError(f"{path}: line {row[LINE]}: {values}: {finding}")
     sets = {name: np.sort(numbers[labels == name].to_numpy(dtype=int)) for name in LABELS}
     _check_numbers(path, sets)
     return sets
 
 
 def _read(path: Path, n_trajectories: int | None = None) -> pd.DataFrame:
-    # One row more than there are trajectories is a mistake already. Nothing is unpacked.
-    rows = None if n_trajectories is None else n_trajectories + 1
-    limits = {"nrows": rows, "compression": None}
-    try:
-        table = pd.read_csv(path, skipinitialspace=True, dtype={"label": str}, **limits)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as CSV ({error})") from None
-    if not {"trajectory", "label"} <= set(table.columns):
-        raise UserError(
-            f"{path}: has columns {', '.join(map(str, table.columns))}; it needs trajectory,label"
-        )
-    return table.assign(label=table["label"].fillna(""))
+    # One row more than there are trajectories is a mistake already.
+    return read_sheet(path, None if n_trajectories is None else n_trajectories + 1)
 
 
 def _check_numbers(path: Path, sets: dict[str, np.ndarray]) -> None:

@@ -1,7 +1,6 @@
 """The trajectory sets that each run of a table is given."""
 
 import itertools
-import json
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from prefine import files
+from prefine import frames, reading
 from prefine.config.plan import SIZES
 from prefine.errors import UserError
 from prefine.preferences.split import SplitSettings, labelled_split, reference_set, split
@@ -128,9 +127,12 @@ def reuse_sets(
     Raises:
         UserError: a set is not there, or a trajectory differs; the first one is named.
     """
-    theirs, there = files.read_csv(splits), json.loads(manifest.read_text())
-    theirs = theirs.astype({"tau": "Int64", "draw": "Int64"})
-    cells = {(cell["tau"], cell["draw"]): cell for cell in there["cells"]}
+    theirs = frames.read_csv(splits, "tau", "draw", "role", "index", *FINGERPRINT)
+    there = reading.read_object(manifest, "cells", "reference")
+    with reading.refused_in_one_line(splits, "is no table of sets"):
+        theirs = theirs.astype({"tau": "Int64", "draw": "Int64", "index": int})
+    with reading.refused_in_one_line(manifest, "does not list its sets"):
+        cells = {(cell["tau"], cell["draw"]): cell for cell in there["cells"]}
     asked = [(tau, draw) for tau in wanted["thresholds"] for draw in range(wanted["draws"])]
     missing = [f"tau {tau} draw {draw}" for tau, draw in asked if (tau, draw) not in cells]
     if missing:
@@ -151,6 +153,34 @@ def reuse_sets(
     ]
     own = {"reference": there["reference"], "cells": [cells[cell] for cell in asked]}
     return theirs[kept], own | {"reused": str(splits)}
+
+
+def check_belongs(splits: pd.DataFrame, path: Path, table: pd.DataFrame, data: Path) -> None:
+    """Raise UserError if the sets of ``path`` are not of the trajectories in ``data``.
+
+    Args:
+        splits: the sets, with length and return of each trajectory.
+        table: the trajectory table of ``data``.
+    """
+    indices = splits["index"].to_numpy()
+    inside = (indices >= 0) & (indices < len(table))
+    own = table.iloc[np.where(inside, indices, 0)]
+    same = inside.copy()
+    for name in ("length", "return"):
+        given, found = splits[name].to_numpy(float), own[name].to_numpy(float)
+        same &= np.isclose(given, found, rtol=1e-6, atol=1e-6)
+    if not same.all():
+        row = int(np.argmin(same))
+        here, there = splits.iloc[row], own.iloc[row]
+        found = "is not there"
+        if inside[row]:
+            found = f"has length {there['length']}, return {there['return']:g} there"
+        raise UserError(
+            f"{path}: its sets are not of the trajectories in {data}: {int((~same).sum())} of "
+            f"{len(splits)} differ. The first one, {indices[row]}, {found} and length "
+            f"{here['length']}, return {here['return']:g} here; move {path} away, and the same "
+            "snakemake command makes it anew"
+        )
 
 
 def _same(one, other) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from prefine import reading
 from prefine.analysis.names import SOURCE_LABELS, method_label
 from prefine.errors import UserError
 
@@ -23,10 +24,12 @@ def read_record(path: str | Path) -> dict:
     Raises:
         UserError: the table carries no such record.
     """
-    attributes = (pq.read_schema(path).metadata or {}).get(b"PANDAS_ATTRS", b"{}")
-    record = json.loads(attributes).get("provenance")
+    reading.intact(path, reading.TABLE)
+    with reading.refused_in_one_line(path, "cannot be read as Parquet", reading.DELETE):
+        attributes = (pq.read_schema(path).metadata or {}).get(b"PANDAS_ATTRS", b"{}")
+        record = json.loads(attributes).get("provenance")
     if record is None:
-        raise UserError(f"{path}: does not say where it comes from; delete it and run again")
+        raise UserError(f"{path}: does not say where it comes from; move it away and run again")
     return record
 
 

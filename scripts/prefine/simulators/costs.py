@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from prefine.errors import UserError
+from prefine.simulators.record import Links, check_links, check_range
 from prefine.tasks import OWN, Task
 
 AGREEMENT = 0.999  # below this, data and task do not belong together
@@ -123,24 +125,53 @@ def _position(next_obs: np.ndarray, columns: slice) -> np.ndarray:
     return -np.stack([cosine * forward - sine * left, sine * forward + cosine * left], axis=1)
 
 
+# What a step can cost at most where more than one thing costs: hazards, gremlins, buttons.
+MOST_COST = 4
+
+
 def agreement(task: Task, blocks: Iterable[Mapping[str, np.ndarray]]) -> dict[str, float]:
     """Return the share of ``known`` steps and, of those, of recorded costs that agree.
 
     ``agreement`` is NaN if the record determines no step, as in every task but DSRL's.
 
     Args:
-        blocks: parts of a dataset with next_observations, actions, rewards and costs.
+        blocks: parts of a dataset with next_observations, actions, rewards and costs; with
+            observations and flags too it is checked that each step follows on the one before.
+
+    Raises:
+        UserError: a cost is none of the task's, a number is beyond the task's range, or steps do
+            not follow on each other.
     """
     steps = known_steps = same = 0
+    links = Links()
     for block in blocks:
-        steps += len(block["rewards"])
+        start, steps = steps, steps + len(block["rewards"])
         if task.suite == OWN or not task.has_costs:
             continue
+        check_range(task, block, start)
         record = (block[key] for key in ("next_observations", "actions", "rewards"))
         cost, known = recomputed_cost(task, *record)
+        complete = task.name not in NAVIGATION or NAVIGATION[task.name].complete
+        check_costs(task, block["costs"], start, 1 if complete else MOST_COST)
         known_steps += int(known.sum())
-        same += int((cost[known] == (block["costs"][known] > 0.5)).sum())
+        recorded = block["costs"] if complete else np.minimum(block["costs"], 1)
+        same += int((cost[known] == recorded[known]).sum())
+        if {"observations", "terminals", "timeouts"} <= set(block):
+            links.add(block)
+    check_links(task, links)
     return {
         "known": known_steps / steps,
         "agreement": same / known_steps if known_steps else float("nan"),
     }
+
+
+def check_costs(task: Task, costs: np.ndarray, start: int, most: int) -> None:
+    """Raise UserError for a step's cost that is not 0, 1, ... ``most``."""
+    wrong = ~np.isin(costs, np.arange(most + 1))
+    if wrong.any():
+        step = int(wrong.argmax())
+        allowed = " or ".join(map(str, range(most + 1))) if most == 1 else f"0 to {most}"
+        raise UserError(
+            f"costs: {costs[step]:g} at step {start + step} is no cost of {task.name}, whose "
+            f"steps cost {allowed}; the file is damaged, or of another task or simulator"
+        )

@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 
+from prefine import reading
+from prefine.errors import UserError
 from prefine.files import atomic
 from prefine.methods import Context
+from prefine.policies.file import CONTENT, content_hash, read_tensors
 
 log = logging.getLogger(__name__)
 
@@ -26,10 +29,9 @@ class Keeper:
         self.path, self.every, self.metadata = path, every, None
         if path is not None and path.exists():
             try:
-                with safe_open(path, "pt") as file:
-                    self.metadata = json.loads(file.metadata()["prefine"])
-            except (SafetensorError, TypeError, KeyError, ValueError) as error:
-                log.warning("%s cannot be read (%s); training starts anew", path, error)
+                self.metadata = _read(path)
+            except UserError as error:
+                log.warning("%s; training starts anew", error)
 
     def skips(self, phase: int) -> bool:
         """Whether a phase was finished before the checkpoint."""
@@ -57,8 +59,11 @@ class Keeper:
             "seconds": seconds,
             "rows": [row.to_dict("records") for row in rows],
         }
-        with atomic(self.path) as temporary:
-            save_file(tensors, temporary, {"prefine": json.dumps(metadata)})
+        text = json.dumps(metadata)
+        on_cpu = {name: value.cpu() for name, value in tensors.items()}
+        header = {"prefine": text, CONTENT: content_hash(on_cpu, text)}
+        with atomic(self.path, noted=False) as temporary:
+            save_file(on_cpu, temporary, header)
 
     def restore(self, context: Context, optimizers) -> tuple[int, float, list[pd.DataFrame]]:
         """Put the saved state back; return iteration, seconds and log rows."""
@@ -75,3 +80,17 @@ class Keeper:
                     optimizers[group].state[names[0]].copy_(tensor)
         saved = self.metadata
         return saved["iteration"], saved["seconds"], [pd.DataFrame(row) for row in saved["rows"]]
+
+
+def _read(path: Path) -> dict:
+    """The metadata of a checkpoint that is whole to the last bit.
+
+    Raises:
+        UserError: it is not.
+    """
+    tensors, header = read_tensors(path, "cannot be read as a checkpoint")
+    with reading.refused_in_one_line(path, "cannot be read as a checkpoint"):
+        text = header["prefine"]
+        if header[CONTENT] != content_hash(tensors, text):
+            raise UserError(f"{path}: is not what was written: it was damaged")
+        return dict(json.loads(text))

@@ -85,7 +85,7 @@ def train_in_chunks(method, policy, runs, data, sets, settings, reference, progr
         params.append(done[0])
         logs.append(done[1])
     if errors:
-        raise UserError("\n".join(errors))
+        raise UserError(*errors)
     joined = {name: torch.cat([part[name].cpu() for part in params]) for name in params[0]}
     log = pd.concat(logs, ignore_index=True)
     order = log["run"].map({run: place for place, run in enumerate(runs["run"])})

@@ -7,12 +7,12 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from prefine import files
-from prefine.data.dataset import load_transitions
+from prefine import frames
+from prefine.data.dataset import load_transitions, trajectory_table
 from prefine.methods import REFERENCE, method_module
 from prefine.policies import file as policy_file
 from prefine.policies.registry import make_policy
-from prefine.preferences.sets import reference_sets, run_sets
+from prefine.preferences.sets import check_belongs, reference_sets, run_sets
 from prefine.tasks import Task
 from prefine.training.cuda import device, set_up_torch
 from prefine.training.loop import HeldOut, PhaseLoop, build_context
@@ -57,8 +57,9 @@ def one_run(task: Task, tau: int | None, method) -> pd.DataFrame:
 def time_method(name: str, settings: dict, blocks: dict, task: Task, tau, args) -> list[dict]:
     """One row a phase and block."""
     method, on = method_module(name), device()
-    splits, trajectories = files.read_csv(args.splits), files.read_csv(args.trajectories)
+    splits, trajectories = frames.read_csv(args.splits), frames.read_csv(args.trajectories)
     settings |= {"horizon": task.horizon, "longest": int(trajectories["length"].max())}
+    check_belongs(splits, args.splits, trajectory_table(args.data, task), args.data)
     data = load_transitions(args.data, task, method.SEES)
     runs = one_run(task, tau, method)
     if name == REFERENCE:

@@ -56,6 +56,8 @@ def check_layers(path: Path, layers: list[Layer]) -> None:
     for number, (weight, bias) in enumerate(layers):
         if weight.ndim != 2 or bias.shape != weight.shape[:1]:
             raise UserError(f"{path}: layer {number} is not a linear layer's weight and bias")
+        if not min(weight.shape):
+            raise UserError(f"{path}: layer {number} has width 0")
         if n_in not in (None, weight.shape[1]):
             raise UserError(
                 f"{path}: layer {number} takes {weight.shape[1]} numbers, the one before it gives "

@@ -1,15 +1,17 @@
 """How observations are normalised before a policy sees them: VecNormalize's statistics."""
 
-import json
+import io
 import pickle
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from prefine.errors import UserError
+from prefine import reading
+from prefine.errors import UserError, reason
 
 KEYS = ("mean", "var", "epsilon", "clip_obs")
+MOST = 1_000_000  # numbers of an observation
 
 
 class Standardiser(NamedTuple):
@@ -40,8 +42,9 @@ def read_statistics(path: Path, trust_pickle: bool) -> Standardiser:
     Raises:
         UserError: it is not there, a pickle that is not trusted, or not such statistics.
     """
-    if not path.is_file():
+    if not reading.is_there(path) and not path.is_symlink():
         raise UserError(f"policy.vec_normalize: {path} is not there")
+    reading.size_of(path, reading.ARCHIVE)
     if path.suffix in (".json", ".npz"):
         found = _plain(path)
     elif trust_pickle:
@@ -52,10 +55,9 @@ def read_statistics(path: Path, trust_pickle: bool) -> Standardiser:
             "policy.trust_pickle: true if it is your own, or write the statistics as JSON "
             "(docs/own_policy.md has three lines for it)"
         )
-    try:
-        scaler = standardiser(*(found[key] for key in KEYS))
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{path}: mean, var, epsilon, clip_obs are not numbers ({error})") from None
+    with reading.refused_in_one_line(path, "mean, var, epsilon, clip_obs are not numbers"):
+        numbers = {key: plain_numbers(found[key]) for key in KEYS}
+        scaler = standardiser(*(numbers[key] for key in KEYS))
     if scaler.mean.ndim != 1 or scaler.mean.shape != scaler.std.shape:
         raise UserError(f"{path}: mean and var must be one vector each, of the observations")
     if not (np.isfinite(scaler.mean).all() and (scaler.std > 0).all()):
@@ -65,33 +67,54 @@ def read_statistics(path: Path, trust_pickle: bool) -> Standardiser:
     return scaler
 
 
+def plain_numbers(values) -> np.ndarray | None:
+    """Real numbers as float64; None where there are none (no clip).
+
+    Raises:
+        ValueError: they are of another kind, such as booleans, or too many.
+    """
+    if values is None:
+        return None
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiu" or array.size > MOST:
+        raise ValueError(f"{array.dtype.name} of shape {array.shape}")
+    return array.astype(np.float64)
+
+
 def _plain(path: Path) -> dict:
-    try:
-        if path.suffix == ".json":
-            found = json.loads(path.read_text())
-        else:
-            with np.load(path, allow_pickle=False) as archive:
-                found = {key: archive[key] for key in archive.files}
-        return {key: found[key] for key in KEYS}
-    except KeyError as error:
-        raise UserError(f"{path}: lacks {error.args[0]}; it needs {', '.join(KEYS)}") from None
-    except Exception as error:  # numpy has no one exception for an archive that is broken
-        raise UserError(f"{path}: cannot be read ({error}); it needs {', '.join(KEYS)}") from None
+    needed = f"; it needs {', '.join(KEYS)}"
+    if path.suffix == ".npz":
+        return read_arrays(path, *KEYS)
+    found = reading.json_of(path, reading.read_text(path, reading.JSON), needed)
+    if not isinstance(found, dict) or (missing := [key for key in KEYS if key not in found]):
+        raise UserError(
+            f"{path}: lacks {missing[0] if isinstance(found, dict) else 'an object'}{needed}"
+        )
+    return {key: found[key] for key in KEYS}
+
+
+def read_arrays(path: str | Path, *keys: str, most: int = 2**23) -> dict:
+    """Read these arrays of an npz file, none of them of objects."""
+    found = {}
+    with reading.opened_zip(path) as archive:
+        for key in keys:
+            content = io.BytesIO(archive.read(f"{key}.npy", most))
+            with reading.refused_in_one_line(path, f"{key} is no plain array"):
+                found[key] = np.lib.format.read_array(content, allow_pickle=False)
+    return found
 
 
 def _pickled(path: Path) -> dict:
     """Unpickle a VecNormalize that the user trusts; needs the packages that it names."""
     try:
-        with path.open("rb") as handle:
-            found = pickle.load(handle)
+        found = pickle.loads(reading.read_bytes(path, reading.ARCHIVE))
         if not found.norm_obs:
             size = found.observation_space.shape[0]
             return dict(zip(KEYS, (np.zeros(size), np.ones(size), 0.0, None), strict=True))
         statistics = found.obs_rms.mean, found.obs_rms.var, found.epsilon, found.clip_obs
     except Exception as error:  # a pickle can raise anything
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
-            f"{path}: is not a VecNormalize that can be read here ({reason}); write its "
+            f"{path}: is not a VecNormalize that can be read here ({reason(error)}); write its "
             "statistics as JSON (docs/own_policy.md)"
         ) from None
     return dict(zip(KEYS, statistics, strict=True))

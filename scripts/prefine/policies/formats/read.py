@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from prefine import files
+from prefine import files, reading
 from prefine.errors import UserError
 from prefine.policies import file as policy_file
 from prefine.policies.formats import function as python_policy
@@ -46,8 +46,9 @@ def read_policy(settings: Mapping, task: Task, *sizes) -> PolicyStack:
     if kind not in (*FORMATS, "python", "prefine"):
         known = ", ".join((*FORMATS, "python"))
         raise UserError(f"policy.format: {kind!r} is not known; {known} or prefine")
-    if not path.is_file():
+    if not reading.is_there(path) and not path.is_symlink():
         raise UserError(f"policy.file: {path} is not there")
+    reading.size_of(path, reading.WEIGHTS)
     obs_dim, act_dim = task.obs_dim, task.act_dim
     bounds = task.action_low, task.action_high
     low, high = (np.broadcast_to(np.float64(bound), (act_dim,)) for bound in bounds)
@@ -76,6 +77,8 @@ def read_policy(settings: Mapping, task: Task, *sizes) -> PolicyStack:
     for name, value in {**params, "obs_mean": mean, "obs_std": std}.items():
         if not torch.isfinite(torch.as_tensor(value)).all():
             raise UserError(f"{path}: {name} has numbers that are not finite; the policy is broken")
+    if kind != "python":  # what a function gives is checked whenever it acts
+        policy_file.check_policy(path, actor, params, np.asarray(mean), np.asarray(std))
     description = {
         "file": path.name,
         "sha256": files.sha256(path),
@@ -98,5 +101,7 @@ def _of_this_project(path: Path, settings: Mapping):
         raise UserError(f"{path}: holds its own standardisation; leave out policy.vec_normalize")
     stack = policy_file.load_run(path, settings.get("run"))
     (run,), metadata = stack.metadata["runs"], stack.metadata
-    about = {"algorithm": metadata["method"], "run": run["run"], "task": metadata["task"]["name"]}
+    with reading.refused_in_one_line(path, "does not say its method and task"):
+        task = metadata["task"]["name"]
+        about = {"algorithm": metadata["method"], "run": run["run"], "task": task}
     return stack.policy, stack.params, stack.mean, stack.std, about

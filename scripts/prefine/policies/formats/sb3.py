@@ -5,10 +5,10 @@ are pickled, with a readable text of their fields beside. The text says what is 
 activation, policy class - and the shapes of the weights say the rest; no pickle is opened.
 """
 
-import json
+import io
 import re
+import warnings
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,11 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prefine.errors import UserError
+from prefine import reading
+from prefine.errors import UserError, short, shown
 from prefine.policies.formats.network import Layer, Network, check_activation, check_layers
 
-MAX_BYTES = 2**30  # of weights or of data, unpacked
-MAX_NUMBERS = MAX_BYTES // 4
+MAX_DATA, MAX_WEIGHTS = 2**24, 2**27  # bytes, unpacked
+MAX_NUMBERS = 2**25
+MAX_DIGITS = 4  # of a layer's number
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 SAC_LOG_STD = (-20.0, 2.0)
 # An attribute of its own tells an algorithm.
 ALGORITHMS = {
@@ -70,7 +73,7 @@ def read(path: Path, settings: Mapping, low: np.ndarray, high: np.ndarray) -> Ne
         name = settings.get("activation") or activation(path, data, default)
         check_layers(path, found["layers"])
         return Network(activation=check_activation(path, name), about=about, **found)
-    unknown = sorted({name.split(".")[0] for name in weights})
+    unknown = sorted({short(name.split(".")[0]) for name in weights})
     raise UserError(
         f"{path}: its weights ({', '.join(unknown[:5])}) are not those of an MLP policy of PPO, "
         f"A2C, SAC, TD3 or DDPG; {INSTEAD}"
@@ -83,42 +86,68 @@ def open_archive(path: Path) -> tuple[dict, dict[str, Tensor]]:
     Raises:
         UserError: not a zip, damaged, or with weights that are more than weights.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for name in ("data", "policy.pth"):
-                if archive.getinfo(name).file_size > MAX_BYTES:
-                    raise UserError(f"{path}: {name} is larger than {MAX_BYTES >> 30} GiB")
-            data = json.loads(archive.read("data"))
-            archive.read("policy.pth")  # checks its CRC
-            with archive.open("policy.pth") as handle:
-                weights = torch.load(handle, map_location="cpu", weights_only=True)
-            version = "_stable_baselines3_version"
-            if version in archive.namelist():
-                weights[version] = archive.read(version)[:32].decode(errors="replace").strip()
-    except UserError:
-        raise
-    except KeyError as error:
-        raise UserError(
-            f"{path}: is not an archive of Stable-Baselines3 ({error.args[0]}); give what "
-            "model.save() wrote"
-        ) from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise UserError(f"{path}: is not a zip archive, or a damaged one ({error})") from None
-    except Exception as error:  # torch has no one exception for what it will not unpickle
-        reason = str(error).strip().split("\n")[0][:120]
-        raise UserError(
-            f"{path}: its policy.pth or data cannot be read as weights and JSON ({reason}); "
-            "nothing of it was run"
-        ) from None
-    tensors = isinstance(weights, dict) and all(
-        isinstance(name, str) and isinstance(value, Tensor | str) for name, value in weights.items()
-    )
-    if not tensors or not isinstance(data, dict):
-        raise UserError(f"{path}: policy.pth is not a table of tensors, or data not one of fields")
-    # A tensor of a few bytes may claim any size: its strides can be 0.
-    if sum(value.numel() for value in weights.values() if isinstance(value, Tensor)) > MAX_NUMBERS:
-        raise UserError(f"{path}: its weights claim more than {MAX_NUMBERS} numbers")
+    with reading.opened_zip(path) as archive:
+        if missing := [name for name in ("data", "policy.pth") if name not in archive.names]:
+            raise UserError(
+                f"{path}: is not an archive of Stable-Baselines3 (it has no {missing[0]}); give "
+                "what model.save() wrote"
+            )
+        text, packed = archive.read("data", MAX_DATA), archive.read("policy.pth", MAX_WEIGHTS)
+        version = None
+        if VERSION in archive.names:
+            version = archive.read(VERSION, 1000).decode(errors="replace")
+    data = reading.json_of(f"{path}: its data", text)
+    weights = read_weights(path, packed)
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: data is not a table of fields")
+    if version is not None:
+        weights[VERSION] = reading.version_number(version)
     return data, weights
+
+
+VERSION = "_stable_baselines3_version"
+
+
+def read_weights(path: Path, packed: bytes) -> dict[str, Tensor]:
+    """The tensors that torch.save wrote, none of them more than plain numbers.
+
+    Raises:
+        UserError: they are packed again, claim too much, or are of another kind.
+    """
+    content = io.BytesIO(packed)
+    finding = "its policy.pth cannot be read as weights"
+    with reading.refused_in_one_line(path, finding, "; nothing of it was run"):
+        if not zipfile.is_zipfile(content):
+            raise ValueError("it is not what torch.save writes")
+        with reading.members(path, content) as inner:
+            if not inner.stored():  # torch packs nothing, and would unpack without a bound
+                raise UserError(f"{path}: policy.pth holds packed members; torch.save packs none")
+        content.seek(0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            weights = torch.load(content, map_location="cpu", weights_only=True)
+    if not isinstance(weights, dict) or not all(isinstance(name, str) for name in weights):
+        raise UserError(f"{path}: policy.pth is not a table of tensors")
+    n_numbers = 0
+    for name, value in weights.items():
+        check_tensor(path, name, value)
+        n_numbers += value.numel()  # a tensor of a few bytes may claim any size: strides can be 0
+        if n_numbers > MAX_NUMBERS:
+            raise UserError(f"{path}: its weights claim more than {MAX_NUMBERS:,} numbers")
+    return dict(weights)
+
+
+def check_tensor(path: Path, name: str, value: object) -> None:
+    """Raise UserError for what is not a dense tensor of real numbers on the CPU."""
+    if not isinstance(value, Tensor):
+        raise UserError(f"{path}: {shown(name)} is {type(value).__name__}, not a tensor")
+    if value.layout != torch.strided or value.is_quantized or value.device.type != "cpu":
+        kind = "quantized" if value.is_quantized else str(value.layout).removeprefix("torch.")
+        kind = value.device.type if value.device.type != "cpu" else kind
+        raise UserError(f"{path}: {shown(name)} is a tensor of kind {kind}; write plain weights")
+    if value.dtype not in FLOATS:
+        kind = str(value.dtype).removeprefix("torch.")
+        raise UserError(f"{path}: {shown(name)} is of type {kind}, not of real numbers (float32)")
 
 
 def check_data(path: Path, data: dict) -> None:
@@ -131,17 +160,21 @@ def check_data(path: Path, data: dict) -> None:
         if not kind.endswith(".Box'>"):
             name = kind.rsplit(".", 1)[-1].rstrip("'>")
             raise UserError(f"{path}: {what} are {name}; vectors of numbers (Box) are supported")
-        if len(data[key].get("_shape") or [0]) != 1:
-            shape = data[key]["_shape"]
-            raise UserError(f"{path}: {what} have shape {shape}; vectors are supported, not images")
+        shape = data[key].get("_shape") or [0]
+        if not isinstance(shape, list) or len(shape) != 1:
+            raise UserError(
+                f"{path}: {what} have shape {shown(shape)}; vectors are supported, not images"
+            )
     module = str(data["policy_class"].get("__module__"))
     if "recurrent" in module:
         raise UserError(f"{path}: the policy is recurrent; one without memory is needed")
     if not module.startswith(("stable_baselines3.", "sb3_contrib.")):
         raise UserError(
-            f"{path}: its policy class is not of Stable-Baselines3 ({module}); {INSTEAD}"
+            f"{path}: its policy class is not of Stable-Baselines3 ({short(module)}); {INSTEAD}"
         )
     options = data.get("policy_kwargs") or {}
+    if not isinstance(options, dict):
+        raise UserError(f"{path}: its policy_kwargs are {shown(options)}, not options by name")
     if data.get("use_sde") or options.get("use_sde"):
         raise UserError(
             f"{path}: uses gSDE, whose noise is no density of an action by itself; {INSTEAD} with "
@@ -149,20 +182,20 @@ def check_data(path: Path, data: dict) -> None:
         )
     extractor = str(options.get("features_extractor_class", "FlattenExtractor"))
     if "FlattenExtractor" not in extractor:
-        raise UserError(f"{path}: has a features extractor, {extractor}; {INSTEAD}")
+        raise UserError(f"{path}: has a features extractor, {short(extractor, 200)}; {INSTEAD}")
 
 
 def check_box(path: Path, space: dict, low: np.ndarray, high: np.ndarray) -> None:
     """Raise UserError if the archive's action bounds are not the environment's."""
     for name, needed in (("low", low), ("high", high)):
         try:
-            numbers = [float(text) for text in str(space.get(name)).strip("[]").split()]
+            numbers = [float(text) for text in str(space.get(name))[:100_000].strip("[]").split()]
         except ValueError:  # a long text is cut
             continue
         # Sizes that differ have an error of their own.
         if len(numbers) == len(needed) and not np.allclose(numbers, needed, rtol=1e-5, atol=1e-6):
             raise UserError(
-                f"{path}: was trained with actions whose {name} is {space[name]}, the "
+                f"{path}: was trained with actions whose {name} is {short(space[name], 200)}, the "
                 f"environment's is {needed.tolist()}; register the environment with the wrappers "
                 "of its training"
             )
@@ -176,7 +209,7 @@ def activation(path: Path, data: dict, default: str) -> str:
     found = re.fullmatch(r"<class 'torch\.nn\.modules\.activation\.(\w+)'>", str(text))
     if not found or found[1] not in ACTIVATIONS:
         raise UserError(
-            f"{path}: its activation, {text}, is not one that is known by name; set "
+            f"{path}: its activation, {short(text, 200)}, is not one that is known by name; set "
             f"policy.activation to one of {', '.join(ACTIVATIONS.values())} if it is the same"
         )
     return ACTIVATIONS[found[1]]
@@ -184,8 +217,13 @@ def activation(path: Path, data: dict, default: str) -> str:
 
 def sequential(weights: dict, prefix: str) -> list[Layer] | None:
     """The linear layers 0, 2, 4, ... of a torch.nn.Sequential; None if it has others."""
-    pattern = re.compile(re.escape(prefix) + r"\.(\d+)\.(weight|bias)")
-    found = {int(m[1]) for name in weights if (m := pattern.fullmatch(name))}
+    pattern = re.compile(re.escape(prefix) + r"\.([0-9]+)\.(weight|bias)")
+    texts = {m[1] for name in weights if (m := pattern.fullmatch(name))}
+    if any(len(text) > MAX_DIGITS for text in texts):
+        return None
+    found = {int(text) for text in texts}
+    if len(found) < len(texts):  # 0 and 00
+        return None
     if found != set(range(0, 2 * len(found), 2)):
         return None
     names = [f"{prefix}.{number}" for number in sorted(found)]
@@ -223,6 +261,10 @@ def squashed_gaussian(path: Path, weights: dict) -> tuple[str, dict] | None:
     if not only(weights, nets, rest) or not set(parts) <= set(weights) or hidden is None:
         return None
     tensors = [weights[name] for name in parts]
+    if [t.ndim for t in tensors] != [2, 2, 1, 1] or tensors[0].shape != tensors[1].shape:
+        raise UserError(
+            f"{path}: actor.mu and actor.log_std are not two linear layers of one shape"
+        )
     last = torch.cat(tensors[:2]), torch.cat(tensors[2:])
     density = {"log_std": "state", "log_std_bounds": SAC_LOG_STD}
     return "relu", {"layers": [*hidden, last], "squash": "tanh", **density}

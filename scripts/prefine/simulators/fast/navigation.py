@@ -25,6 +25,7 @@ from safety_gymnasium.builder import Builder
 from safety_gymnasium.utils.random_generator import RandomGenerator
 from safety_gymnasium.utils.task_utils import quat2mat
 
+from prefine.errors import require
 from prefine.simulators.fast.lidar import read_lidars
 
 AFTER_VELOCITY = mujoco.mjtStage.mjSTAGE_VEL
@@ -96,8 +97,11 @@ class Agent(BaseAgent):
         self._geoms[[model.geom(name).id for name in self.body_info.geom_names]] = True
         self._low, self._high = model.actuator_ctrlrange.T.copy()
         info = self.sensor_info
-        assert self.sensor_conf.sensors_angle_components and not info.hinge_pos_names
-        assert not (info.freejoint_pos_name or info.freejoint_qvel_name)
+        joints = info.hinge_pos_names or info.freejoint_pos_name or info.freejoint_qvel_name
+        require(
+            self.sensor_conf.sensors_angle_components and not joints,
+            f"{type(self).__name__}: a robot with sensors that are not simulated here",
+        )
         plain = [*self.sensor_conf.sensors, *info.hinge_vel_names, *info.ballangvel_names]
         places = {
             name: np.arange(model.sensor(name).adr[0], model.sensor(name).adr[0] + dim)
@@ -391,7 +395,12 @@ def replace(part: object, methods: type) -> None:
 def speed_up(env: gymnasium.Env) -> None:
     """Replace the slow parts of a navigation task that was not reset yet and renders nothing."""
     task = env.unwrapped.task
-    assert task.world is None and not (task.debug or task.observe_vision or task.action_noise)
+    odd = task.debug or task.observe_vision or task.action_noise
+    require(
+        task.world is None and not odd,
+        f"{env.spec.id if env.spec else env}: cannot be simulated fast; it was reset, renders, or "
+        "adds noise",
+    )
     replace(task, ButtonTask if hasattr(task, "buttons") else Task)
     replace(task.agent, Agent)
     replace(task.random_generator, Sampler)

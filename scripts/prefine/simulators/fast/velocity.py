@@ -15,10 +15,21 @@ from gymnasium.envs.mujoco.ant_v4 import AntEnv
 from gymnasium.envs.mujoco.hopper_v4 import HopperEnv
 from gymnasium.envs.mujoco.walker2d_v4 import Walker2dEnv
 
+from prefine.errors import require
 from prefine.tasks import SAFETY_GYM, Task
 
 # The process's first model of each environment: nothing changes one after it was made.
 MODELS: dict[str, mujoco.MjModel] = {}
+
+
+def check_core(env: gymnasium.Env) -> None:
+    """Raise UserError for an environment that has what is left out here."""
+    core = env.unwrapped
+    plain = not getattr(core, "_use_contact_forces", False)
+    require(
+        plain and getattr(core, "_terminate_when_unhealthy", True),
+        f"{env.spec.id}: has contact forces or goes on when unhealthy, which is not simulated here",
+    )
 
 
 class VelocityEnv(gymnasium.Wrapper):
@@ -27,7 +38,7 @@ class VelocityEnv(gymnasium.Wrapper):
     def __init__(self, env: gymnasium.Env):
         super().__init__(env)
         core = self.unwrapped
-        assert not getattr(core, "_use_contact_forces", False)  # the forces that are left out
+        check_core(env)
         core.model = MODELS.setdefault(env.spec.id, core.model)
         core.do_simulation = functools.partial(simulate, core.model, core.data)
         self._step, self._horizon, self._elapsed = core.step, env.spec.max_episode_steps, 0
@@ -66,8 +77,7 @@ class VelocityBlock:
         self.env, self.core = env, env.unwrapped
         self.horizon, self.box = env.spec.max_episode_steps, env.action_space
         core, data = self.core, self.core.data
-        assert not getattr(core, "_use_contact_forces", False)
-        assert getattr(core, "_terminate_when_unhealthy", True)
+        check_core(env)
         self.n_hidden = len(data.qpos) + len(data.qvel) - env.observation_space.shape[0]
         self.is_ant = isinstance(core, AntEnv)
         # All that one step hands on to the next, and the place, of which rewards know the change.

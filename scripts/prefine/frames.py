@@ -1,0 +1,82 @@
+"""Tables that jobs of this project write for each other, read as `prefine.reading` reads."""
+
+import io
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from prefine.errors import UserError
+from prefine.reading import (
+    CELLS,
+    COLUMNS,
+    DELETE,
+    LINE,
+    TABLE,
+    intact,
+    read_bytes,
+    refused_in_one_line,
+)
+
+UNPACKED = 2**30  # bytes of a Parquet file
+
+
+def read_csv(path: str | Path, *columns: str, largest: int = TABLE, **options):
+    """Read a CSV of this project as a pandas table whose numbers are those that were written.
+
+    By default pandas may miss the last bit.
+
+    Args:
+        columns: those that must be there.
+
+    Raises:
+        UserError: it is no such table, or is not what was written.
+    """
+    intact(path, largest)
+    content = read_bytes(path, largest)
+    check_lines(path, content)
+    with refused_in_one_line(path, "cannot be read as CSV", DELETE):
+        table = pd.read_csv(io.BytesIO(content), float_precision="round_trip", **options)
+    return with_columns(path, table, columns)
+
+
+def check_lines(path: str | Path, content: bytes, most: int = COLUMNS, longest: int = LINE) -> None:
+    """Raise UserError for a CSV of too many columns or too long a line, before it is parsed."""
+    if not content.strip():
+        raise UserError(f"{path}: is empty{DELETE}")
+    if b"\0" in content:
+        raise UserError(f"{path}: cannot be read as CSV (it has zero bytes){DELETE}")
+    if content.count(b",") + content.count(b"\n") > CELLS:
+        raise UserError(f"{path}: has more than {CELLS:,} values")
+    start = 0
+    while start < len(content):
+        end = content.find(b"\n", start, start + longest)
+        if end < 0 and len(content) - start > longest:
+            raise UserError(f"{path}: has a line of more than {longest:,} bytes")
+        end = len(content) if end < 0 else end
+        if (n := content.count(b",", start, end) + 1) > most:
+            raise UserError(f"{path}: has a line of {n:,} columns; {most:,} are allowed")
+        start = end + 1
+
+
+def read_parquet(path: str | Path, *columns: str, largest: int = TABLE):
+    """Read a Parquet file as a pandas table; its ``attrs`` are those that were written."""
+    intact(path, largest)
+    with refused_in_one_line(path, "cannot be read as Parquet", DELETE):
+        about = pq.read_metadata(path)
+        groups = [about.row_group(number) for number in range(about.num_row_groups)]
+        if sum(group.total_byte_size for group in groups) > UNPACKED:
+            raise UserError(f"{path}: claims more than {UNPACKED:,} bytes unpacked")
+        table = pd.read_parquet(path)
+    return with_columns(path, table, columns)
+
+
+def with_columns(path: str | Path, table, columns: tuple[str, ...]):
+    """Return the table if it has these columns.
+
+    Raises:
+        UserError: one is missing.
+    """
+    if missing := [name for name in columns if name not in table]:
+        raise UserError(f"{path}: lacks the columns {', '.join(missing)}{DELETE}")
+    return table

@@ -1,0 +1,296 @@
+"""Families of broken data and labels, each by other members than were first found."""
+
+import subprocess
+import sys
+import zlib
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from prefine.data import dataset, hdf5, own
+from prefine.errors import UserError
+from prefine.preferences.labels import read_labels
+from prefine.simulators.costs import agreement
+from prefine.tasks import OWN, TASKS, Task
+from test_dataset import make_file
+
+TASK = TASKS["BallRun"]
+
+
+def one_line(call, says):
+    with pytest.raises(UserError) as error:
+        call()
+    assert says in str(error.value) and "\n" not in str(error.value), str(error.value)
+    assert "delete it" not in str(error.value)
+
+
+# ---- HDF5: how it is packed --------------------------------------------------------------------
+
+
+def packed(path, filters, rows=7, content=None):
+    """A file whose rewards are packed by these filters, with a piece of our own in it."""
+    make_file(path)
+    with h5py.File(path, "r+") as file:
+        del file["rewards"]
+        plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plan.set_chunk((rows,))
+        for name in filters:
+            getattr(plan, f"set_{name}")(*([4] if name == "deflate" else []))
+        space = h5py.h5s.create_simple((7,))
+        values = h5py.h5d.create(file.id, b"rewards", h5py.h5t.IEEE_F32LE, space, plan)
+        if content is not None:
+            values.write_direct_chunk((0,), content)
+        else:
+            values.write(h5py.h5s.ALL, h5py.h5s.ALL, np.arange(7, dtype="f4"))
+    return path
+
+
+USUAL = (["deflate"], ["shuffle", "deflate"], ["shuffle", "deflate", "fletcher32"], ["fletcher32"])
+
+
+@pytest.mark.parametrize("filters", [*USUAL, ["fletcher32", "deflate"]])
+def test_what_hdf5_usually_packs_is_read(filters, tmp_path):
+    path = packed(tmp_path / "a.hdf5", filters)
+    assert dataset.read(path, TASK)["rewards"].tolist() == list(range(7))
+
+
+@pytest.mark.parametrize("compression", ["lzf", "gzip"])
+def test_h5py_s_own_packing_is_read(compression, tmp_path):
+    path = make_file(tmp_path / "a.hdf5", n=700, ends=[(699, "timeouts")])
+    with h5py.File(path, "r+") as file:
+        for key in list(file):
+            values = file[key][...]
+            del file[key]
+            more = {"chunks": (64, *values.shape[1:]), "shuffle": True, "fletcher32": True}
+            file.create_dataset(key, data=values, compression=compression, **more)
+    assert len(dataset.read(path, TASK)["rewards"]) == 700
+
+
+@pytest.mark.parametrize("size", [2**28, 7 * 4 + 1, 7 * 4 - 1, 0])
+@pytest.mark.parametrize("filters", [["deflate"], ["shuffle", "deflate"]])
+def test_a_piece_must_unpack_to_its_size(filters, size, tmp_path):
+    path = packed(tmp_path / "a.hdf5", filters, content=zlib.compress(bytes(size), 9)[: 2**16])
+    one_line(lambda: dataset.read(path, TASK), "rewards: the piece at step 0")
+
+
+def test_unusual_packing_says_how_to_write_the_file_again(tmp_path):
+    for filters in (["deflate", "deflate"], ["deflate", "shuffle"], ["scaleoffset", "nbit"]):
+        if "nbit" in filters:
+            path = make_file(tmp_path / "b.hdf5")
+            with h5py.File(path, "r+") as file:
+                del file["rewards"]
+                file.create_dataset("rewards", data=np.arange(7), chunks=(7,), scaleoffset=0)
+        else:
+            path = packed(tmp_path / "a.hdf5", filters)
+        one_line(lambda path=path: dataset.read(path, TASK), "h5repack -f GZIP=4")
+        path.unlink()
+
+
+def test_a_filter_that_is_not_there_is_named(tmp_path):
+    path = make_file(tmp_path / "a.hdf5")
+    with h5py.File(path, "r+") as file:
+        del file["costs"]
+        plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plan.set_chunk((7,))
+        plan.set_filter(32015, h5py.h5z.FLAG_OPTIONAL, (3,))
+        space = h5py.h5s.create_simple((7,))
+        h5py.h5d.create(file.id, b"costs", h5py.h5t.IEEE_F32LE, space, plan)
+    one_line(
+        lambda: dataset.read(path, TASK), "costs: is packed with Zstandard (HDF5 filter 32015)"
+    )
+
+
+def test_a_file_that_is_open_or_forbidden_is_said_to_be(tmp_path):
+    path = make_file(tmp_path / "a.hdf5")
+    text = f"import h5py; f = h5py.File({str(path)!r}, 'a'); print(1, flush=True); input()"
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", text], stdin=pipe, stdout=pipe) as writer:
+        writer.stdout.readline()
+        one_line(lambda: dataset.read(path, TASK), "another program has it open for writing")
+        writer.communicate()
+    assert len(dataset.read(path, TASK)["costs"]) == 7
+
+
+# ---- HDF5: what is in it ----------------------------------------------------------------------
+
+
+def test_of_64_flipped_bits_all_are_found_in_a_file_of_ours(ball_run_file, tmp_path):
+    """Without compression, whose checksum would find them."""
+    path, rng = tmp_path / "a.hdf5", np.random.default_rng(0)
+    with h5py.File(ball_run_file) as old, h5py.File(path, "w") as new:
+        new.attrs.update(old.attrs)
+        for key in old:
+            new[key] = old[key][...]
+    dataset.trajectory_table(path, TASK)
+    content, found = path.read_bytes(), 0
+    for _ in range(64):
+        place = int(rng.integers(4096, len(content)))
+        bit = 1 << int(rng.integers(8))
+        path.write_bytes(content[:place] + bytes([content[place] ^ bit]) + content[place + 1 :])
+        try:
+            dataset.trajectory_table(path, TASK)
+            agreement(TASK, (block for *_, block in hdf5.blocks(path, TASK)))
+            same = all(
+                np.array_equal(values, dataset.read(ball_run_file, TASK)[key])
+                for key, values in dataset.read(path, TASK).items()
+            )
+            found += same  # a byte that nobody reads
+        except UserError:
+            found += 1
+    assert found == 64
+
+
+def without_hashes(source, path, change):
+    """A copy without hashes, as of another writer, with some arrays changed."""
+    with h5py.File(source) as old, h5py.File(path, "w") as new:
+        arrays = {key: old[key][...] for key in old}
+        change(arrays)
+        for key, values in arrays.items():
+            new[key] = values
+    return path
+
+
+def set_one(key, index, value):
+    return lambda arrays: arrays[key].__setitem__(index, value)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (set_one("costs", 5, 2), "costs: 2 at step 5 is no cost of BallRun"),
+        (set_one("costs", 5, -1), "costs: -1 at step 5"),
+        (set_one("costs", 5, 1e-3), "costs: 0.001 at step 5"),
+        (set_one("observations", (7, 3), 1e20), "observations: 1e+20 at step 7 is beyond"),
+        (set_one("rewards", 9, -3e8), "rewards: -3e+08 at step 9 is beyond"),
+        (set_one("observations", (7, 3), 0.123), "differ in number 3 alone"),
+        (set_one("next_observations", (0, 0), 0.5), "at step 0 and observations at step 1"),
+        (set_one("timeouts", 5, True), "1 ends lie inside an episode"),
+        (set_one("timeouts", slice(None), False), "steps inside an episode are followed by"),
+    ],
+)
+def test_a_record_that_does_not_hold_together(change, says, ball_run_file, tmp_path):
+    path = without_hashes(ball_run_file, tmp_path / "a.hdf5", change)
+    one_line(lambda: agreement(TASK, (block for *_, block in hdf5.blocks(path, TASK))), says)
+
+
+def test_what_others_wrote_is_not_refused(ball_run_file, tmp_path):
+    path = without_hashes(ball_run_file, tmp_path / "a.hdf5", lambda arrays: None)
+    found = agreement(TASK, (block for *_, block in hdf5.blocks(path, TASK)))
+    assert found == {"known": 1.0, "agreement": 1.0}
+
+
+# ---- Data of one's own -----------------------------------------------------------------------
+
+MINE = Task("Mine", "m", OWN, "Mine-v0", 100, 7, 2, float("nan"), 0.0, 1.0, 0)
+
+
+def minari(folder, costs, file="data/main_data.hdf5"):
+    """Two episodes of five steps."""
+    path = folder / file
+    path.parent.mkdir(parents=True)
+    with h5py.File(path, "w") as data:
+        for number in range(2):
+            group = data.create_group(f"episode_{number}")
+            group["observations"] = np.random.default_rng(number).normal(size=(6, 7))
+            group["actions"] = np.zeros((5, 2))
+            group["rewards"] = np.ones(5)
+            for name in ("terminations", "truncations"):
+                group[name] = np.arange(5) == 4
+            group["infos/cost"] = costs
+    return path
+
+
+@pytest.mark.parametrize("shape", [(5,), (6,), (5, 1), (6, 1)])
+def test_minari_s_costs_of_any_shape_and_its_file_in_place_of_its_folder(shape, tmp_path):
+    costs = np.arange(shape[0]).reshape(shape) - (shape[0] - 5)
+    path = minari(tmp_path / "set", costs)
+    for given in (tmp_path / "set", path.parent, path):
+        found = own.load(given, MINE)
+        assert found["costs"].tolist() == [0, 1, 2, 3, 4] * 2
+
+
+def test_minari_as_arrow_and_other_folders_say_what_they_are(tmp_path):
+    (tmp_path / "a/data/0").mkdir(parents=True)
+    (tmp_path / "a/data/0/part.arrow").touch()
+    one_line(lambda: own.load(tmp_path / "a", MINE), "stored as Arrow")
+    (tmp_path / "b/data").mkdir(parents=True)
+    (tmp_path / "b/data/metadata.json").write_text('{"data_format": "arrow"}')
+    one_line(lambda: own.load(tmp_path / "b", MINE), "stored as Arrow")
+    (tmp_path / "c").mkdir()
+    one_line(lambda: own.load(tmp_path / "c", MINE), "no Minari dataset")
+
+
+def test_ends_that_lack_or_lie_inside_are_said_with_counts(tmp_path, caplog):
+    rng = np.random.default_rng(0)
+    states = rng.normal(size=(13, 7))
+    arrays = {"observations": states[:-1], "next_observations": states[1:]}
+    ends = np.isin(np.arange(12), (3, 8))
+    path = make_file(tmp_path / "a.hdf5", n=12, ends=(), timeouts=ends, **arrays)
+    own.load(path, MINE)
+    assert "the last episode has no end: its 3 steps are left out" in caplog.text
+    assert "2 ends lie inside an episode" in caplog.text
+
+
+# ---- Labels ----------------------------------------------------------------------------------
+
+SHEET = pd.DataFrame({"index": range(8), "return": np.arange(8) + 0.5, "length": 9})
+WORDS = ["preferred"] * 4 + ["nonpreferred"] * 4
+
+
+def sheet(separator=",", decimal=".", end="\n", quote="", head="", extra=""):
+    names = separator.join(f"{quote}{n}{quote}" for n in ("trajectory", "return", "label"))
+    rows = [
+        separator.join((f"{n}", f"{quote}{n}{decimal}5{quote}", f"{quote}{word}{quote}"))
+        for n, word in enumerate(WORDS)
+    ]
+    return head + end.join([names, *rows]) + end + extra
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        sheet(),
+        sheet(";", ","),
+        sheet("\t", ","),
+        sheet(";", ",", end="\r\n", quote='"'),
+        sheet(",", ",", quote='"'),
+        sheet(head="\ufeff"),
+        sheet(";", head="sep=;\n"),
+        sheet(";", extra=";;\n;;\n\n"),
+        sheet(quote='"', end="\r\n"),
+        sheet().replace("preferred", "Preferred").replace("nonP", "NonP"),
+        sheet().replace("\n", ",\n"),
+    ],
+)
+@pytest.mark.parametrize("code", ["utf-8", "utf-16"])
+def test_a_sheet_that_came_back_from_a_spreadsheet_is_read(text, code, tmp_path):
+    (tmp_path / "l.csv").write_bytes(text.encode(code))
+    found = read_labels(tmp_path / "l.csv", SHEET)
+    assert {name: own.tolist() for name, own in found.items()} == {
+        "preferred": [0, 1, 2, 3],
+        "nonpreferred": [4, 5, 6, 7],
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (sheet().replace("0,0.5,preferred", "0,0.5,n/a"), "line 2: 0,n/a: has another label"),
+        (sheet().replace("3,3.5,preferred", "3,3.5,NaN"), "line 5: 3,nan: has another label"),
+        (sheet().replace("return", "label"), "has 2 columns label"),
+        (sheet().replace("return", "trajectory"), "has 2 columns trajectory"),
+        (sheet().replace("\n1,", "\n,1,"), "line 3: has 4 values for 3 columns"),
+        (sheet().replace("1.5", "1,5"), "line 3: has 4 values for 3 columns"),
+        (sheet().replace("1.5", "#REF!"), "return: '#REF!' is not a number"),
+        (sheet().replace("2.5", "99,5".replace(",", ".")), "has another return here"),
+        (sheet().replace("\n2,", "\n1,"), "line 4: 1,preferred: "),
+        (sheet().replace("\n2,", "\n2.5,"), "is not a trajectory of 0 to 7"),
+        (sheet("|"), "it needs trajectory,label"),
+        (sheet() + '"open', "cannot be read as CSV"),
+        ("", "has columns none"),
+    ],
+)
+def test_a_sheet_that_could_mean_two_things_is_not(text, says, tmp_path):
+    (tmp_path / "l.csv").write_text(text)
+    one_line(lambda: read_labels(tmp_path / "l.csv", SHEET), says)
