@@ -10,6 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from prefine import places
 from prefine.config import strict_yaml as overlays
 from prefine.errors import UserError
 
@@ -26,6 +27,7 @@ def named(arguments: list[str]) -> list[str]:
 
 
 def main() -> None:
+    places.find()  # Snakemake makes a cache before it reads the Snakefile
     try:
         for path in ["config.yaml", *named(sys.argv[1:])]:
             if Path(path).exists():

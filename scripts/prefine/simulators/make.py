@@ -23,6 +23,7 @@ os.environ.setdefault("DSRL_SUPPRESS_IMPORT_ERROR", "1")
 
 import gymnasium
 
+from prefine import places
 from prefine.errors import UserError
 from prefine.simulators.checked import (
     SAFETY_GYMNASIUM,
@@ -217,6 +218,19 @@ def _import_file(path: str) -> None:
         raise UserError(f"{path}: another module is called {file.stem}; give the file another name")
 
 
+def import_dsrl() -> None:
+    """Register DSRL's ids; the import makes a folder in the home, which may not be writable."""
+    named = os.environ.get("DSRL_DATASET_DIR")
+    if not places.usable(Path(named) if named else places.of_home(".dsrl/datasets")):
+        os.environ["DSRL_DATASET_DIR"] = str(places.own("dsrl"))
+    try:
+        import dsrl  # noqa: F401
+    finally:
+        os.environ.pop("DSRL_DATASET_DIR", None)
+        if named is not None:
+            os.environ["DSRL_DATASET_DIR"] = named
+
+
 def unit_box(env: gymnasium.Env) -> gymnasium.Env:
     """Let actions live in [-1, 1], whatever the environment's own box."""
     box = env.action_space
@@ -244,8 +258,7 @@ def make(task: str | Task, stock: bool = False) -> SeededEnv:
             own.reset(seed=0)  # as below: one reset ahead makes every episode a later one
         return SeededEnv(unit_box(own), entry)
     with mutable_array_defaults(), process_streams():
-        import dsrl  # noqa: F401  (registers the ids)
-
+        import_dsrl()
         from prefine.simulators.fast import navigation as fast_navigation
 
         env = gymnasium.make(entry.env_id, disable_env_checker=True)
