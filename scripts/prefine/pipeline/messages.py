@@ -87,7 +87,7 @@ def what_went_wrong(logs: Iterable[str]) -> str:
 
 
 def _reason(log: Path) -> str | None:
-    """The last line of a log that is an error, safe to show."""
+    """The last line of a log that is an error, or a traceback's, safe to show."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 100_000))
@@ -95,5 +95,6 @@ def _reason(log: Path) -> str | None:
     except OSError:
         return None
     errors = [line.partition("ERROR: ")[2] for line in lines if line.startswith("ERROR: ")]
+    errors = errors or [line for line in lines if re.match(r"[\w.]+(Error|Exception|Exit)\b", line)]
     shown = "".join(c if c.isprintable() else "?" for c in errors[-1]) if errors else None
     return shown[:LONGEST] if shown else None
