@@ -220,7 +220,7 @@ def paired_episodes(cost, reward=100.0, n=40, seed=0):
 )
 def test_card_says_of_the_difference_what_was_shown(tmp_path, before, after, said):
     policies(tmp_path / "all.safetensors", "gaussian")
-    *_, trained = policy_file.load_run(tmp_path / "all.safetensors", "run1")
+    trained = policy_file.load_run(tmp_path / "all.safetensors", "run1").metadata
     tables = paired_episodes(after, seed=1), paired_episodes(before, seed=2)
     card = model_card(trained, *tables)
     assert re.search(said, card), card
@@ -233,7 +233,7 @@ def test_card_says_of_the_difference_what_was_shown(tmp_path, before, after, sai
 
 def test_card_without_limit_or_costs_speaks_of_neither(tmp_path):
     policies(tmp_path / "all.safetensors", "gaussian")
-    *_, trained = policy_file.load_run(tmp_path / "all.safetensors", "run1")
+    trained = policy_file.load_run(tmp_path / "all.safetensors", "run1").metadata
     trained = trained | {"runs": [{"run": "run1", "tau": np.nan, "beta": 0.2, "lam": None}]}
     unknown = paired_episodes(np.nan)
     for card in (model_card(trained, unknown, unknown), model_card(trained, unknown)):

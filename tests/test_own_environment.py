@@ -14,6 +14,7 @@ from prefine.errors import UserError
 from prefine.evaluation.rollout import evaluate
 from prefine.policies.gaussian import GaussianPolicy
 from prefine.policies.networks import stack
+from prefine.policies.stack import PolicyStack
 from prefine.simulators.own import own_task
 
 SHARED = np.zeros(2, np.float32)  # a buffer of all environments of a process
@@ -41,9 +42,18 @@ def task_of(kind, has_costs=True, **more):
     return own_task(kind.__name__, {"env_id": name}, has_costs)
 
 
-def play(task, episodes=2, action=0.0):
-    settings = {"episodes": episodes, "seed": 0, "gains": [1.0], "noises": [0.0]}
-    return rollouts.play(task, lambda obs, z: np.full((len(obs), 1), action, "f4"), settings, 1)
+def constant(task, action):
+    """A policy that always does the same."""
+    policy = GaussianPolicy(task.obs_dim, task.act_dim, (), squash_mean=False, fixed_std=True)
+    params = {"trunk.0.weight": torch.zeros(1, task.obs_dim, task.act_dim)}
+    params["trunk.0.bias"] = torch.full((1, 1, task.act_dim), action)
+    params["log_std"] = torch.zeros(1, 1, task.act_dim)
+    return PolicyStack(policy, params, np.zeros(task.obs_dim, "f4"), np.ones(task.obs_dim, "f4"))
+
+
+def play(task, episodes=2, action=0.0, noise=0.0):
+    settings = {"episodes": episodes, "seed": 0, "gains": [1.0], "noises": [noise]}
+    return rollouts.play(task, constant(task, action), settings | {"actions": "deterministic"})
 
 
 def said(**changes):
@@ -199,10 +209,8 @@ def test_episodes_do_not_depend_on_the_number_of_workers(tmp_path):
     task = own_task("Dice", settings, True)
     policy = GaussianPolicy(1, 1, (4,))
     params = stack([policy.init(torch.Generator().manual_seed(k)) for k in range(2)])
-    constants = np.zeros(1, np.float32), np.ones(1, np.float32)
-    tables = [
-        evaluate(policy, params, *constants, task, 6, "deterministic", workers=n) for n in (1, 2)
-    ]
+    own = PolicyStack(policy, params, np.zeros(1, np.float32), np.ones(1, np.float32))
+    tables = [evaluate(own, task, 6, "deterministic", workers=n) for n in (1, 2)]
     assert tables[0].equals(tables[1])
     returns = tables[0].pivot(index="episode", columns="replica", values="return")
     assert (returns[0] == returns[1]).all() and returns[0].nunique() == 6
@@ -256,9 +264,7 @@ def test_tasks_of_safety_gymnasium_that_dsrl_does_not_have(env_id, tmp_path):
     module.write_text("import safety_gymnasium\n")
     settings = {"env_id": env_id, "module": str(module), "horizon": 5}
     task = own_task("Mine", settings, has_costs=True)
-    act = np.zeros((8, task.act_dim), np.float32)
-    settings = {"episodes": 2, "seed": 0, "gains": [1.0], "noises": [0.3]}
-    one, again = (rollouts.play(task, lambda *_: act, settings, 1) for _ in range(2))
+    one, again = (play(task, noise=0.3) for _ in range(2))
     for first, second in zip(one, again, strict=True):
         for key, values in first.items():
             np.testing.assert_array_equal(values, second[key])

@@ -57,7 +57,10 @@ def read(args, trajectories: pd.DataFrame) -> dict[str, np.ndarray]:
         if new:
             logging.warning(
                 "%s: %d of %d trajectories are new and have no label; %s has them too",
-                *(path, new, n, newest),
+                path,
+                new,
+                n,
+                newest,
             )
     keep_used(used, sets, trajectories)
     return sets
