@@ -104,7 +104,7 @@ def test_what_is_clicked_on_the_page_is_saved_as_labels(tmp_path):
     assert sets[P].tolist() == [0, 1, 2] and sets[N].tolist() == [3, 4, 5]
 
 
-@pytest.mark.skipif(browser.find() is None, reason="no Chromium: apt-get install chromium")
+@browser.needed
 def test_what_was_clicked_outlives_a_reload_and_new_trajectories(tmp_path):
     paths = [np.random.default_rng(n).normal(size=(10, 2)) for n in range(8)]
 
@@ -114,48 +114,42 @@ def test_what_was_clicked_outlives_a_reload_and_new_trajectories(tmp_path):
         (tmp_path / "page.html").write_text(text)
 
     def shown():
-        return opened.run(
+        return opened.evaluate(
             "[...document.querySelectorAll('section')].map(s => s.className[0] || '-').join('')"
         )
 
-    def leaving():
-        return opened.run(
-            "(() => { const e = new Event('beforeunload', {cancelable: true}); "
-            "return !dispatchEvent(e) })()"
-        )
+    def warns():
+        """Whether leaving the page asks whether one wants to."""
+        return opened.evaluate("!dispatchEvent(new Event('beforeunload', {cancelable: true}))")
 
     def click(number, label):
-        card = f"document.querySelector('[data-trajectory=\"{number}\"]')"
-        opened.run(f"{card}.querySelector('button[value={label}]').click()")
+        opened.click(f"[data-trajectory='{number}'] button[value={label}]")
 
     names = [f"t{n}" for n in range(8)]
     write(names, [P, N] + [""] * 6)
-    with browser.opened(browser.find(), tmp_path) as opened:
-        opened.open(tmp_path / "page.html")
-        assert shown() == "pn------" and not leaving()
+    with browser.opened(tmp_path / "page.html") as opened:
+        opened.on("dialog", lambda dialog: dialog.accept())
+        assert shown() == "pn------" and not warns()
         click(2, P), click(1, P), click(3, N)
-        assert shown() == "pppn----" and leaving()
-        opened.open(tmp_path / "page.html")
-        assert shown() == "pppn----" and leaving()
-        assert opened.run("document.getElementById('unsaved').textContent") == "3 not saved yet"
+        assert shown() == "pppn----" and warns()
+        opened.reload()
+        assert shown() == "pppn----" and warns()
+        assert opened.inner_text("#unsaved") == "3 not saved yet"
         click(3, N)  # back to what it was
-        opened.run(
-            "var saved; const blob = Blob; Blob = function(p, o) "
-            "{ saved = p[0]; return new blob(p, o) }"
-        )
-        opened.run("document.getElementById('save').click()")
-        rows = opened.run("saved").splitlines()
+        with opened.expect_download() as saved:
+            opened.click("#save")
+        rows = saved.value.path().read_text().splitlines()
         assert rows[0] == "trajectory,return,length,label,fingerprint"
         assert rows[2] == "1,0.333,10,preferred,t1" and rows[4] == "3,1,10,,t3"
-        opened.open(tmp_path / "page.html")
-        assert shown() == "ppp-----" and not leaving()
+        opened.reload()
+        assert shown() == "ppp-----" and not warns()
         click(7, N)
         write(["new", *names[:-1]], [""] * 8)  # one comes first, the last one is gone
-        opened.open(tmp_path / "page.html")
-        assert shown() == "-ppp----" and not leaving()
+        opened.reload()
+        assert shown() == "-ppp----" and not warns()
         write(["t7", *names[:-1]], [N, N] + [""] * 6)  # it is back, and somebody edited the sheet
-        opened.open(tmp_path / "page.html")
-        assert shown() == "nnpp----" and leaving()
+        opened.reload()
+        assert shown() == "nnpp----" and warns()
 
 
 def test_episodes_take_every_gain_and_noise_in_turn():
