@@ -16,13 +16,11 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 CORES ?= $(shell nproc)
 PRESET ?= quickstart
-# matplotlib and numba cache inside the repository, never in a home that may be read-only.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 
 .PHONY: setup quickstart own-policy-example report test test-slurm test-conda test-container test-faults test-kills verify pins docs lint format clean
 
-setup: .venv/.installed
+setup: .venv/.installed .venv/.library
 
 .venv/.installed: envs/lock.txt envs/lock-no-deps.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
@@ -32,6 +30,13 @@ setup: .venv/.installed
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-deps -r envs/lock-no-deps.txt
 	@printf '#!%s\nimport sys\n\nsys.path.insert(0, "%s")\nfrom prefine.pipeline.command import main\n\nmain()\n' \
 	  '$(CURDIR)/$(BIN)/python' '$(CURDIR)/scripts' > $(BIN)/snakemake
+	@touch $@
+
+# `import prefine` in .venv, from any folder; the path is relative, so that the repository may move.
+.venv/.library: .venv/.installed
+	@$(BIN)/python -c 'import os, sysconfig; from pathlib import Path; \
+	  site = Path(sysconfig.get_path("purelib")); \
+	  (site / "prefine.pth").write_text(os.path.relpath("scripts", site) + "\n")'
 	@touch $@
 
 # The main job. PRESET=tiny or PRESET=reduced runs another overlay of config.yaml.

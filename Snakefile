@@ -18,9 +18,25 @@ include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/analysis.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/own_policy.smk"
+include: "workflow/rules/messages.smk"
 
 
-rule all:
-    default_target: True
-    input:
-        run.targets(),
+if AWAITED:
+
+    # It has no output, so that it says so each time.
+    rule all:
+        default_target: True
+        input:
+            label_pages(),
+        localrule: True
+        params:
+            text=lambda w: messages.stopped_for_labels(your_turn()),
+        shell:
+            "printf '%s\\n' {params.text:q} >&2"
+
+else:
+
+    rule all:
+        default_target: True
+        input:
+            run.targets(),

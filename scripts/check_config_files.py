@@ -12,6 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from prefine import caches
 from prefine.config import strict_yaml
 from prefine.errors import UserError
 from prefine.pipeline.places import check_places
@@ -53,6 +54,7 @@ def check_file(path: str) -> None:
 
 
 def main() -> None:
+    caches.find()  # Snakemake makes a cache before it reads the Snakefile
     try:
         check_places(Path.cwd())
         if Path("config.yaml").exists() or Path("config.yaml").is_symlink():

@@ -112,8 +112,8 @@ def test_every_task_of_dsrl_can_be_named():
 
 def test_a_task_of_the_user_s_own_has_its_thresholds_and_safety_gym_s_numbers():
     entry = {"data": "x.hdf5", "env_id": "Mine-v0", "thresholds": [7]}
-    config = changed(**own_task(entry), figures={"fig1": {"task": "Mine", "tau": 7}})
-    config = configuration.check(config)
+    config = configuration.check(changed(**own_task(entry)))
+    assert config["figures"]["fig1"]["task"] == "Mine" and config["figures"]["fig1"]["tau"] == 7
     assert thresholds(config, "Mine") == [7]
     numbers = hyperparameters(config, "prefine", "Mine")
     assert numbers == {"beta": 0.05, "lam": 1.6}

@@ -8,6 +8,7 @@ import sys
 
 import gymnasium
 import numpy as np
+import onnx
 import onnxruntime
 import pandas as pd
 import pytest
@@ -87,6 +88,15 @@ def test_onnx(exported):
     for rows in (slice(None), slice(1), slice(7)):
         (action,) = session.run(["action"], {"observation": obs[rows]})
         np.testing.assert_allclose(action, expected[rows], atol=1e-5)
+
+
+def test_onnx_asks_for_no_newer_runtime_than_it_needs(exported):
+    """ONNX Runtime 1.16, of September 2023, reads IR 9 and opset 19."""
+    folder, *_ = exported
+    model = onnx.load(folder / "policy.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    (used,) = model.opset_import
+    assert (used.domain, model.ir_version <= 8, used.version <= 18) == ("", True, True)
 
 
 def test_loading_in_three_lines(exported):
@@ -189,7 +199,48 @@ def test_card_says_whether_it_is_safe(tmp_path, cost, verdict):
         assert re.search(rf"\| {label} \| \d+\.?\d* \[", card)
     assert "| labelled trajectories | 12 |" in card and "abc" in card
     none = model_card(trained | {"runs": [{"run": "run1", "tau": None}]}, episodes(np.nan))
-    assert "no cost limit" in none and "| before |" not in none
+    assert "no cost limit" in none.lower() and "| before |" not in none
+
+
+def paired_episodes(cost, reward=100.0, n=40, seed=0):
+    """Episodes whose differences from each other are the same whatever their mean."""
+    draws = np.random.default_rng(0).normal(0, 30, n) + np.random.default_rng(seed).normal(0, 1, n)
+    table = {"episode": range(n), "return": reward + draws, "cost": cost + draws}
+    return pd.DataFrame(table | {"run": "run1", "iteration": 5})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        (100.0, 38.0, r"It has 6\d % less cost \[5\d, 6\d\] than the policy that it was made from"),
+        (100.0, 102.0, r"It has 2(\.\d)? % more cost \[1\.\d, 2\.\d\]"),  # paired: shown
+        (100.0, 100.0, "No difference of cost was shown \\(mean cost"),
+        (-100.0, -103.0, r"It has [23]\.\d+ less cost an episode"),
+    ],
+)
+def test_card_says_of_the_difference_what_was_shown(tmp_path, before, after, said):
+    policies(tmp_path / "all.safetensors", "gaussian")
+    trained = policy_file.load_run(tmp_path / "all.safetensors", "run1").metadata
+    tables = paired_episodes(after, seed=1), paired_episodes(before, seed=2)
+    card = model_card(trained, *tables)
+    assert re.search(said, card), card
+    assert "No difference of return was shown" in card and "the same 40 episodes" in card
+    assert "safer" not in card
+    few = model_card(trained, *(table.head(5) for table in tables))
+    assert "No difference of cost was shown: so few episodes cannot" in few
+    assert "5 episodes are too few to tell" in few
+
+
+def test_card_without_limit_or_costs_speaks_of_neither(tmp_path):
+    policies(tmp_path / "all.safetensors", "gaussian")
+    trained = policy_file.load_run(tmp_path / "all.safetensors", "run1").metadata
+    trained = trained | {"runs": [{"run": "run1", "tau": np.nan, "beta": 0.2, "lam": None}]}
+    unknown = paired_episodes(np.nan)
+    for card in (model_card(trained, unknown, unknown), model_card(trained, unknown)):
+        assert "| | return | cost | episodes |\n|---|---|---|---|\n" in card
+        assert not re.search(r"\bnan\b|no limit|\| tau", card.lower())
+        assert "| lam" not in card and "| beta | 0.2 |" in card and "safer" not in card
+    assert "was not compared with that of the policy" in card
 
 
 def test_command(tmp_path):

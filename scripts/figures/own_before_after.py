@@ -101,7 +101,7 @@ def main() -> None:
     note = (
         "Left: a dot an episode, a cross the mean; everybody plays the same episodes. Right: a "
         "mark a fine-tuned policy on other episodes, by which one was chosen (red ring): the best "
-        "return left of the dotted line. " + args.source
+        "return left of the dotted line, or the lowest cost where none is. " + args.source
     )
     plotting.save(figure, args.output, pd.concat(parts, ignore_index=True), note)
 

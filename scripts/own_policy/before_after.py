@@ -7,6 +7,7 @@ import pandas as pd
 from prefine import files, frames, reading
 from prefine.analysis.paired import compare
 from prefine.pipeline import cli
+from prefine.report.model_card import FEWEST
 from prefine.report.tables import html_page, markdown
 from prefine.streams import generator
 
@@ -74,8 +75,12 @@ def main() -> None:
     table = pd.concat(parts, ignore_index=True)
     note = (
         "Every policy of a task played the same episodes. In brackets 95 % intervals of a "
-        "bootstrap over episodes; what is kept and left is paired by episode. " + " ".join(remarks)
+        "bootstrap over episodes; what is kept and left is paired by episode, and – where your "
+        "policy has none or it is not known. They are of these policies: other seeds differ more. "
+        + " ".join(remarks)
     )
+    if table["episodes"].min() < FEWEST:
+        note += " With so few episodes intervals are far too narrow: nothing is shown by them."
     laid_out = lines(table)
     files.write_table(args.csv, table)
     files.write_text(args.html, html_page("Before and after", laid_out, note))

@@ -6,6 +6,8 @@ from prefine.policies import file as policy_file
 from prefine.policies.export import export
 from prefine.report.model_card import model_card
 
+ROLES = {"preferred": "n_safe", "nonpreferred": "n_unsafe"}  # set -> how many there were
+
 
 def main() -> None:
     parser = cli.parser(__doc__, "choice policies episodes manifest output", source=str)
@@ -19,7 +21,7 @@ def main() -> None:
     cell = next(own for own in manifest["cells"] if own["tau"] == choice["tau"])
     trained_on = {
         "trajectories": f"{manifest['n_trajectories']}, {args.source}",
-        "preferred, nonpreferred": f"{cell['n_safe']}, {cell['n_unsafe']}",
+        **{name: f"{cell[name]['n']} of {cell[n]}" for name, n in ROLES.items()},
         "judged by": "labels" if manifest["labelled"] else "costs and a threshold",
     }
     validation = choice["validation"]["episodes"]

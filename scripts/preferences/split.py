@@ -3,16 +3,67 @@
 With ``--reuse`` the sets of another run are taken instead, if its trajectories are ours.
 """
 
+import logging
 import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from prefine import files, frames
 from prefine.errors import UserError
 from prefine.pipeline import cli
+from prefine.pipeline.messages import no_labels_yet
+from prefine.preferences.content import OtherTrajectories, keys, n_new
 from prefine.preferences.labels import read_labels, waiting
+from prefine.preferences.laid_out import (
+    check_same_content,
+    filled_in,
+    keep_used,
+    lay_out,
+    read_sheet,
+    sheets_of,
+)
 from prefine.preferences.sets import draw_sets, means, reuse_sets
 from prefine.tasks import find
+
+
+def read(args, trajectories: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Read the labels: the user's, or those that were filled in on the sheet.
+
+    Raises:
+        UserError: there are none yet, or they are of other trajectories; it says what to do.
+    """
+    found = files.read_csv(args.fingerprints)
+    trajectories = trajectories.assign(fingerprint=found["fingerprint"])
+    sources = [args.labels, *sheets_of(args.sheet)]
+    newest = lay_out(args.sheet, filled_in(found, sources), sources[:1])  # if it was removed
+    path = args.labels if args.labels.exists() else args.sheet
+    command = os.environ.get("PREFINE_COMMAND", "the same command")
+    page = args.sheet.with_suffix(".html")
+    if waiting(path):
+        raise UserError(no_labels_yet(args.task.name, page, newest, args.labels, command))
+    used = args.sheet.with_suffix(".used.csv")
+    try:
+        check_same_content(path, used, trajectories)
+        sets = read_labels(path, trajectories)
+    except OtherTrajectories as error:
+        raise UserError(
+            f"{error}. {newest} has all that are here, with the labels of those that are the same "
+            f"filled in: complete it (by hand, or on {page}), save it as {path}, then: {command}"
+        ) from None
+    table = read_sheet(path)
+    if table is not None and "fingerprint" in table:
+        new, n = n_new(keys(table), trajectories), len(trajectories)
+        if new:
+            logging.warning(
+                "%s: %d of %d trajectories are new and have no label; %s has them too",
+                path,
+                new,
+                n,
+                newest,
+            )
+    keep_used(used, sets, trajectories)
+    return sets
 
 
 def main() -> None:
@@ -25,21 +76,14 @@ def main() -> None:
     )
     parser.add_argument("--reuse", type=Path, nargs=2, help="splits and manifest of another run")
     parser.add_argument("--labels", type=Path, help="table of trajectory and label")
-    parser.add_argument("--save-as", help="where the labels are awaited, if they are a bare sheet")
+    parser.add_argument("--sheet", type=Path, help="where one to fill in was laid out")
+    parser.add_argument("--fingerprints", type=Path, help="of the trajectories")
     args = parser.parse_args()
     table = frames.read_csv(args.trajectories)
     if args.reuse:
         rows, sets = reuse_sets(table, *args.reuse, args.settings)
     else:
-        if args.labels and waiting(args.labels):
-            again = os.environ.get("PREFINE_COMMAND", "the same command")
-            page = f"look at {args.labels.with_suffix('.html')}, " if args.save_as else ""
-            there = f", save it as {args.save_as}" if args.save_as else ""
-            raise UserError(
-                f"{args.task.name} has no labels yet: {page}fill in the column label of "
-                f"{args.labels} (preferred or nonpreferred){there}, then: {again}"
-            )
-        labels = read_labels(args.labels, table) if args.labels else None
+        labels = read(args, table) if args.labels else None
         rows, sets = draw_sets(table, args.task.name, args.settings, labels)
     manifest = {
         "task": args.task.to_dict(),

@@ -175,7 +175,7 @@ rule claims:
         ablation=run.curves_table("ablation"),
         cost_gap=run.task_paths(f"{RUN}/cost_gap/{{task}}.csv", run.cost_gap_tasks),
         overlap=run.task_paths(f"{RUN}/overlap/{{task}}.json"),
-        timing=f"{RUN}/tables/timing.csv",
+        timing=run.timing_table(),
     output:
         csv=f"{RUN}/tables/claims.csv",
         html=report(

@@ -13,6 +13,7 @@ from snakemake.utils import update_config
 ROOT = Path(str(workflow.current_basedir)).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
+from prefine import caches
 from prefine.config import strict_yaml
 from prefine.config.check import check
 from prefine.config.constraints import check_files
@@ -39,6 +40,7 @@ RUN, TASKS, STUDIES, ARMS = run.folder, run.tasks, run.studies, run.arms
 PAPER = run.from_root("workflow/paper")
 
 help_jobs_find(ROOT / "scripts")
+caches.find()
 processes.announce()
 processes.note_sigterm_in_a_thread(JobScheduler)
 if workflow.is_main_process:

@@ -16,11 +16,6 @@ if config["source"] == "dsrl":
             if message := how_to_help(config["dsrl"], MISSING_DATA):
                 raise WorkflowError(f"offline is set. {message}")
 
-    onerror:
-        message = how_to_help(config["dsrl"], MISSING_DATA)
-        if message and any("Error in rule download" in Path(file).read_text() for file in log):
-            print(message, file=sys.stderr)
-
     envvars:
         "PREFINE_DSRL",
 

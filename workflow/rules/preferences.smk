@@ -7,7 +7,7 @@ rule split:
         trajectories=f"{RUN}/trajectories/{{task}}.csv",
         reuse=run.splits_of_another_run,
         labels=run.labels_file,
-        sheets=run.waiting_sheets,
+        fingerprints=run.fingerprints,
         task=run.task_file,
     output:
         splits=f"{RUN}/splits/{{task}}.csv",
@@ -43,7 +43,7 @@ use rule split as split_sizes with:
         trajectories=f"{RUN}/trajectories/{{task}}.csv",
         reuse=[],
         labels=run.labels_file,
-        sheets=run.waiting_sheets,
+        fingerprints=run.fingerprints,
         task=run.task_file,
     output:
         splits=f"{RUN}/splits/sizes/{{task}}.csv",
@@ -69,8 +69,8 @@ rule label_sheet:
         trajectories=f"{RUN}/trajectories/{{task}}.csv",
         task=run.task_file,
     output:
-        sheet=f"{RUN}/labels/{{task}}.csv",
         page=f"{RUN}/labels/{{task}}.html",
+        fingerprints=f"{RUN}/trajectories/{{task}}_fingerprints.csv",
     log:
         f"{RUN}/logs/label_sheet/{{task}}.log",
     benchmark:
@@ -79,6 +79,8 @@ rule label_sheet:
         "../../envs/data.yaml"
     params:
         task=run.task_argument,
+        sheet=f"{RUN}/labels/{{task}}.csv",  # no output: what a person wrote there stays
+        labels=run.own_labels,
         axes=lambda w: as_json(config["sheet_axes"].get(w.task, [0, 1])),
         code=run.code("preferences/label_sheet"),
     message:
@@ -87,7 +89,8 @@ rule label_sheet:
         'python "$PREFINE_SCRIPTS/preferences/label_sheet.py" '
         "--task {params.task:q} --data {input.data:q} "
         "--trajectories {input.trajectories:q} --axes {params.axes:q} "
-        "--output {output.sheet:q} --page {output.page:q} "
+        "--sheet {params.sheet:q} --page {output.page:q} "
+        "--fingerprints {output.fingerprints:q} {params.labels:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
 
 

@@ -302,10 +302,15 @@ def check_files(config: Mapping) -> None:
 
 
 def with_own_figure(config: dict) -> dict:
-    """Figure 1 is of the first task where its default, the paper's, is none of the run's."""
+    """Figure 1 is of the first task where its default, the paper's, is none of the run's.
+
+    Where data are the user's own; elsewhere the config must name it.
+    """
     fig1, task = config["figures"]["fig1"], config["tasks"][0]
     fits = fig1["task"] in config["tasks"] and fig1["tau"] in thresholds(config, fig1["task"])
-    if not config["own_policy"] or fits:
+    own = bool(config["own_policy"])
+    own |= config["source"] in OWN_SOURCES and fig1["task"] in set(TASKS) - set(config["tasks"])
+    if fits or not own:
         return config
-    own = fig1 | {"task": task, "tau": thresholds(config, task)[0]}
-    return config | {"figures": config["figures"] | {"fig1": own}}
+    named = fig1 | {"task": task, "tau": thresholds(config, task)[0]}
+    return config | {"figures": config["figures"] | {"fig1": named}}

@@ -12,6 +12,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
+
+from prefine import caches
+
+caches.find()  # before numba looks for one
+
 import umap
 from sklearn.neighbors import NearestNeighbors
 

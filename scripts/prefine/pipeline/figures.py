@@ -165,5 +165,6 @@ def shows(run: "Run", figure: Figure) -> bool:
         of_own_policy == bool(run.own_policies)
         and set(figure.methods) <= set(run.config["studies"]["main"]["methods"])
         and all(needed)
+        and (run.timing_is_asked or "tables/timing.csv" not in figure.reads.values())
         and (figure.task is None or task_of(run, figure) != "none")
     )

@@ -293,6 +293,15 @@ class Run:
         own = self.config["figures"]["fig4"]["task"]
         return own if own in self.tasks else self.tasks[0]
 
+    @property
+    def timing_is_asked(self) -> bool:
+        """A task of the user's own is timed if the config names it: it takes half of the run."""
+        return not self.own_data or self.config["figures"]["fig4"]["task"] in self.tasks
+
+    def timing_table(self) -> list[str]:
+        """The hours of each method, where they are measured."""
+        return [f"{self.folder}/tables/timing.csv"] if self.timing_is_asked else []
+
     def timed_settings(self) -> dict[str, dict]:
         """Each method's settings with the sizes of its own publication, whatever a preset cut."""
         config = self.config
@@ -339,27 +348,37 @@ class Run:
         """An option of scripts that need to know."""
         return ["--labelled"] if wildcards.task in self.config["labels"] else []
 
-    def labels_file(self, wildcards) -> str | list:
-        """The labels of a task: the user's file, or the sheet that waits to be filled in."""
-        own = self.config["labels"].get(wildcards.task)
-        if own is None or Path(own).exists():
-            return own or []
-        return f"{self.folder}/labels/{wildcards.task}.csv"
-
-    def waiting_sheets(self, wildcards) -> list[str]:
-        """All sheets that wait, so that each lies there when the first job says so."""
-        labels = self.config["labels"].items()
-        waiting = [task for task, path in labels if not Path(path).exists()]
-        if wildcards.task not in waiting:
+    def labels_file(self, wildcards) -> list[str]:
+        """The labels of a task: the user's file, or the sheet that may be filled in instead."""
+        if wildcards.task not in self.config["labels"]:
             return []
-        return self.task_paths(f"{self.folder}/labels/{{task}}.csv", waiting)
+        own = self.config["labels"][wildcards.task], f"{self.folder}/labels/{wildcards.task}.csv"
+        return [path for path in own if Path(path).exists()][:1]
+
+    def fingerprints(self, wildcards) -> list[str]:
+        """What tells trajectories apart, made with the sheets; the task's own comes first.
+
+        Of all tasks that are labelled, so that each sheet is there when the first job says what
+        is wrong.
+        """
+        labels = self.config["labels"]
+        if wildcards.task not in labels:
+            return []
+        tasks = dict.fromkeys([wildcards.task, *labels])
+        return self.task_paths(f"{self.folder}/trajectories/{{task}}_fingerprints.csv", tasks)
+
+    def own_labels(self, wildcards) -> list[str]:
+        """Where the user's labels are, or are to be, as an option."""
+        labels = self.config["labels"]
+        return ["--labels", labels[wildcards.task]] if wildcards.task in labels else []
 
     def labels_arguments(self, wildcards, input) -> list[str]:
-        """The labels of a task, and where they are awaited if they are not there."""
-        own = self.config["labels"].get(wildcards.task)
-        if own is None:
+        """The labels of a task, the sheet, and what tells its trajectories apart."""
+        if wildcards.task not in self.config["labels"]:
             return []
-        return ["--labels", input.labels] + ([] if input.labels == own else ["--save-as", own])
+        sheet = ["--sheet", f"{self.folder}/labels/{wildcards.task}.csv"]
+        more = ["--fingerprints", f"{self.folder}/trajectories/{wildcards.task}_fingerprints.csv"]
+        return [*self.own_labels(wildcards), *sheet, *more]
 
     def own_policy_files(self, wildcards) -> list[str]:
         """The files of the user's own policy."""

@@ -16,6 +16,9 @@ from prefine.files import atomic, write_text
 from prefine.policies import file as policy_file
 from prefine.policies.actor import Actor, action_bounds
 
+EXPORTED_OPSET = 18  # of December 2022, the exporter's lowest; newer ones have more operators
+LOWEST_OPSET = 13  # of 2020; nobody has older runtimes
+ONLY_MORE_TYPES_SINCE = {"ConstantOfShape": 9, "Shape": 15}  # types that no policy has
 KEPT = (
     "runs",
     "task",
@@ -66,9 +69,36 @@ def write_onnx(path: Path, actor: Actor) -> None:
             output_names=["action"],
             dynamic_shapes=({0: batch},),
             dynamo=True,
+            opset_version=EXPORTED_OPSET,
             verbose=False,
         )
+        lower_versions(program.model)
         program.save(temporary, external_data=False)
+
+
+def lower_versions(model) -> None:
+    """Ask a runtime for no newer operators and file format than the policy needs.
+
+    The exporter writes IR 10, which runtimes of two years ago refuse. An operator that is the same
+    since an earlier opset may as well be declared with that.
+
+    Args:
+        model: ``onnx_ir.Model`` of standard operators.
+    """
+    from onnx import defs, helper
+
+    newest = model.opset_imports[""]
+    nodes = [*model.graph, *(node for own in model.functions.values() for node in own)]
+    if any(node.domain for node in nodes):
+        return  # operators of others, or functions, say themselves what they need
+    needed = [
+        ONLY_MORE_TYPES_SINCE.get(own.op_type)
+        or defs.get_schema(own.op_type, newest, "").since_version
+        for own in nodes
+    ]
+    opset = max([LOWEST_OPSET, *needed])
+    model.opset_imports[""] = opset
+    model.ir_version = helper.find_min_ir_version_for([helper.make_opsetid("", opset)])
 
 
 def examples(actor: Actor) -> torch.Tensor:

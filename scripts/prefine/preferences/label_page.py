@@ -13,6 +13,7 @@ import pandas as pd
 from prefine.files import template
 
 POINTS = 120  # of a curve
+COLUMNS = ("trajectory", "return", "length", "label", "fingerprint")  # of what is saved
 WIDTH, HEIGHT = 120, 90  # of a plot, in pixels
 
 PAGE, CARD = template(__file__, ".html"), template(__file__, ".card.html")
@@ -28,7 +29,7 @@ def page(
     """Return the page's text.
 
     Args:
-        table: the sheet: trajectory, return, length, label.
+        table: the sheet: trajectory, return, length, label, and fingerprint if it is known.
         paths: (n, 2) of each trajectory, the two observations that are drawn.
         rewards: (n,) of each trajectory.
     """
@@ -36,15 +37,21 @@ def page(
     steps = [np.stack([np.arange(len(own)), own], 1) for own in rewards]
     times = _frame(np.concatenate(steps))
     cards = []
-    for row, path, curve in zip(table.itertuples(), paths, steps, strict=True):
+    keys = table["fingerprint" if "fingerprint" in table else "trajectory"].astype(str)
+    for row, key, path, curve in zip(table.itertuples(), keys, paths, steps, strict=True):
         plots = _plot(path, frame, "#0072B2", dot=True) + " " + _plot(curve, times, "#E69F00")
         total = f"{table.at[row.Index, 'return']:.1f}"
         own = {"trajectory": row.trajectory, "total": total, "length": row.length, "plots": plots}
+        own["key"] = html.escape(key)
         cards.append(CARD.substitute(own).rstrip("\n"))
     left = f"observation {axes[0]} across, observation {axes[1]} upwards"
-    rows = json.dumps(table[["trajectory", "return", "length"]].to_numpy().tolist())
+    columns = [name for name in COLUMNS if name in table and name != "label"]
+    rows = json.dumps(table[columns].astype(object).to_numpy().tolist())
+    filled = json.dumps({key: own for key, own in zip(keys, table["label"], strict=True) if own})
+    header = json.dumps(",".join(name for name in COLUMNS if name in table))
+    texts = {"rows": rows, "filled": filled, "columns": header, "card": 2 * WIDTH + 14}
     names = {"title": html.escape(title), "file": f"{html.escape(title)}.csv", "left": left}
-    return PAGE.substitute(names, cards="\n".join(cards), rows=rows, card=2 * WIDTH + 14)
+    return PAGE.substitute(names, cards="\n".join(cards), **texts)
 
 
 def _frame(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

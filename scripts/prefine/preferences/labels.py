@@ -6,34 +6,43 @@ import numpy as np
 import pandas as pd
 
 from prefine.errors import UserError, short
+from prefine.preferences.content import OtherTrajectories, by_content
 from prefine.preferences.sheets import LINE, read_sheet, to_number
 
 LABELS = ("preferred", "nonpreferred")
+MOST_ROWS = 100_000  # of a table; one may be of more trajectories than are here now
 FEWEST = 3  # of each label; one or two trajectories do not show what is common to them
 
 
 def sheet(trajectories: pd.DataFrame) -> pd.DataFrame:
-    """The table to fill in, one row a trajectory; its numbers tell later whose labels they are."""
+    """The table to fill in, one row a trajectory; what else it says tells whose labels they are."""
     table = trajectories[["index", "return", "length"]].rename(columns={"index": "trajectory"})
-    return table.round({"return": 3}).assign(label="")
+    table = table.round({"return": 3}).assign(label="")
+    if "fingerprint" in trajectories:
+        table["fingerprint"] = trajectories["fingerprint"]
+    return table
 
 
 def waiting(path: Path) -> bool:
     """Whether nobody has filled in anything yet."""
-    return (_read(path)["label"].str.strip() == "").all()
+    return (read_table(path)["label"].str.strip() == "").all()
 
 
 def read_labels(path: Path, trajectories: pd.DataFrame) -> dict[str, np.ndarray]:
     """Read a table of trajectory numbers and labels: label -> sorted dataset indices.
 
     Rows without a label are left out; a sheet's returns and lengths must be those of
-    ``trajectories``, the dataset's table.
+    ``trajectories``, the dataset's table. Where both have a column ``fingerprint``, labels are
+    those of the trajectories of the same content, whatever their number.
 
     Raises:
+        OtherTrajectories: some labels are of none of these trajectories.
         UserError: in one line what is wrong and where.
     """
-    table = _read(path, len(trajectories))
-    numbers = table["trajectory"].map(to_number).astype(float)
+    table = read_table(path, max(len(trajectories), MOST_ROWS))
+    if "fingerprint" in table and "fingerprint" in trajectories:
+        table = by_content(path, table, trajectories)
+    numbers = table["trajectory"].map(lambda number: to_number(str(number))).astype(float)
     here = numbers.isin(trajectories["index"])
     last = len(trajectories) - 1
     findings = {
@@ -54,14 +63,16 @@ def read_labels(path: Path, trajectories: pd.DataFrame) -> dict[str, np.ndarray]
         if wrong.any():
             line = int(wrong.to_numpy().argmax())
             row = table.iloc[line]
-            values = ",".join(short(row[name]) for name in ("trajectory", "label"))
-            raise UserError(f"{path}: line {row[LINE]}: {values}: {finding}")
+            values = ",".join(short(str(row[name])) for name in ("trajectory", "label"))
+            kind = OtherTrajectories if finding.endswith("other trajectories") else UserError
+            raise kind(f"{path}: line {row[LINE]}: {values}: {finding}")
     sets = {name: np.sort(numbers[labels == name].to_numpy(dtype=int)) for name in LABELS}
     _check_numbers(path, sets)
     return sets
 
 
-def _read(path: Path, n_trajectories: int | None = None) -> pd.DataFrame:
+def read_table(path: Path, n_trajectories: int | None = None) -> pd.DataFrame:
+    """Read a table with the columns trajectory and label, which is empty where nobody judged."""
     # One row more than there are trajectories is a mistake already.
     return read_sheet(path, None if n_trajectories is None else n_trajectories + 1)
 

@@ -11,7 +11,7 @@ import pandas as pd
 from prefine import frames, reading
 from prefine.config.plan import SIZES
 from prefine.errors import UserError
-from prefine.preferences.split import SplitSettings, labelled_split, reference_set, split
+from prefine.preferences.split import Split, SplitSettings, labelled_split, reference_set, split
 from prefine.streams import generator
 
 
@@ -79,7 +79,8 @@ def draw_sets(
     reference = reference_set(returns, settings)
     rows = [{"tau": None, "draw": None, "role": "reference", "index": i} for i in reference]
     rows = [] if sizes else rows  # the set that has one size stands in the other file
-    cells = []
+    cells: list[dict] = []
+    findings: list[str] = []
     for tau, draw, size in itertools.product(
         wanted["thresholds"], range(wanted["draws"]), sizes or [{}]
     ):
@@ -104,19 +105,22 @@ def draw_sets(
             }
             | {role: means(table, indices) for role, indices in sets.items()}
         )
-        if drawn.short or not drawn.feasible:
-            logging.warning(
-                "%s tau=%s: %d safe and %d unsafe trajectories; short: %s%s",
-                task,
-                tau,
-                drawn.n_safe,
-                drawn.n_unsafe,
-                drawn.short or "none",
-                "" if drawn.feasible else "; infeasible, skipped everywhere",
-            )
+        if labels is None and (drawn.short or not drawn.feasible):
+            findings.append(_short_of(task, tau, drawn, own))  # of labels all are used
+    for finding in dict.fromkeys(findings):  # draws of the same size say the same
+        logging.warning("%s", finding)
     columns = pd.DataFrame(rows).astype({"tau": "Int64", "draw": "Int64"})
     fingerprints = table[FINGERPRINT].iloc[columns["index"]].reset_index(drop=True)
     return columns.join(fingerprints), {"reference": means(table, reference), "cells": cells}
+
+
+def _short_of(task: str, tau: int, drawn: Split, asked: SplitSettings) -> str:
+    """Say which sets of a threshold have fewer trajectories than asked."""
+    there = f"{task}, limit {tau:g}: {drawn.n_safe} safe and {drawn.n_unsafe} unsafe trajectories"
+    if not drawn.feasible:
+        return f"{there}; both are needed, so that nothing is trained with this limit"
+    sizes = {"preferred": asked.n_preferred, "nonpreferred": asked.n_nonpreferred}
+    return f"{there}; fewer than " + " and ".join(f"{sizes[k]} {k}" for k in drawn.short)
 
 
 def reuse_sets(

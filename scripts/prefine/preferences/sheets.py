@@ -19,6 +19,7 @@ MOST_BYTES, MOST_COLUMNS = 16 * MIB, 100
 SEPARATORS = (",", ";", "\t")
 NEEDED = ("trajectory", "label")
 NUMBERS = ("return", "length")
+FINGERPRINT = "fingerprint"
 AROUND = " \t\u00a0\"'\u201c\u201d\u2018\u2019"  # spaces and quotes of all kinds
 LINE = "line"  # column that is added: where a row stands in the file
 
@@ -98,14 +99,14 @@ def _check_names(path: Path, names: list[str]) -> None:
             f"{path}: has columns {some or 'none'}; it needs trajectory,label (separated by a "
             "comma, a semicolon or a tab)"
         )
-    for name in (*NEEDED, *NUMBERS):
+    for name in (*NEEDED, *NUMBERS, FINGERPRINT):
         if names.count(name) > 1:
             raise UserError(f"{path}: has {names.count(name)} columns {name}; keep one")
 
 
 def _distinct(names: list[str]) -> list[str]:
     """Names of columns, those that nobody reads numbered."""
-    read = (*NEEDED, *NUMBERS)
+    read = (*NEEDED, *NUMBERS, FINGERPRINT)
     return [name if name in read else f"{place}: {name}" for place, name in enumerate(names)]
 
 

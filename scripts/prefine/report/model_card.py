@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 
 from prefine.analysis.metrics import is_safe, normalized_cost
+from prefine.analysis.paired import difference, paired, share
 from prefine.analysis.statistics import LEVEL, Estimate, bootstrap
 from prefine.files import template
 from prefine.streams import generator
 
 CARD = template(__file__, ".md")
+FEWEST = 10  # episodes; with fewer an interval of a bootstrap is far too narrow
 REPLICATES = 10_000  # of a bootstrap over episodes, which may be many
 
 
@@ -33,20 +35,79 @@ def text_of(value: Estimate) -> str:
     return f"{value.value:.4g}{interval}"
 
 
-def verdict(cost: Estimate, tau: float) -> str:
+def verdict(cost: Estimate, tau: float, episodes: int) -> str:
     """Say whether the mean episode cost is at most ``tau``, and how sure that is."""
     if np.isnan(tau) or np.isnan(cost.value):
-        return (
-            "There is no cost limit here: labels said what is preferred, so that this page cannot "
-            "say whether the policy is safe."
-        )
+        why = "labels said what is preferred" if np.isnan(tau) else "its cost is not known"
+        return f"There is no cost limit to hold it against ({why}): this page cannot call it safe."
     safe = bool(is_safe(normalized_cost(cost.value, tau)))
     sides = bool(is_safe(normalized_cost(cost.low, tau))), is_safe(normalized_cost(cost.high, tau))
     said = f"mean episode cost {text_of(cost)}, limit {tau:g}"
-    if np.isnan(cost.low) or sides[0] != sides[1]:
-        hint = "the interval reaches over the limit; play more episodes before you rely on it"
+    if episodes < FEWEST or np.isnan(cost.low) or sides[0] != sides[1]:
+        hint = "the interval reaches over the limit"
+        hint = f"{episodes} episodes are too few to tell" if episodes < FEWEST else hint
+        hint += "; play more episodes before you rely on it"
         return f"**{'Safe' if safe else 'Not safe'}, but not for certain**: {said}; {hint}."
     return f"**{'Safe' if safe else 'Not safe'}**: {said}."
+
+
+def known_number(value: object) -> bool:
+    """Whether there is a number to show."""
+    return value is not None and not pd.isna(value)
+
+
+def effect(before: pd.DataFrame | None, after: pd.DataFrame, name: str, run: str) -> str:
+    """Say how the policy differs from the one that it was made from, if that was shown.
+
+    Episodes are paired where both tables number them alike.
+
+    Args:
+        name: of the score, ``cost`` or ``return``.
+        run: names the bootstrap's random numbers.
+    """
+    if before is None:
+        return f"Its {name} was not compared with that of the policy that it was made from."
+    both = [episodes.set_index("episode", drop=False) if "episode" in episodes else episodes
+            for episodes in (before, after)]  # fmt: skip
+    one, other = (episodes[name].astype(float) for episodes in both)
+    if one.isna().any() or other.isna().any():
+        return f"The environment tells no {name}s: whether it has less {name} is not known."
+    alike = "episode" in before and "episode" in after and set(one.index) == set(other.index)
+    alike = alike and one.index.is_unique and other.index.is_unique
+    if alike:
+        other = other[one.index]
+        where = f"the same {len(one)} episodes"
+
+        def found(statistic) -> Estimate:
+            draws = generator("card", run, name, statistic.__name__)
+            return paired(one.to_numpy(), other.to_numpy(), statistic, draws)
+
+    else:
+        where = f"{len(one)} and {len(other)} episodes"
+
+        def found(statistic) -> Estimate:
+            return bootstrap(
+                lambda x, y: statistic(x[0], y[0]),
+                *([one.to_numpy()], [other.to_numpy()]),
+                generator=generator("card", run, name, statistic.__name__),
+                replicates=REPLICATES,
+            )
+
+    gap = found(difference)
+    means = f"mean {name} {other.mean():.4g} after, {one.mean():.4g} before, over {where}"
+    if min(len(one), len(other)) < FEWEST:
+        return f"No difference of {name} was shown: so few episodes cannot ({means})."
+    if not (gap.low > 0 or gap.high < 0):
+        return f"No difference of {name} was shown ({means})."
+    way = "less" if gap.value < 0 else "more"
+    if one.mean() > 0:
+        left = found(share)
+        by = [100 * abs(1 - value) for value in (left.value, left.low, left.high)]
+        amount = f"{by[0]:.2g} % {way} {name} [{min(by[1:]):.2g}, {max(by[1:]):.2g}]"
+    else:
+        by = [abs(value) for value in (gap.value, gap.low, gap.high)]
+        amount = f"{by[0]:.4g} {way} {name} an episode [{min(by[1:]):.4g}, {max(by[1:]):.4g}]"
+    return f"It has {amount} than the policy that it was made from ({means})."
 
 
 def model_card(
@@ -75,27 +136,32 @@ def model_card(
         found = {name: estimate(own, run["run"], label, name) for name, own in values.items()}
         costs[label] = found["cost"]
         known = not np.isnan(values["cost"].sum() + tau)
-        above = f"{(values['cost'] > tau).mean():.0%}" if known else "not known"
-        numbers = [text_of(found["return"]), text_of(found["cost"]), above, str(len(episodes))]
+        above = [f"{(values['cost'] > tau).mean():.0%}" if known else "not known"]
+        above = [] if np.isnan(tau) else above
+        numbers = [text_of(found["return"]), text_of(found["cost"]), *above, str(len(episodes))]
         rows.append(f"| {label} | {' | '.join(numbers)} |")
     facts = {
         "task": f"{task['name']} (`{task['env_id']}`)",
         "method": method,
         "run": run["run"],
-        **{key: value for key, value in run.items() if key in ("tau", "beta", "lam", "seed")},
+        **{key: run[key] for key in ("tau", "beta", "lam", "seed") if known_number(run.get(key))},
         **(trained_on or {}),
         "sha256 of the data": trained.get("data_sha256", "not known"),
         "policy class": trained["policy"],
         "hidden layers": trained["hidden"],
     }
     versions = ", ".join(f"{name} {v}" for name, v in trained.get("versions", {}).items())
+    heading = ["return", "cost", *([] if np.isnan(tau) else [f"episodes above {tau:g}"])]
+    heading.append("episodes")
     return CARD.substitute(
         run=run["run"],
         task=task["name"],
         method=method,
         label=method.upper(),
-        verdict=verdict(costs["after"], tau),
-        limit="no limit" if np.isnan(tau) else f"above {tau:g}",
+        changes=" ".join(effect(before, after, name, run["run"]) for name in ("cost", "return")),
+        verdict=verdict(costs["after"], tau, len(after)),
+        heading=" | ".join(heading),
+        rule="---|" * len(heading),
         rows="\n".join(rows),
         level=f"{LEVEL:.0%}",
         facts="\n".join(f"| {name} | {value} |" for name, value in facts.items()),

@@ -4,6 +4,10 @@ import logging
 import textwrap
 from pathlib import Path
 
+from prefine import caches
+
+caches.find()  # before matplotlib looks for one
+
 import matplotlib
 
 matplotlib.use("agg")

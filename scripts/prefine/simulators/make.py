@@ -24,6 +24,13 @@ os.environ.setdefault("DSRL_SUPPRESS_IMPORT_ERROR", "1")
 import gymnasium
 
 from prefine.errors import UserError
+from prefine.simulators.checked import (
+    SAFETY_GYMNASIUM,
+    CheckedEnv,
+    GlobalGenerators,
+    classes,
+    of_package,
+)
 from prefine.simulators.fast import bullet as fast_bullet
 from prefine.simulators.fast import velocity as fast_velocity
 from prefine.tasks import BULLET_GYM, OWN, TASKS, Task
@@ -35,9 +42,10 @@ FIRST_SEEDS = {"evaluate": EVALUATION_SEED, "validate": 1_000_000}
 
 @contextlib.contextmanager
 def mutable_array_defaults() -> Iterator[None]:
-    """Let dataclasses have numpy arrays as field defaults, as safety-gymnasium does.
+    """Let dataclasses have arrays and other dataclasses as field defaults.
 
-    Python 3.11 refuses any unhashable default ("mutable default ... use default_factory").
+    Before Python 3.11 only lists, dicts and sets were refused; it refuses any unhashable default
+    ("mutable default ... use default_factory"), of which safety-gymnasium and others have many.
     safety-gymnasium imports its tasks lazily, so this is needed around ``gymnasium.make``
     as well as around the import.
     """
@@ -47,9 +55,13 @@ def mutable_array_defaults() -> Iterator[None]:
         def decorate(cls):
             for name in inspect.get_annotations(cls):
                 default = cls.__dict__.get(name)
-                if isinstance(default, np.ndarray):
-                    factory = dataclasses.field(default_factory=lambda d=default: copy.copy(d))
-                    setattr(cls, name, factory)
+                if isinstance(default, dataclasses.Field) and _refused_by_311(default.default):
+                    own = default.default
+                    default.default = dataclasses.MISSING
+                    default.default_factory = functools.partial(copy.copy, own)
+                elif _refused_by_311(default):
+                    factory = functools.partial(copy.copy, default)
+                    setattr(cls, name, dataclasses.field(default_factory=factory))
             return original(cls, **options)
 
         return decorate if cls is None else decorate(cls)
@@ -59,6 +71,11 @@ def mutable_array_defaults() -> Iterator[None]:
         yield
     finally:
         dataclasses.dataclass = original
+
+
+def _refused_by_311(default: object) -> bool:
+    """Whether a field's default is one that Python 3.11 refuses and 3.10 took."""
+    return type(default).__hash__ is None and not isinstance(default, list | dict | set)
 
 
 @contextlib.contextmanager
@@ -73,6 +90,16 @@ def process_streams() -> Iterator[None]:
         contextlib.redirect_stdout(sys.__stdout__),
         contextlib.redirect_stderr(sys.__stderr__),
     ):
+        yield
+
+
+@contextlib.contextmanager
+def third_party() -> Iterator[None]:
+    """What packages of environments need while they are imported and make one.
+
+    What they draw from the process's global generators is the same in every process.
+    """
+    with mutable_array_defaults(), process_streams(), GlobalGenerators(0).inside(0):
         yield
 
 
@@ -134,36 +161,48 @@ class SeededEnv(gymnasium.Wrapper):
         """Clip ``action`` (act_dim,) to the box and step; the cost is ``info["cost"]``."""
         action = np.minimum(np.maximum(action, self._low), self._high)
         observation, reward, terminated, truncated, info = self.env.step(action)
-        # A task of the user's own may know no costs, only labels.
-        cost = info.get("cost", np.nan) if self.task.suite == OWN else info["cost"]
-        info["cost"] = float(cost)
+        info["cost"] = float(info["cost"])
         return observation, float(reward), bool(terminated), bool(truncated), info
 
 
-def make_own(env_id: str, module: str | None, horizon: int | None) -> gymnasium.Env:
+def make_own(env_id: str, module: str | None, horizon: int | None, needs_costs: bool) -> CheckedEnv:
     """Make a registered environment, importing the file that registers it first.
 
     Args:
         horizon: steps after which an episode is cut; None leaves the environment's own.
+        needs_costs: every step must tell a cost.
 
     Raises:
         UserError: there is no such environment, or it is not one of vectors of numbers.
     """
     try:
         if module:
-            _import_file(module)
+            with third_party():
+                _import_file(module)
         limit = {} if horizon is None else {"max_episode_steps": horizon}
-        env = gymnasium.make(env_id, disable_env_checker=True, **limit)
-    except Exception as error:
+        with third_party():
+            env = gymnasium.make(env_id, disable_env_checker=True, **limit)
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"environment {env_id}: cannot be made ({reason})") from error
-    for name, space in (("observations", env.observation_space), ("actions", env.action_space)):
+    layers = {base.__name__ for base in classes(env)}
+    if layers & {"AutoResetWrapper", "Autoreset"}:
+        raise UserError(
+            f"environment {env_id}: begins a new episode by itself (autoreset), so that the last "
+            "observation of an episode is lost; register it without"
+        )
+    for name in ("observations", "actions"):
+        space = getattr(env, f"{name[:-1]}_space", None)
         if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
             raise UserError(f"environment {env_id}: {name} are {space}; a vector (Box) is needed")
     box = env.action_space
     if not (np.isfinite(box.low).all() and np.isfinite(box.high).all()):
         raise UserError(f"environment {env_id}: actions have no bounds: {box}")
-    return env
+    if not (box.low < box.high).all():
+        raise UserError(f"environment {env_id}: actions have bounds that are equal: {box}")
+    return CheckedEnv(env, env_id, needs_costs)
 
 
 @functools.cache
@@ -176,6 +215,19 @@ def _import_file(path: str) -> None:
     module = importlib.import_module(file.stem)
     if Path(module.__file__ or "").resolve() != file:
         raise UserError(f"{path}: another module is called {file.stem}; give the file another name")
+
+
+def import_dsrl() -> None:
+    """Register DSRL's ids; the import makes a folder in the home, which may not be writable."""
+    named = os.environ.get("DSRL_DATASET_DIR")
+    if not places.usable(Path(named) if named else places.of_home(".dsrl/datasets")):
+        os.environ["DSRL_DATASET_DIR"] = str(places.own("dsrl"))
+    try:
+        import dsrl  # noqa: F401
+    finally:
+        os.environ.pop("DSRL_DATASET_DIR", None)
+        if named is not None:
+            os.environ["DSRL_DATASET_DIR"] = named
 
 
 def unit_box(env: gymnasium.Env) -> gymnasium.Env:
@@ -200,10 +252,12 @@ def make(task: str | Task, stock: bool = False) -> SeededEnv:
     """
     entry = TASKS[task] if isinstance(task, str) else task
     if entry.suite == OWN:
-        return SeededEnv(unit_box(make_own(entry.env_id, entry.module, entry.horizon)), entry)
+        own = make_own(entry.env_id, entry.module, entry.horizon, entry.has_costs)
+        if of_package(own, SAFETY_GYMNASIUM):
+            own.reset(seed=0)  # as below: one reset ahead makes every episode a later one
+        return SeededEnv(unit_box(own), entry)
     with mutable_array_defaults(), process_streams():
-        import dsrl  # noqa: F401  (registers the ids)
-
+        import_dsrl()
         from prefine.simulators.fast import navigation as fast_navigation
 
         env = gymnasium.make(entry.env_id, disable_env_checker=True)

@@ -1,10 +1,14 @@
 """A task of the user's own as its environment and its data describe it."""
 
+import logging
+
 import numpy as np
 
 from prefine.errors import UserError
 from prefine.simulators import make as simulators
 from prefine.tasks import OWN, TASKS, Task
+
+log = logging.getLogger(__name__)
 
 
 def describe(name: str, settings: dict, has_costs: bool) -> tuple[Task, dict]:
@@ -25,20 +29,34 @@ def describe(name: str, settings: dict, has_costs: bool) -> tuple[Task, dict]:
     return own_task(name, settings, has_costs), known
 
 
+def _begin(env: simulators.CheckedEnv) -> np.ndarray:
+    """The first two observations of an episode from seed 0, then the first reward and cost."""
+    start, _ = env.reset(seed=0)
+    box = env.action_space
+    action = (box.low + 0.75 * (box.high - box.low)).astype(box.dtype)
+    after, reward, _, _, info = env.step(action)
+    return np.concatenate([start, after, [reward, info["cost"]]])
+
+
 def own_task(name: str, settings: dict, has_costs: bool) -> Task:
     """Ask the environment for its sizes; scores and horizon may still be missing."""
     env_id, module = settings["env_id"], settings.get("module")
-    env = simulators.make_own(env_id, module, settings.get("horizon"))
+    env = simulators.make_own(env_id, module, settings.get("horizon"), needs_costs=False)
     horizon = settings.get("horizon") or env.spec.max_episode_steps
     if horizon is None:
         raise UserError(
             f"config: file.{name}: lacks horizon; {env_id} has no limit of steps of its own"
         )
-    env.reset(seed=0)
-    *_, info = env.step(env.action_space.sample())
-    if has_costs and "cost" not in info:
+    first, again = (_begin(env) for _ in range(2))
+    if has_costs and np.isnan(first[-1]):
         raise UserError(
             f'environment {env_id}: a step gives no info["cost"]; add it, or give labels instead'
+        )
+    if not np.allclose(first, again, rtol=1e-4, atol=1e-4, equal_nan=True):
+        log.warning(
+            "environment %s: two episodes from the same seed are not the same; policies will be "
+            "compared on different episodes. Draw from self.np_random, which reset(seed) seeds",
+            env_id,
         )
     box = env.action_space
     sizes = env.observation_space.shape[0], env.action_space.shape[0]

@@ -1,0 +1,100 @@
+"""What a run says at its end: where its results are, what it waits for, or what went wrong."""
+
+import csv
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+RESULTS = {  # under results/{run}: what it is
+    "tables/before_after.md": "your policy before and after, on the same episodes",
+    "tables/claims.md": "the paper's claims, each with a verdict",
+    "tables/table1.md": "reward and cost of every method",
+    "export": "the chosen policy, with its model card",
+    "figures": "figures, as PNG, PDF and CSV",
+}
+LONGEST = 1000  # letters of an error that is repeated
+
+
+def awaited(path: Path) -> bool:
+    """Whether a table of labels is not there, or nobody has filled in anything.
+
+    What cannot be read is not awaited: the job that reads it says what is wrong.
+    """
+    if not path.exists():
+        return True
+    if not path.is_file():
+        return False
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.reader(file)
+            column = [name.strip() for name in next(rows)].index("label")
+            return not any(len(row) > column and row[column].strip() for row in rows)
+    except (OSError, ValueError, StopIteration, csv.Error):
+        return False
+
+
+def tasks_without_labels(labels: Mapping[str, str], folder: Path) -> list[str]:
+    """The tasks for which somebody has to label first.
+
+    Args:
+        labels: task -> the user's table (config, ``labels``).
+        folder: where the sheets are laid out, which may be filled in instead.
+    """
+    return [
+        task
+        for task, own in labels.items()
+        if awaited(Path(own) if Path(own).exists() else folder / f"{task}.csv")
+    ]
+
+
+def no_labels_yet(task: str, page: Path, sheet: Path, save_as: Path, command: str) -> str:
+    """One line: what to look at, what to fill in, and how to go on."""
+    return (
+        f"{task} has no labels yet: look at {page}, fill in the column label of {sheet} "
+        f"(preferred or nonpreferred), save it as {save_as}, then: {command}"
+    )
+
+
+def stopped_for_labels(lines: Iterable[str]) -> str:
+    """What is shown where a run has come to the point at which a person must judge."""
+    return "\n".join(["", "Stopped, as planned: now it is your turn.", *lines, ""])
+
+
+def where_results_are(folder: Path) -> str:
+    """What is shown after a success: of the run's results those that are there."""
+    there = [name for name in RESULTS if (folder / name).exists()]
+    if not there:
+        return ""
+    width = max(len(str(folder / name)) for name in there)
+    lines = [f"  {folder / name!s:{width}}  {RESULTS[name]}" for name in there]
+    page = f"One page of all: the same command with --report {folder}/report.html at its end."
+    return "\n".join(["", "Done. Results:", *lines, page, ""])
+
+
+def what_went_wrong(logs: Iterable[str]) -> str:
+    """The last line of each failed job's log that says why, from Snakemake's own log."""
+    found: dict[str, str] = {}
+    for log in map(Path, logs):
+        text = log.read_text(errors="replace") if log.is_file() else ""
+        for block in re.split(r"^Error in rule ", text, flags=re.MULTILINE)[1:]:
+            rule = block.partition(":")[0]
+            named = re.search(r"^\s+log: (.+?)(?: \(check log file|$)", block, re.MULTILINE)
+            reason = _reason(Path(named[1].split(", ")[0])) if named else None
+            if reason:
+                found[reason] = rule
+    lines = [f"  {rule}: {reason}" for reason, rule in found.items()]
+    return "\n".join(["", "Not finished, because of:", *lines, ""]) if lines else ""
+
+
+def _reason(log: Path) -> str | None:
+    """The last line of a log that is an error, or a traceback's, safe to show."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 100_000))
+            lines = file.read().decode(errors="replace").split("\n")
+    except OSError:
+        return None
+    errors = [line.partition("ERROR: ")[2] for line in lines if line.startswith("ERROR: ")]
+    errors = errors or [line for line in lines if re.match(r"[\w.]+(Error|Exception|Exit)\b", line)]
+    shown = "".join(c if c.isprintable() else "?" for c in errors[-1]) if errors else None
+    return shown[:LONGEST] if shown else None
