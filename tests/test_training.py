@@ -49,7 +49,7 @@ def plan(n, method="prefine"):
     streams = [f"BallRun/tau20/draw{k}/seed{k}" for k in range(n)]
     numbers = method_constant(method, "HYPERPARAMETERS")
     runs = pd.DataFrame({"run": streams, "stream": streams, "tau": 20, **numbers})
-    if "lam" in numbers:
+    if "beta" in numbers and "lam" in numbers:
         runs["beta"] = np.linspace(0.05, 0.2, n)
     return runs
 
@@ -135,6 +135,32 @@ def test_every_option_does_something_and_stays_finite(method, changes, data):
     first = log[(log["iteration"] == 0) & (log["phase"] == "train")]
     if method == "prefine":
         np.testing.assert_allclose(first[["loss_p_dpo", "loss_np_dpo"]], np.log(2), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "cvae", "tanh_gaussian"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"gradient_clip": 0.05},
+        {"gradient_clip": 0.05, "delta_level": "segment", "segments": 2, "segment_length": 3},
+        {"encoder_update": "all", "likelihood_draws": 2, "counterfactual": "reparameterised"},
+    ],
+    ids=lambda changes: " ".join(map(str, changes.values())),
+)
+def test_bc_from_reference_is_prefine_without_its_preference_term(kind, changes, data):
+    """Bit for bit, also where the gradient is clipped."""
+    policy, runs = policy_of(kind), plan(2, "bc_from_reference").assign(lam=[1.6, 0.3])
+    control, log = fit("bc_from_reference", data, policy, runs, sets(2), **changes)
+    prefine, other = fit("prefine", data, policy, runs.assign(beta=0.0), sets(2), **changes)
+    for name in control:
+        assert torch.equal(control[name], prefine[name]), name
+    pd.testing.assert_frame_equal(
+        log.drop(columns="seconds"), other.drop(columns="seconds"), check_exact=True
+    )
+    if "gradient_clip" in changes:
+        assert (log["gradient_norm_sft"] > changes["gradient_clip"]).any()
+    moved, _ = fit("prefine", data, policy, runs.assign(beta=0.2), sets(2), **changes)
+    assert any(not torch.equal(control[name], moved[name]) for name in control)
 
 
 def test_prefine_logs_every_diagnostic(data):

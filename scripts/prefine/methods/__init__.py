@@ -13,6 +13,9 @@ A method module defines
     ``random`` or ``reference``.
 ``POLICY``
     a policy class of its own, or ``""`` for the config's.
+``CONTROL_OF`` (optional)
+    the method that it is a control of: the config's numbers and settings of that one are its
+    own too, as far as it has them and the config says nothing else.
 ``BATCH_SIZE`` (optional)
     a batch size of its own; with ``training.matched`` the config's is taken.
 ``networks(policy, settings)``
