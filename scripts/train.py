@@ -70,7 +70,7 @@ def main() -> None:
     limits = {key: settings[key] for key in ("log_std_min",) if settings[key] is not None}
     sizes = task.obs_dim, task.act_dim, settings["hidden"]
     policy = make_policy(settings["policy"], *sizes, **limits)
-    reference = None
+    reference = of_reference = None
     if method.STARTS_FROM == "reference":
         # A reference that was not trained on these data has standardisation constants of its own.
         of_reference, reference, mean, std, _ = policy_file.load(args.reference)
@@ -81,7 +81,7 @@ def main() -> None:
     total = n_chunks * sum(phase.iterations + 1 for phase in method.phases(policy, settings))
     progress = cli.Progress(f"train {args.method} {task.name}", total, "it")
     params, log = train_in_chunks(
-        method, policy, runs, data, sets, settings, reference, progress, state
+        method, policy, runs, data, sets, settings, reference, progress, state, of_reference
     )
     progress.close()
     if len(log):

@@ -88,7 +88,10 @@ class Draw(NamedTuple):
 
 @dataclass
 class Context:
-    """What a loss sees. ``updating`` is false where only diagnostics are wanted."""
+    """What a loss sees. ``updating`` is false where only diagnostics are wanted.
+
+    ``reference_policy`` is pi_ref's class where its limits are not those of the policy trained.
+    """
 
     policy: object
     nets: dict[str, dict[str, "Tensor"]]
@@ -99,6 +102,7 @@ class Context:
     constants: dict[str, "Tensor"] = field(default_factory=dict)
     batches: dict[str, Batch] = field(default_factory=dict)
     noise: dict[str, "Tensor"] = field(default_factory=dict)
+    reference_policy: object = None
     diagnose: bool = False
     updating: bool = True
 

@@ -103,11 +103,12 @@ def log_probs(
     ``all`` each uses its own encoder and the same noise.
     """
     policy, theta, reference = context.policy, context.nets["policy"], context.reference
+    of_reference = context.reference_policy or policy
     noise, reference_log_prob = context.noise["latent"], None
     with contextlib.nullcontext() if action.requires_grad else torch.no_grad():
-        shared = policy.draw_latents(reference, obs, action, noise)
+        shared = of_reference.draw_latents(reference, obs, action, noise)
         if need_reference:
-            reference_log_prob = policy.log_prob(reference, obs, action, shared)
+            reference_log_prob = of_reference.log_prob(reference, obs, action, shared)
     latents = shared
     if context.settings["encoder_update"] == "all":
         latents = policy.draw_latents(theta, obs, action, noise)

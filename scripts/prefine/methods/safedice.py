@@ -33,6 +33,7 @@ POLICY = "tanh_gaussian"
 BATCH_SIZE = 512
 ALPHA_MAX = 0.95
 MAX_WEIGHT = 100.0
+MAX_LOGIT = 80.0  # e^80 is a float32; the product with any alpha > 0 is far above its limit
 CHUNK = 8192
 
 
@@ -131,9 +132,14 @@ def mixture_share(logits: Tensor, mask: Tensor, quantile: Tensor) -> Tensor:
 
 
 def density_ratio_reward(logits: Tensor, alpha: Tensor) -> Tensor:
-    """r = log(d_P/d_U) = log(1 - alpha e^l) - log(1 - alpha): (R, B)."""
+    """r = log(d_P/d_U) = log(1 - alpha e^l) - log(1 - alpha): (R, B).
+
+    e^l is kept finite: where alpha is 0, r is 0 for every logit.
+    """
     alpha = alpha[:, None]
-    return torch.log1p(-(alpha * logits.exp()).clamp(max=1 - 1e-6)) - torch.log1p(-alpha)
+    return torch.log1p(
+        -(alpha * logits.clamp(max=MAX_LOGIT).exp()).clamp(max=1 - 1e-6)
+    ) - torch.log1p(-alpha)
 
 
 def rewards_of_the_mixture(context: Context, samplers: dict) -> None:

@@ -66,6 +66,7 @@ def train(
     on_iteration: Callable[[], None] = lambda: None,
     state: Path | None = None,
     on_snapshot: Callable[[int, Params], None] = lambda iteration, params: None,
+    reference_policy=None,
 ) -> tuple[Params, pd.DataFrame]:
     """Train all rows of ``runs`` at once.
 
@@ -80,6 +81,8 @@ def train(
             file that is there is gone on from, also when it holds the end.
         on_snapshot: called with the policies of the iterations of ``snapshot_iterations``;
             again for some of them, with the same numbers, when a killed job goes on.
+        reference_policy: pi_ref's class, if its limits are not ``policy``'s. A Gaussian with
+            another floor of log sigma does not start as pi_ref where that floor is reached.
 
     Returns:
         The policy's parameters (R, ...) and one log row a replica and log point.
@@ -90,6 +93,7 @@ def train(
     set_up_torch(settings)
     on = device()
     context = build_context(method, policy, runs, settings, reference, on)
+    context.reference_policy = reference_policy
     held_out = HeldOut(policy, list(runs["stream"]), data, sets.get("held_out"), on)
     keeper = checkpoint.Keeper(state, settings["checkpoint_every"])
     rows: list[pd.DataFrame] = []
@@ -116,7 +120,7 @@ def train(
             if row is not None:
                 rows.append(row.assign(phase=phase.name, iteration=iteration, seconds=seconds))
                 check_finite(rows)
-                if iteration == 0:
+                if iteration == 0 and reference_policy in (None, policy):
                     check_start(row)
             if iteration % CHECK_EVERY == 0:
                 loop.watch.check(runs["run"])
