@@ -1,7 +1,6 @@
 """The stacked training loop: what moves, what does not, and who influences whom."""
 
 import re
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,15 +8,7 @@ import pytest
 import torch
 from prefine.data import dataset
 from prefine.errors import UserError
-from prefine.methods import (
-    METHODS,
-    Batch,
-    Context,
-    method_constant,
-    method_module,
-    method_settings,
-)
-from prefine.methods.losses import log_probs
+from prefine.methods import METHODS, method_constant, method_module, method_settings
 from prefine.policies.registry import make_policy
 from prefine.tasks import TASKS
 from prefine.training.adam import Adam
@@ -144,62 +135,6 @@ def test_every_option_does_something_and_stays_finite(method, changes, data):
     first = log[(log["iteration"] == 0) & (log["phase"] == "train")]
     if method == "prefine":
         np.testing.assert_allclose(first[["loss_p_dpo", "loss_np_dpo"]], np.log(2), atol=1e-5)
-
-
-@pytest.mark.parametrize("kind", ["gaussian", "cvae", "tanh_gaussian"])
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"gradient_clip": 0.05},
-        {"gradient_clip": 0.05, "delta_level": "segment", "segments": 2, "segment_length": 3},
-        {"encoder_update": "all", "likelihood_draws": 2, "counterfactual": "reparameterised"},
-    ],
-    ids=lambda changes: " ".join(map(str, changes.values())),
-)
-def test_bc_from_reference_is_prefine_without_its_preference_term(kind, changes, data):
-    """Bit for bit, also where the gradient is clipped."""
-    policy, runs = policy_of(kind), plan(2, "bc_from_reference").assign(lam=[1.6, 0.3])
-    control, log = fit("bc_from_reference", data, policy, runs, sets(2), **changes)
-    prefine, other = fit("prefine", data, policy, runs.assign(beta=0.0), sets(2), **changes)
-    for name in control:
-        assert torch.equal(control[name], prefine[name]), name
-    pd.testing.assert_frame_equal(
-        log.drop(columns="seconds"), other.drop(columns="seconds"), check_exact=True
-    )
-    if "gradient_clip" in changes:
-        assert (log["gradient_norm_sft"] > changes["gradient_clip"]).any()
-    moved, _ = fit("prefine", data, policy, runs.assign(beta=0.2), sets(2), **changes)
-    assert any(not torch.equal(control[name], moved[name]) for name in control)
-
-
-@pytest.mark.parametrize("method", ["prefine", "dpo", "ppl"])
-@pytest.mark.parametrize("floor", [-5.0, -1.0])
-def test_another_floor_of_sigma_leaves_the_reference_as_it_is(method, floor, data):
-    """With a floor that pi_ref's raw output is below, Delta is not 0 and pi_ref's sigma its own."""
-    own = policy_of("gaussian")
-    reference = reference_of(own)
-    last = "trunk.2.bias"
-    reference[last][..., own.act_dim :] = -9.0  # sigma lies on its floor, e^-3
-    policy = replace(own, log_std_min=floor)
-    batch = Batch(torch.randn(1, 4, own.obs_dim), torch.zeros(1, 4, own.act_dim))
-    theta = {name: value.clone() for name, value in reference.items()}
-    context = Context(policy, {"policy": theta}, reference, {}, None, {"encoder_update": "frozen"})
-    context.noise, context.reference_policy = {"latent": None}, own
-    ours, of_reference, _ = log_probs(context, batch.obs, batch.action, need_reference=True)
-    assert torch.equal(of_reference, own.log_prob(reference, batch.obs, batch.action))
-    assert not torch.allclose(ours, of_reference)
-    runs, module = plan(2, method), method_module(method)
-    params, log = train(
-        module,
-        policy,
-        runs,
-        data[module.SEES],
-        sets(2),
-        method_settings(method) | SETTINGS,
-        reference,
-        reference_policy=own,
-    )
-    assert np.isfinite(log["loss"]).all() and len(params)
 
 
 def test_prefine_logs_every_diagnostic(data):

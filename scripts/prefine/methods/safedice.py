@@ -143,28 +143,39 @@ def density_ratio_reward(logits: Tensor, alpha: Tensor) -> Tensor:
 
 
 def rewards_of_the_mixture(context: Context, samplers: dict) -> None:
-    """Freeze the discriminator and compute alpha and the rewards of all of U, once."""
+    """Freeze the discriminator and compute alpha and the rewards of all of U, once.
+
+    Each replica by itself: sums over a set that is padded for its neighbours round otherwise.
+    """
     index, mask = samplers["unlabelled"].all_steps()
     flat = samplers["unlabelled"].flat
-    params = context.nets["discriminator"]
+    shares, by_step = [], flat["obs"].new_zeros(len(index), len(flat["obs"]))
     with torch.no_grad():
-        logits = torch.cat(
-            [
-                logit(params, pairs(flat["obs"][part], flat["action"][part]))
-                for part in index.split(CHUNK, dim=1)
-            ],
-            1,
-        )
-        alpha = mixture_share(logits, mask, context.hyper["alpha_quantile"])
-        reward = density_ratio_reward(logits, alpha)
-        if context.settings["reward_norm"]:
-            count = mask.sum(1, keepdim=True)
-            mean = (reward * mask).sum(1, keepdim=True) / count
-            std = (((reward - mean) * mask).square().sum(1, keepdim=True) / count).sqrt()
-            reward = torch.where(std < 1e-6, reward, (reward - mean) / std.clamp(min=1e-6))
-        by_step = reward.new_zeros(len(reward), len(flat["obs"]))
-        by_step.scatter_(1, index, reward)  # padding repeats a set's last step
-    context.constants = {"alpha": alpha, "reward": by_step}
+        for replica, valid in enumerate(mask):
+            own = index[replica, valid][None]
+            params = {n: v[replica : replica + 1] for n, v in context.nets["discriminator"].items()}
+            logits = torch.cat(
+                [
+                    logit(params, pairs(flat["obs"][part], flat["action"][part]))
+                    for part in own.split(CHUNK, dim=1)
+                ],
+                1,
+            )
+            quantile = context.hyper["alpha_quantile"][replica : replica + 1]
+            alpha = mixture_share(logits, torch.ones_like(own, dtype=torch.bool), quantile)
+            reward = density_ratio_reward(logits, alpha)
+            if context.settings["reward_norm"]:
+                reward = standardised(reward)
+            by_step[replica, own[0]] = reward[0]
+            shares.append(alpha)
+    context.constants = {"alpha": torch.cat(shares), "reward": by_step}
+
+
+def standardised(reward: Tensor) -> Tensor:
+    """Mean 0 and standard deviation 1 along axis 1, unless all are the same."""
+    centred = reward - reward.mean(1, keepdim=True)
+    std = centred.square().mean(1, keepdim=True).sqrt()
+    return torch.where(std < 1e-6, reward, centred / std.clamp(min=1e-6))
 
 
 def nu_loss(advantage: Tensor, nu_initial: Tensor, gamma: Tensor) -> Tensor:
