@@ -47,6 +47,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--episodes", type=int, default=20)
     parser.add_argument("--delta-level", default="step")
+    parser.add_argument("--methods", nargs="+", default=["dpo", "prefine"])
+    parser.add_argument("--through", nargs="+", default=["detached", "reparameterised"])
     parser.add_argument("--output", type=Path, default=Path("results/bench/reparameterised.csv"))
     args = parser.parse_args()
     task, folder = args.task, args.results
@@ -64,8 +66,8 @@ def main() -> None:
     sets = run_sets(splits, trajectories, runs)
     start = play(policy, params, data, task, args.episodes)
     rows = []
-    for method in ("dpo", "prefine"):
-        for through in ("detached", "reparameterised"):
+    for method in args.methods:
+        for through in args.through:
             own = runs.assign(beta=beta, lam=lam if method == "prefine" else 0.0)
             settings = DEFAULTS | method_settings(method)
             settings |= {"iterations": args.iterations, "counterfactual": through}
@@ -78,6 +80,7 @@ def main() -> None:
                     return
                 copied = {name: value.detach().clone() for name, value in now.items()}
                 means = play(policy, copied, data, task, args.episodes)
+                print(method, through, iteration, means.round(2).to_dict("list"), flush=True)
                 for seed, one in means.iterrows():
                     rows.append(
                         {"task": task.name, "method": method, "counterfactual": through}

@@ -9,7 +9,6 @@ from prefine import files
 from prefine.analysis.paired import compare
 from prefine.pipeline import cli
 from prefine.report.tables import html_page
-from prefine.streams import generator
 
 NAMES = {
     "original": "your policy",
@@ -63,7 +62,7 @@ def main() -> None:
     for path, choice in zip(args.episodes, map(Path.read_text, args.choices), strict=True):
         task, episodes, own = path.parent.name, pd.read_parquet(path), json.loads(choice)
         against = episodes["who"].iloc[0]  # what the user brought
-        compared = compare(episodes, against, lambda *names, t=task: generator("paired", t, *names))
+        compared = compare(episodes, against)
         parts.append(compared.assign(task=task))
         numbers = ", ".join(f"{name} = {value:g}" for name, value in own["numbers"].items())
         remarks.append(
@@ -72,8 +71,9 @@ def main() -> None:
         )
     table = pd.concat(parts, ignore_index=True)
     note = (
-        "Every policy of a task played the same episodes. In brackets 95 % intervals of a "
-        "bootstrap over episodes; what is kept and left is paired by episode. " + " ".join(remarks)
+        "Every policy of a task played the same episodes. In brackets 95 % intervals of one "
+        "policy's mean over episodes; what is kept and left is paired by episode. "
+        + " ".join(remarks)
     )
     laid_out = lines(table)
     files.write_table(args.csv, table)

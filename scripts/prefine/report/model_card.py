@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 
 from prefine.analysis.metrics import is_safe, normalized_cost
-from prefine.analysis.statistics import LEVEL, Estimate, bootstrap
-from prefine.streams import generator
+from prefine.analysis.statistics import LEVEL, Estimate, interval
 
 USE = """\
 ```python
@@ -21,17 +20,11 @@ action = policy.act(observation)  # raw, (n_obs,) or (n, n_obs); the environment
 `policy.predict(obs)` is Stable-Baselines3's. `policy.onnx` (input `observation`, output `action`)
 and `policy.pt` (TorchScript) do the same without this package: deterministic, standardisation and
 action bounds included."""
-REPLICATES = 10_000  # of a bootstrap over episodes, which may be many
 
 
-def estimate(values: np.ndarray, *names: object) -> Estimate:
-    """Mean over episodes with its bootstrap interval, the same each time it is asked for."""
-    return bootstrap(
-        lambda scores: np.mean(scores[0], axis=-1),
-        [values],
-        generator=generator("card", *names),
-        replicates=REPLICATES,
-    )
+def estimate(values: np.ndarray) -> Estimate:
+    """Mean over episodes with its interval."""
+    return interval([values])
 
 
 def text_of(value: Estimate) -> str:
@@ -81,7 +74,7 @@ def model_card(
         if episodes is None:
             continue
         values = {name: episodes[name].to_numpy(dtype=float) for name in ("return", "cost")}
-        found = {name: estimate(own, run["run"], label, name) for name, own in values.items()}
+        found = {name: estimate(own) for name, own in values.items()}
         costs[label] = found["cost"]
         known = not np.isnan(values["cost"].sum() + tau)
         above = f"{(values['cost'] > tau).mean():.0%}" if known else "not known"
@@ -115,7 +108,7 @@ A policy for {task["name"]}, made safer from preferences with {method.upper()}.
 |---|---|---|---|---|
 {chr(10).join(rows)}
 
-Means over episodes of one policy with {LEVEL:.0%} bootstrap intervals, undiscounted sums. They say
+Means over episodes of one policy with {LEVEL:.0%} intervals, undiscounted sums. They say
 how sure the mean of *this* policy is, not how much training runs differ.
 
 ## Use
