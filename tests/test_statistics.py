@@ -176,4 +176,4 @@ def test_intervals_cover_as_often_as_they_say():
     # 100 trials: a coverage of .93 is measured below .84 once in 1000 times.
     assert found["chosen"].min() >= 0.84 and found["chosen"].mean() >= 0.93
     few = found[(found["tasks"] == 1) & (found["statistic"] == "mean")]
-    assert few["percentile"].max() < 0.9 < few["chosen"].min()  # what this replaces
+    assert few["percentile"].mean() < 0.85 < few["chosen"].min()  # what this replaces
