@@ -8,6 +8,7 @@
 # make test-faults  set up, then the tests that kill runs, fill a small disk (root) and make runs twice
 # make test-kills   set up, then of these the runs that are killed: KILLS=100 SEED=1
 # make verify       make files of a finished run again elsewhere and compare: FILE=results/...
+# make docs         set up, then the pages of docs/ as a site with a search: docs/_build/html/
 # make setup        what both share: .venv from the pinned lock in envs/
 
 SHELL := /bin/bash
@@ -19,7 +20,7 @@ PRESET ?= quickstart
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 
-.PHONY: setup quickstart own-policy-example report test test-slurm test-conda test-container test-faults test-kills verify pins lint format clean
+.PHONY: setup quickstart own-policy-example report test test-slurm test-conda test-container test-faults test-kills verify pins docs lint format clean
 
 setup: .venv/.installed
 
@@ -29,6 +30,8 @@ setup: .venv/.installed
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -r envs/lock.txt
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-deps -r envs/lock-no-deps.txt
+	@printf '#!%s\nimport sys\n\nsys.path.insert(0, "%s")\nfrom prefine.pipeline.command import main\n\nmain()\n' \
+	  '$(CURDIR)/$(BIN)/python' '$(CURDIR)/scripts' > $(BIN)/snakemake
 	@touch $@
 
 # The main job. PRESET=tiny or PRESET=reduced runs another overlay of config.yaml.
@@ -89,6 +92,11 @@ test-faults test-kills: setup
 verify: setup
 	@$(BIN)/python scripts/verify.py $(FILE) --cores $(CORES) --configfile workflow/presets/$(PRESET).yaml
 
+# A link that leads nowhere is an error.
+docs: setup
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "Open docs/_build/html/index.html"
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -102,17 +110,14 @@ format: setup
 	$(BIN)/snakefmt Snakefile workflow
 
 clean:
-	rm -rf .venv .cache .pytest_cache .ruff_cache
+	rm -rf .venv .cache .pytest_cache .ruff_cache docs/_build
 
-# Side by side on this machine; figures go to results/bench/ and docs/benchmarks.md. OSRL gets a folder of its own.
+# Side by side on this machine; the tables go to results/bench/. OSRL gets a folder of its own.
 .PHONY: bench bench-osrl
 bench: setup bench-osrl
 	$(BIN)/python benchmarks/stack.py
 	$(BIN)/python benchmarks/methods.py
 	$(BIN)/python benchmarks/evaluation.py
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/goal_speed.py
-	$(BIN)/python benchmarks/paper_hours.py
-	$(BIN)/python benchmarks/page.py
 
 bench-osrl: setup .cache/osrl/.installed
 	PYTHONPATH=.cache/osrl $(BIN)/python benchmarks/against_osrl.py

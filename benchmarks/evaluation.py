@@ -1,8 +1,9 @@
 """Environment steps a second: an evaluation job, the simulator alone, and OSRL's way to evaluate.
 
 For each task, in turn within one run: one job's rollouts with as many workers as cores (whole,
-with the start of its processes, and from its first answer on); the stock simulator stepped with
-given actions on one core; and one policy in one stock environment, an observation at a time.
+with the start of its processes, and from its first answer on); the stock simulator and ours
+stepped with given actions on one core; and one policy in one stock environment, an observation at
+a time.
 
 A job has the paper's 15 policies of a task and method, and its 100 episodes of each.
 
@@ -21,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 from paired import report
 from prefine.evaluation import rollout
 from prefine.policies.registry import make_policy
+from prefine.policies.stack import PolicyStack
 from prefine.simulators import make as simulators
 from prefine.tasks import TASKS
 from prefine.training.loop import initial_parameters
@@ -37,7 +39,7 @@ def policies(task):
         policy.init, [f"benchmark/{k}" for k in range(POLICIES)], torch.device("cpu")
     )
     constants = np.zeros(task.obs_dim, np.float32), np.ones(task.obs_dim, np.float32)
-    return policy, params, *constants
+    return PolicyStack(policy, params, *constants)
 
 
 def job(task) -> tuple[float, float]:
@@ -48,16 +50,14 @@ def job(task) -> tuple[float, float]:
         if not answers:
             answers.append(time.perf_counter())
 
-    table = rollout.evaluate(
-        *policies(task), task, EPISODES, "deterministic", mark, workers=WORKERS
-    )
+    table = rollout.evaluate(policies(task), task, EPISODES, "deterministic", mark, workers=WORKERS)
     ended, steps = time.perf_counter(), table["length"].sum()
     return steps / (ended - started), steps / (ended - answers[0])
 
 
-def stepped(task, act) -> float:
-    """Steps a second of whole episodes in one stock environment on one core."""
-    env, n = simulators.make(task.name, stock=True), 0
+def stepped(task, act, stock: bool = True) -> float:
+    """Steps a second of whole episodes in one environment on one core."""
+    env, n = simulators.make(task.name, stock=stock), 0
     env.reset(seed=0)  # the first one may make the world
     started = time.perf_counter()
     while time.perf_counter() - started < SECONDS:
@@ -70,10 +70,10 @@ def stepped(task, act) -> float:
     return n / seconds
 
 
-def raw(task) -> float:
+def raw(task, stock: bool) -> float:
     """The simulator alone, with actions that cost nothing."""
     actions = iter(np.random.default_rng(0).uniform(-1, 1, (10**6, task.act_dim)))
-    return stepped(task, lambda obs: next(actions))
+    return stepped(task, lambda obs: next(actions), stock)
 
 
 def one_by_one(task) -> float:
@@ -94,8 +94,13 @@ def main() -> None:
     torch.set_num_threads(1)
     rows = []
     for task in map(TASKS.get, CHOSEN):
-        rounds = np.array([[*job(task), raw(task), one_by_one(task)] for _ in range(ROUNDS)])
-        whole, steady, alone, single = rounds.T
+        rounds = np.array(
+            [
+                [*job(task), raw(task, True), raw(task, False), one_by_one(task)]
+                for _ in range(ROUNDS)
+            ]
+        )
+        whole, steady, alone, ours, single = rounds.T
         rows.append(
             {
                 "task": task.name,
@@ -105,6 +110,7 @@ def main() -> None:
                 "job / (simulator x cores)": np.median(whole / alone / WORKERS),
                 "without its start": np.median(steady / alone / WORKERS),
                 "job / one by one": np.median(whole / single),
+                "our simulator / stock": np.median(ours / alone),
             }
         )
     report("evaluation", rows)

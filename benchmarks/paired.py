@@ -5,9 +5,9 @@ Blocks in turn, so that a drift of the machine's speed does not matter.
 """
 
 import importlib
-import json
 import multiprocessing
-import platform
+import os
+import sys
 import time
 from pathlib import Path
 
@@ -15,7 +15,23 @@ import numpy as np
 import pandas as pd
 import torch
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+
+from prefine.report.tables import markdown
+from prefine.training.timing import device_name
+
 RESULTS = Path("results/bench")
+NAMES = {
+    "ms_ours": "ms",
+    "ms_theirs": "ms theirs",
+    "times_as_fast": "times as fast",
+    "q25": "25 %",
+    "q75": "75 %",
+    "ms_per_run": "ms a run",
+    "gib": "GiB",
+    "hours_with_reference": "with π_ref",
+    "replicas": "runs",
+}
 
 
 def serve(connection, module: str, name: str, args: tuple, options: dict) -> None:
@@ -75,18 +91,21 @@ def compare(ours: Subject, theirs: Subject, pairs: int, steps: int) -> dict[str,
     }
 
 
-def processor() -> str:
-    """Name of the CPU, as Linux has it."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return f"{len(names)} x {names[0]}" if names else platform.processor()
+def cell(value) -> str:
+    """A number with three digits; nothing where there is none."""
+    if pd.isna(value):
+        return ""
+    if isinstance(value, float):
+        return f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return str(value)
 
 
 def report(name: str, rows: list[dict]) -> None:
-    """Write figures and where they were taken to ``results/bench/{name}.json``; print them."""
+    """Print the figures in Markdown, and where they were taken; `results/bench/` keeps them."""
+    table = pd.DataFrame(rows).rename(columns=NAMES)
+    place = f"{os.cpu_count()} cores; {device_name()}; torch {torch.__version__}."
+    lines = [list(table.columns), *(map(cell, row) for row in table.itertuples(index=False))]
+    text = f"## {name}\n\n{markdown([list(line) for line in lines], place)}"
     RESULTS.mkdir(parents=True, exist_ok=True)
-    place = {"cpu": processor(), "torch": torch.__version__, "gpu": None}
-    if torch.cuda.is_available():
-        place["gpu"] = torch.cuda.get_device_name()
-    (RESULTS / f"{name}.json").write_text(json.dumps({"place": place, "rows": rows}, indent=2))
-    print(pd.DataFrame(rows).round(3).to_string(index=False))
+    (RESULTS / f"{name}.md").write_text(text)
+    print(text)

@@ -22,6 +22,7 @@ from prefine.data.dataset import load_transitions
 from prefine.evaluation.rollout import evaluate
 from prefine.methods import method_module, method_settings
 from prefine.policies import file as policy_file
+from prefine.policies.stack import PolicyStack
 from prefine.preferences.sets import run_sets
 from prefine.tasks import SAFETY_GYM, find
 from prefine.training.fine_tune import DEFAULTS
@@ -31,9 +32,9 @@ from prefine.training.loop import train
 NUMBERS = {True: (0.05, 1.6), False: (0.2, 1.0)}
 
 
-def play(policy, params, data, task, episodes: int) -> pd.DataFrame:
+def play(stack: PolicyStack, params, task, episodes: int) -> pd.DataFrame:
     """Mean return and cost of each policy."""
-    table = evaluate(policy, params, data.mean, data.std, task, episodes, "deterministic")
+    table = evaluate(replace(stack, params=params), task, episodes, "deterministic")
     return table.groupby("replica")[["return", "cost"]].mean()
 
 
@@ -56,15 +57,16 @@ def main() -> None:
     trajectories = files.read_csv(folder / f"trajectories/{task.name}.csv")
     data = load_transitions(folder / f"data/{task.name}.hdf5", task, "actions")
     reference = folder / f"reference/{task.name}.safetensors"
-    policy, params, mean, std, _ = policy_file.load(reference)
-    data = replace(data, mean=mean, std=std)
+    reference_stack = policy_file.load(reference)
+    policy, params = reference_stack.policy, reference_stack.params
+    data = replace(data, mean=reference_stack.mean, std=reference_stack.std)
     beta, lam = NUMBERS[suite(task.name) == SAFETY_GYM]
     runs = pd.DataFrame({"seed": range(args.seeds)}).assign(draw=lambda t: t["seed"], tau=args.tau)
     runs["run"] = runs["stream"] = [
         f"{task.name}/tau{args.tau}/draw{k}/seed{k}" for k in runs["seed"]
     ]
     sets = run_sets(splits, trajectories, runs)
-    start = play(policy, params, data, task, args.episodes)
+    start = play(reference_stack, params, task, args.episodes)
     rows = []
     for method in args.methods:
         for through in args.through:
@@ -79,7 +81,7 @@ def main() -> None:
                 if not iteration:
                     return
                 copied = {name: value.detach().clone() for name, value in now.items()}
-                means = play(policy, copied, data, task, args.episodes)
+                means = play(reference_stack, copied, task, args.episodes)
                 print(method, through, iteration, means.round(2).to_dict("list"), flush=True)
                 for seed, one in means.iterrows():
                     rows.append(

@@ -30,7 +30,10 @@ class PlainPolicy(nn.Module):
 
         def network(n_in, n_out):
             return nn.Sequential(
-                *(nn.Linear(n_in, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()),
+                nn.Linear(n_in, hidden),
+                nn.ReLU(),
+                nn.Linear(hidden, hidden),
+                nn.ReLU(),
                 nn.Linear(hidden, n_out),
             )
 

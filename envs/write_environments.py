@@ -29,7 +29,7 @@ FAMILIES = {
     "policy": [*TABLES, *SIMULATORS, "torch", "safetensors", "stable-baselines3"],
     "export": [*TABLES, "torch", "safetensors", "onnx", "onnxscript"],
     "overlap": [*TABLES, "h5py", "scikit-learn", "umap-learn"],
-    "plot": [*TABLES, "matplotlib", "seaborn"],
+    "plot": [*TABLES, "matplotlib", "scipy", "seaborn"],
     "tensorboard": ["pandas", "pyarrow", "tqdm", "torch", "tensorboard"],
 }
 

@@ -1,4 +1,4 @@
-"""Write one run's policy for others: safetensors, ONNX, TorchScript and a model card."""
+"""Write one run's policy for others: safetensors, ONNX and a model card."""
 
 from pathlib import Path
 
@@ -22,23 +22,23 @@ def episodes_of(path: Path, run: str | None) -> pd.DataFrame:
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, "policies", "episodes", "output")
+    parser = cli.parser(__doc__, "policies episodes output")
     parser.add_argument("--run", help="which one, where the file holds several")
     parser.add_argument("--before", type=Path, help="episodes of the policy that it was made from")
     parser.add_argument("--before-run", help="which one of those")
-    parser.add_argument("--low", type=cli.json_argument, default=-1.0, help="of the actions")
-    parser.add_argument("--high", type=cli.json_argument, default=1.0, help="of the actions")
+    parser.add_argument("--low", type=cli.json_argument, help="of the actions, if not the task's")
+    parser.add_argument("--high", type=cli.json_argument, help="of the actions, if not the task's")
     parser.add_argument("--trained-on", type=cli.json_argument, default={}, help="for the card")
     parser.add_argument("--remarks", default="", help="for the card")
     args = parser.parse_args()
-    if not np.all(np.less(args.low, args.high)):
+    if None not in (args.low, args.high) and not np.all(np.less(args.low, args.high)):
         raise UserError(f"--low {args.low} must be below --high {args.high}")
-    *_, trained = policy_file.load_run(args.policies, args.run)
+    trained = policy_file.load_run(args.policies, args.run).metadata
     (run,) = trained["runs"]
     before = args.before and episodes_of(args.before, args.before_run)
     after = episodes_of(args.episodes, run["run"])
     card = model_card(trained, after, before, args.trained_on, args.remarks)
-    export(args.output, args.policies, run["run"], args.low, args.high, card)
+    export(args.output, args.policies, run["run"], card, args.low, args.high)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import pytest
 import torch
 from prefine.errors import UserError
 from prefine.policies.formats.read import read_policy
+from prefine.tasks import sized
 from safetensors.torch import save_file
 from stable_baselines3 import PPO
 
@@ -32,7 +33,7 @@ class Blank(gymnasium.Env):
 
 def read(path, kind="sb3", obs_dim=OBS_DIM, low=LOW, high=HIGH, **settings):
     settings = {"file": str(path), "format": kind} | settings
-    return read_policy(settings, obs_dim, len(low), low, high)
+    return read_policy(settings, sized(obs_dim, len(low), low, high))
 
 
 def model(path, algorithm=PPO, policy="MlpPolicy", env=None, **options):

@@ -7,12 +7,13 @@ import pytest
 import yaml
 from conftest import ROOT
 from prefine.config import check as configuration
+from prefine.config.schema import schema
 from prefine.config.settings import hyperparameters, recipe, thresholds, training_settings
 from prefine.errors import UserError
 from prefine.methods import METHODS
 from prefine.tasks import PAPER_TASKS, TASKS
 
-SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+SCHEMA = schema()
 PAPER = yaml.safe_load((ROOT / "config.yaml").read_text())
 
 
@@ -39,7 +40,7 @@ def own_task(entry, **more):
 
 
 def test_the_paper_s_protocol():
-    config = configuration.check(PAPER, SCHEMA)
+    config = configuration.check(PAPER)
     assert config["tasks"] == list(PAPER_TASKS)
     assert thresholds(config, "AntVelocity") == [30, 40, 50]
     assert thresholds(config, "BallRun") == [10, 20, 40]
@@ -57,10 +58,10 @@ def test_the_paper_s_protocol():
 
 
 def test_a_job_s_settings_are_the_method_s_over_the_config_s():
-    config = configuration.check(PAPER, SCHEMA)
+    config = configuration.check(PAPER)
 
     def settings(method, **overlay):
-        checked = configuration.check(changed(**overlay), SCHEMA) if overlay else config
+        checked = configuration.check(changed(**overlay)) if overlay else config
         return training_settings(checked, method, "BallCircle")
 
     assert settings("prefine")["batch_size"] == 256
@@ -79,7 +80,7 @@ def test_a_job_s_settings_are_the_method_s_over_the_config_s():
 
 def test_eta_is_another_spelling_of_lambda():
     overlay = {"methods": {"prefine": {"eta": {"safety_gym": 32.0, "bullet_gym": 5.0}}}}
-    config = configuration.check(changed(**overlay), SCHEMA)
+    config = configuration.check(changed(**overlay))
     values = hyperparameters(config, "prefine", "AntVelocity")
     assert values == {"beta": 0.05, "lam": pytest.approx(1.6)}
 
@@ -87,7 +88,7 @@ def test_eta_is_another_spelling_of_lambda():
 def test_the_schema_s_defaults_are_the_paper_s_protocol():
     """A config that says only the tasks and recipes gets every other value of config.yaml."""
     short = {name: deepcopy(PAPER[name]) for name in ("tasks", "collect", "methods")}
-    assert configuration.check(short, SCHEMA) == configuration.check(PAPER, SCHEMA)
+    assert configuration.check(short) == configuration.check(PAPER)
 
 
 @pytest.mark.parametrize("preset", sorted((ROOT / "workflow/presets").glob("*.yaml")), ids=str)
@@ -96,14 +97,14 @@ def test_presets_are_valid_overlays(preset):
     assert config["run"] == Path(preset).stem
     if config["source"] == "policy":  # the preset waits for a policy
         with pytest.raises(UserError, match="not allowed without a policy; give policy"):
-            configuration.check(config, SCHEMA)
+            configuration.check(config)
         config = merge(config, {"tasks": ["BallRun"], "policy": {"file": "a", "format": "sb3"}})
-    configuration.check(config, SCHEMA)
+    configuration.check(config)
 
 
 def test_every_task_of_dsrl_can_be_named():
     config = configuration.check(
-        changed(source="dsrl", tasks=list(TASKS), figures={"fig1": {"task": "CarPush2"}}), SCHEMA
+        changed(source="dsrl", tasks=list(TASKS), figures={"fig1": {"task": "CarPush2"}}),
     )
     assert thresholds(config, "CarPush2") == [30, 40, 50]
     assert thresholds(config, "AntRun") == [10, 20, 40]
@@ -112,7 +113,7 @@ def test_every_task_of_dsrl_can_be_named():
 def test_a_task_of_the_user_s_own_has_its_thresholds_and_safety_gym_s_numbers():
     entry = {"data": "x.hdf5", "env_id": "Mine-v0", "thresholds": [7]}
     config = changed(**own_task(entry), figures={"fig1": {"task": "Mine", "tau": 7}})
-    config = configuration.check(config, SCHEMA)
+    config = configuration.check(config)
     assert thresholds(config, "Mine") == [7]
     numbers = hyperparameters(config, "prefine", "Mine")
     assert numbers == {"beta": 0.05, "lam": 1.6}
@@ -250,7 +251,7 @@ def test_every_key_of_the_schema_is_described():
 )
 def test_a_mistake_is_one_line_with_key_value_and_what_is_allowed(overlay, parts):
     with pytest.raises(UserError) as error:
-        configuration.check(changed(**overlay), SCHEMA)
+        configuration.check(changed(**overlay))
     message = str(error.value)
     assert "\n" not in message and message.startswith("config: ")
     for part in parts:
@@ -258,13 +259,13 @@ def test_a_mistake_is_one_line_with_key_value_and_what_is_allowed(overlay, parts
 
 
 def test_one_number_serves_both_suites():
-    config = configuration.check(changed(methods={"prefine": {"beta": 0.6}}), SCHEMA)
+    config = configuration.check(changed(methods={"prefine": {"beta": 0.6}}))
     for task in TASKS:
         assert hyperparameters(config, "prefine", task)["beta"] == 0.6
 
 
 def test_a_recipe_overrides_the_common_settings():
-    config = configuration.check(PAPER, SCHEMA)
+    config = configuration.check(PAPER)
     own = recipe(config, "HalfCheetahVelocity")
     assert own["normalize"] and own["ppo"]["n_steps"] == 512
     assert not recipe(config, "BallCircle")["normalize"]

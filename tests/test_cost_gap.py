@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 import torch
 from conftest import ROOT
-from cost_gap import read_records
-from fig2 import phases, title
+from evaluation.cost_gap import read_records
+from figures.fig02_cost_gap import phases, title
 from prefine.data import dataset, hdf5
 from prefine.errors import UserError
 from prefine.evaluation import cost_classifier
@@ -31,6 +31,7 @@ from prefine.evaluation.cost_gap import (
 from prefine.policies import file as policy_file
 from prefine.policies.gaussian import GaussianPolicy
 from prefine.policies.networks import stack
+from prefine.policies.stack import PolicyStack
 from prefine.simulators import make as simulators
 from prefine.simulators.costs import REPLAY_AGREEMENT, VELOCITY
 from prefine.simulators.states import RESETTABLE, Step, ball_states, open_simulator, velocity_states
@@ -301,17 +302,25 @@ def measured(ball_run_file, tmp_path_factory):
             replicas.append(policy.init(source))
             run = {"run": f"r{seed}", "tau": 20, "draw": seed, "seed": seed}
             runs.append(run | {"iteration": iteration})
-    about = {"policy": "gaussian", "obs_dim": 7, "act_dim": 2, "hidden": [8]}
-    policy_file.save(
-        *(folder / "snapshots.safetensors", stack(replicas), np.zeros(7, "f"), np.ones(7, "f")),
-        about | {"task": task.to_dict(), "runs": runs},
-    )
+    about = {"task": task.to_dict(), "runs": runs}
+    snapshots = PolicyStack(policy, stack(replicas), np.zeros(7, "f"), np.ones(7, "f"), about)
+    policy_file.save(folder / "snapshots.safetensors", snapshots)
     settings = {"trajectories": 3, "every": 10, "action_draws": 4, "until": 300, "tau": 20}
+    files = {
+        "policies": folder / "snapshots.safetensors",
+        "data": ball_run_file,
+        "trajectories": folder / "trajectories.csv",
+        "splits": folder / "splits.csv",
+        "output": folder / "BallRun.csv",
+    }
+    options = [word for name, path in files.items() for word in (f"--{name}", path)]
     call(
-        *("cost_gap", "--policies", folder / "snapshots.safetensors", "--data", ball_run_file),
-        *("--trajectories", folder / "trajectories.csv", "--splits", folder / "splits.csv"),
-        *("--source", "collect", "--settings", json.dumps(settings)),
-        *("--output", folder / "BallRun.csv"),
+        "evaluation/cost_gap",
+        *options,
+        "--source",
+        "collect",
+        "--settings",
+        json.dumps(settings),
     )
     return folder
 
@@ -347,7 +356,7 @@ def test_figure_2_shows_what_is_there_and_names_what_is_not(measured):
     guess[guess["iteration"] <= 200].to_csv(measured / "CarRun.csv", index=False)
     names = ("BallRun", "CarRun", "Empty", "Absent")
     files = [measured / f"{name}.csv" for name in names]
-    call("fig2", "--tables", *files, "--output", measured / "fig2.png")
+    call("figures/fig02_cost_gap", "--tables", *files, "--output", measured / "fig2.png")
     numbers = pd.read_csv(measured / "fig2.csv")
     assert (measured / "fig2.pdf").read_bytes().startswith(b"%PDF")
     gone = numbers[numbers["missing"].notna()]
@@ -370,5 +379,7 @@ def test_figure_2_shows_what_is_there_and_names_what_is_not(measured):
 
 
 def test_figure_2_of_nothing_is_drawn_too(tmp_path):
-    call("fig2", "--tables", tmp_path / "a.csv", "--output", tmp_path / "fig2.png")
+    call(
+        "figures/fig02_cost_gap", "--tables", tmp_path / "a.csv", "--output", tmp_path / "fig2.png"
+    )
     assert pd.read_csv(tmp_path / "fig2.csv")["task"].tolist() == ["a"]

@@ -70,7 +70,7 @@ def test_costs_that_do_not_belong_to_the_task_stop_the_job(share, ball_run_file,
         wrong = round(share * len(costs) + (share > 0.001))
         costs[:wrong] = 1 - costs[:wrong]
         data["costs"][...] = costs
-    command = [sys.executable, str(ROOT / "scripts/trajectories.py"), "--task", "BallRun"]
+    command = [sys.executable, str(ROOT / "scripts/data/trajectories.py"), "--task", "BallRun"]
     command += ["--data", file, "--output", tmp_path / "t.csv", "--checks", tmp_path / "t.json"]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     if share > 1 - 0.999:

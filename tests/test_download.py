@@ -49,6 +49,10 @@ class Host(BaseHTTPRequestHandler):
             stated = server.stated or hashlib.sha256(server.content).hexdigest()
             linked = {"X_Linked_ETag": f'"{stated}"', "X_Repo_Commit": COMMIT}
             return self.answer(302, Location="/cdn/" + NAME, **linked)
+        if spoil == "silent":
+            time.sleep(2)
+            self.close_connection = True
+            return None
         if isinstance(spoil, int):
             return self.answer(spoil, b"no", Retry_After="0")
         if spoil == "html":
@@ -67,6 +71,8 @@ class Host(BaseHTTPRequestHandler):
         rest = body[start:]
         if spoil == "cut":
             return self.answer(status, rest[: len(rest) // 2], length=len(rest), **headers)
+        if spoil == "nothing":
+            return self.answer(status, length=len(rest), **headers)
         if spoil == "stall":
             self.answer(status, rest[: len(rest) // 2], length=len(rest), **headers)
             self.wfile.flush()
@@ -132,6 +138,8 @@ def resumed_at(request):
         (["redirect", "cut", "redirect"], 4),
         (["cut", "cut", "cut"], 4),
         (["stall"], 2),
+        (["silent"], 2),
+        (["nothing", "cut", "nothing"], 4),
         ([429, 503, 500], 4),
     ],
     ids=str,
@@ -154,6 +162,13 @@ def test_only_the_missing_bytes_are_asked_for(host, tmp_path):
     first, second = host.requests
     assert first[1] is None and resumed_at(second) > len(host.content) // 2 - download.BLOCK
     assert seen[-1] == (len(host.content), len(host.content))
+
+
+def test_a_host_that_never_brings_a_byte_is_left(host, tmp_path):
+    host.script = ["nothing"] * download.ATTEMPTS
+    with pytest.raises(UserError, match="gave up after 5 attempts: the answer was cut"):
+        get(host, tmp_path)
+    assert len(host.requests) == download.ATTEMPTS
 
 
 def test_a_later_run_goes_on_where_the_last_one_gave_up(host, tmp_path):
@@ -353,7 +368,9 @@ def test_a_run_takes_its_data_from_the_host(host, project, ball_run_file):
     target = "results/dsrl/trajectories/BallRun.csv"
     options = [target, "--cores", "1", "--configfile", overlay]
     assert counts(snakemake("-n", *options, cwd=project)) == {
-        **{"download": 1, "trajectories": 1, "total": 2}
+        "download": 1,
+        "trajectories": 1,
+        "total": 2,
     }
     assert host.requests == []  # a dry run touches no network
     snakemake(*options, cwd=project)

@@ -39,7 +39,7 @@ def scripts_of_rules():
     for file in sorted((ROOT / "workflow/rules").glob("*.smk")):
         for rule in re.split(r"^ *(?=(?:use )?rule )", file.read_text(), flags=re.MULTILINE):
             families = set(re.findall(r"envs/(\w+)\.yaml", rule))
-            scripts = set(re.findall(r"python scripts/(\w+)\.py", rule))
+            scripts = set(re.findall(r"PREFINE_SCRIPTS/([\w/{}.]+)\.py", rule))
             assert bool(families) == bool(scripts) and len(families) < 2, rule[:100]
             for family in families:
                 found.setdefault(family, set()).update(scripts)
@@ -52,7 +52,7 @@ SCRIPTS = scripts_of_rules()
 def modules_of(family):
     """The files that the scripts of a family import, methods that are named in configs too."""
     names = {f"{script}.py" for script in SCRIPTS[family]}
-    if names & {"train.py", "timing.py"}:
+    if names & {"training/train.py", "training/timing.py"}:
         names |= {f"prefine/methods/{method}.py" for method in METHODS}
     return set().union(*(imported_modules(ROOT / "scripts" / name) for name in names))
 

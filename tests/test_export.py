@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 """What is exported acts as the policy did, in each format and in other people's loops."""
 
 import re
@@ -19,6 +21,7 @@ from prefine.policies.formats.read import read_policy
 from prefine.policies.gaussian import DeterministicPolicy, GaussianPolicy
 from prefine.policies.networks import stack
 from prefine.policies.registry import describe, make_policy
+from prefine.policies.stack import PolicyStack
 from prefine.report.model_card import model_card
 from prefine.tasks import OWN, Task
 from stable_baselines3 import PPO
@@ -59,21 +62,20 @@ def policies(path, name, n_runs=2):
         "data_sha256": "abc",
         "versions": {"torch": torch.__version__},
     }
-    policy_file.save(path, params, mean, std, metadata)
-    return policy, {key: value[1:] for key, value in params.items()}, mean, std
+    saved = PolicyStack(policy, params, mean, std, metadata)
+    policy_file.save(path, saved)
+    return saved.replica(1)
 
 
 @pytest.fixture(scope="module", params=CLASSES)
 def exported(request, tmp_path_factory):
     """A folder with the second run's policy, and its actions in the box for observations."""
     folder = tmp_path_factory.mktemp(request.param)
-    policy, params, mean, std = policies(folder / "all.safetensors", request.param)
-    export(folder / "out", folder / "all.safetensors", "run1", LOW, HIGH, "card")
+    stack = policies(folder / "all.safetensors", request.param)
+    export(folder / "out", folder / "all.safetensors", "run1", "card", LOW, HIGH)
     obs = np.random.default_rng(0).normal(size=(1000, OBS_DIM)).astype(np.float32) * 3
-    batch = torch.from_numpy((obs - mean) / std)[None]
-    unit = policy.act(params, batch, "deterministic", torch.zeros(1, 1000, policy.sample_dim))
     low, high = np.array(LOW), np.array(HIGH)
-    return folder / "out", obs, low + (unit[0].numpy() + 1) / 2 * (high - low)
+    return folder / "out", obs, low + (stack.act(obs)[0] + 1) / 2 * (high - low)
 
 
 def test_onnx(exported):
@@ -85,19 +87,6 @@ def test_onnx(exported):
     for rows in (slice(None), slice(1), slice(7)):
         (action,) = session.run(["action"], {"observation": obs[rows]})
         np.testing.assert_allclose(action, expected[rows], atol=1e-5)
-
-
-def test_torchscript_in_a_process_without_this_package(exported, tmp_path):
-    folder, obs, expected = exported
-    np.save(tmp_path / "obs.npy", obs)
-    code = (
-        "import sys, numpy as np, torch; m = torch.jit.load(sys.argv[1]); "
-        "np.save(sys.argv[3], m(torch.from_numpy(np.load(sys.argv[2]))).numpy()); "
-        "assert 'prefine' not in sys.modules"
-    )
-    files = folder / "policy.pt", tmp_path / "obs.npy", tmp_path / "action.npy"
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code, *files], check=True, cwd=tmp_path)
-    np.testing.assert_allclose(np.load(files[2]), expected, atol=1e-5)
 
 
 def test_loading_in_three_lines(exported):
@@ -139,13 +128,15 @@ def pendulum(tmp_path_factory):
     model = PPO("MlpPolicy", "Pendulum-v1", n_steps=256, seed=0, device="cpu").learn(512)
     model.save(folder / "model.zip")
     settings = {"file": folder / "model.zip", "format": "sb3"}
-    own = read_policy(settings, 3, 1, -2.0, 2.0)
-    task = Task("Pendulum", "p", OWN, "Pendulum-v1", 200, 3, 1, 0.0, 0.0, 1.0, 0)
-    metadata = {**describe(own.policy), "runs": [{"run": "only"}], "task": task.to_dict()}
-    policy_file.save(
-        folder / "own.safetensors", own.params, own.mean, own.std, metadata | {"method": "none"}
+    task = replace(
+        Task("Pendulum", "p", OWN, "Pendulum-v1", 200, 3, 1, 0.0, 0.0, 1.0, 0),
+        action_low=-2.0,
+        action_high=2.0,
     )
-    export(folder / "out", folder / "own.safetensors", None, [-2.0], [2.0], "card")
+    own = read_policy(settings, task)
+    metadata = {"runs": [{"run": "only"}], "task": task.to_dict(), "method": "none"}
+    policy_file.save(folder / "own.safetensors", replace(own, metadata=metadata))
+    export(folder / "out", folder / "own.safetensors", None, "card")
     return model, load_policy(folder / "out")
 
 
@@ -191,7 +182,7 @@ def episodes(cost, n=40, run="run1"):
 )
 def test_card_says_whether_it_is_safe(tmp_path, cost, verdict):
     policies(tmp_path / "all.safetensors", "gaussian")
-    *_, trained = policy_file.load_run(tmp_path / "all.safetensors", "run1")
+    trained = policy_file.load_run(tmp_path / "all.safetensors", "run1").metadata
     card = model_card(trained, episodes(cost), episodes(30.0), {"labelled trajectories": 12})
     assert verdict in card and "limit 10" in card
     for label in ("before", "after"):
@@ -221,5 +212,5 @@ def test_command(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "**Safe**" in (tmp_path / "out/README.md").read_text()
     names = {file.name for file in (tmp_path / "out").iterdir()}
-    assert names == {"README.md", "policy.safetensors", "policy.onnx", "policy.pt"}
+    assert names == {"README.md", "policy.safetensors", "policy.onnx"}
     assert str(tmp_path) not in (tmp_path / "out/README.md").read_text()

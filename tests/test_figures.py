@@ -36,7 +36,7 @@ def draw(tmp_path):
         runs.to_csv(tmp_path / "runs.csv", index=False)
         tables.table1(runs, EXPECTED).to_csv(tmp_path / "table1.csv", index=False)
         png = tmp_path / f"{script}.png"
-        command = [sys.executable, ROOT / f"scripts/{script}.py", *options, "--output", png]
+        command = [sys.executable, ROOT / f"scripts/figures/{script}.py", *options, "--output", png]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-3000:]
         picture = matplotlib.image.imread(png)
@@ -60,7 +60,7 @@ COMPARISON = ["--table", "table1.csv", "--paper", ROOT / "workflow/paper/table1.
 def test_fractions_are_over_the_tasks_that_have_runs(draw, runs):
     unsafe = (runs["method"] == "prefine") & (runs["task"] == "BallRun") & (runs["seed"] > 0)
     runs.loc[unsafe, "normalized_cost"] = 1.4  # mean over seeds 1.07; one seed alone is safe
-    numbers, note = draw("fig8", runs, *FIG8)
+    numbers, note = draw("fig08_tasks_solved", runs, *FIG8)
     row = numbers.set_index(["suite", "method"])
     prefine = row.loc["bullet_gym", "prefine"]
     assert (prefine["tasks"], prefine["asked"]) == (4, 5)
@@ -76,7 +76,7 @@ def test_a_suite_without_normalised_cost_is_missing_not_zero(draw):
     runs = table()
     bullet = runs["suite"] == "bullet_gym"
     runs.loc[bullet, ["normalized_cost", "tau"]] = float("nan")  # sets from labels
-    numbers, note = draw("fig8", runs, *FIG8)
+    numbers, note = draw("fig08_tasks_solved", runs, *FIG8)
     own = numbers[numbers["suite"] == "bullet_gym"]
     assert own["fraction"].isna().all() and (own["tasks"] == 0).all()
     assert "no normalised cost without a threshold" in note
@@ -98,7 +98,7 @@ def timing(task):
 
 def test_times_are_extrapolated_from_medians_of_blocks(draw, runs, tmp_path):
     timing("AntVelocity").to_csv(tmp_path / "timing.csv", index=False)
-    numbers, note = draw("fig4", runs, *FIG4)
+    numbers, note = draw("fig04_wall_clock", runs, *FIG4)
     row = numbers.set_index("method")
     hour = 3.6e6
     assert row.loc["prefine", "hours"] == pytest.approx(1e6 / hour)
@@ -110,7 +110,7 @@ def test_times_are_extrapolated_from_medians_of_blocks(draw, runs, tmp_path):
     assert (cpq["ms"], cpq["ms_q25"], cpq["ms_q75"]) == (9.0, 6.75, 13.5)
     assert "alone on a CPU" in note and "Walker2dVelocity, the paper's task, is none" in note
     timing("DroneRun").to_csv(tmp_path / "timing.csv", index=False)
-    _, note = draw("fig4", runs, *FIG4)
+    _, note = draw("fig04_wall_clock", runs, *FIG4)
     assert "No reward and cost on DroneRun" in note
 
 
@@ -128,7 +128,7 @@ def test_the_paper_s_numbers_stand_beside_dsrl_s_data_alone(draw, runs):
 
 
 def test_figure_3_says_what_is_missing(draw, runs):
-    numbers, _ = draw("fig3", runs, "--table", "table1.csv")
+    numbers, _ = draw("fig03_reward_cost", runs, "--table", "table1.csv")
     gone = numbers[numbers["reward"].isna()]
     assert set(gone["missing"]) == {"no run"} and len(gone) == 9
 
@@ -136,7 +136,7 @@ def test_figure_3_says_what_is_missing(draw, runs):
 def test_a_line_has_the_mean_of_its_threshold_with_an_interval(draw, runs):
     own = (runs["method"] == "prefine") & (runs["task"] == "AntVelocity") & (runs["tau"] == 10)
     runs.loc[own, "normalized_return"] = [0.6, 0.7, 0.8]
-    numbers, note = draw("fig7", runs, *FIG7)
+    numbers, note = draw("fig07_thresholds", runs, *FIG7)
     row = numbers.set_index(["task", "tau"])
     ant = row.loc["AntVelocity", 10]
     assert ant["reward"] == pytest.approx(0.7) and ant["reward_std"] == pytest.approx(0.1)
@@ -149,7 +149,7 @@ def test_a_line_has_the_mean_of_its_threshold_with_an_interval(draw, runs):
 
 
 def test_one_threshold_shows_no_robustness(draw, runs):
-    numbers, note = draw("fig7", runs[runs["tau"] == 10], *FIG7)
+    numbers, note = draw("fig07_thresholds", runs[runs["tau"] == 10], *FIG7)
     assert set(numbers["tau"]) == {10} and "One threshold a task" in note
 
 
@@ -159,7 +159,7 @@ def test_tasks_without_a_threshold_are_named(draw):
     runs.loc[bullet, ["normalized_cost", "tau"]] = float("nan")
     limits = {task: [None] if SUITES[task] == "bullet_gym" else [10, 20] for task in SUITES}
     options = [*FIG7[:-1], json.dumps(limits)]
-    numbers, note = draw("fig7", runs, *options)
+    numbers, note = draw("fig07_thresholds", runs, *options)
     assert set(numbers["suite"]) == {"safety_gym"}
     assert "BallRun (PREFINE): no normalised cost without a threshold" in note
 

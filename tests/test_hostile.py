@@ -1,4 +1,4 @@
-"""Input that means harm is refused in one line, and nothing of it runs (docs/hostile_input.md).
+"""Input that means harm is refused in one line, and nothing of it runs (docs/reliability.md).
 
 The canary is a file that appears if code in the input ran.
 """
@@ -26,11 +26,11 @@ from prefine.data.dataset import read
 from prefine.errors import UserError
 from prefine.policies import file as policy_file
 from prefine.policies.cvae import CVAEPolicy
+from prefine.policies.stack import PolicyStack
 from prefine.preferences.labels import read_labels
 from prefine.tasks import OWN, TASKS, Task
 from safetensors.torch import load_file, save_file
 
-SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
 PAPER = yaml.safe_load((ROOT / "config.yaml").read_text())
 TASK = TASKS["BallRun"]
 SHELL = "a b$(touch canary)`touch canary`;touch canary #'\"{x}&"
@@ -158,7 +158,7 @@ def own(**entry):
 )
 def test_names_and_paths_of_a_config(overlay, place):
     with pytest.raises(UserError) as error:
-        configuration.check(deepcopy(PAPER) | overlay, SCHEMA)
+        configuration.check(deepcopy(PAPER) | overlay)
     message = str(error.value)
     assert message.startswith("config: ") and place in message
     assert "\n" not in message and len(message) < 1000
@@ -206,14 +206,14 @@ def write_policy(path, about=None, tensors=None, params=None):
     own = policy.init(torch.Generator().manual_seed(0))
     stacked = {name: torch.stack([value, value]) for name, value in own.items()}
     metadata = ABOUT | {"task": TASK.to_dict()} | (about or {})
-    policy_file.save(path, stacked | (params or {}), np.zeros(7, "f"), np.ones(7, "f"), metadata)
-    if tensors:
-        save_file(load_file(path) | tensors, path, {"prefine": json.dumps(metadata)})
+    constants = {"mean": np.zeros(7, "f"), "std": np.ones(7, "f")}
+    policy_file.save(path, PolicyStack(policy, stacked | (params or {}), **constants))
+    save_file(load_file(path) | (tensors or {}), path, {"prefine": json.dumps(metadata)})
     return path
 
 
 def test_the_policy_itself_is_read(tmp_path):
-    assert len(policy_file.load(write_policy(tmp_path / "a.safetensors"))[1]) == 9
+    assert len(policy_file.load(write_policy(tmp_path / "a.safetensors")).params) == 9
 
 
 WRONG = torch.zeros(2, 3, 16)
@@ -286,7 +286,7 @@ def test_code_that_a_policy_names_is_not_run(tmp_path):
     module.write_text(f"open({str(tmp_path / 'canary')!r}, 'w')\n")
     task = TASK.to_dict() | {"name": "Mine", "suite": OWN, "module": str(module)}
     path = write_policy(tmp_path / "a.safetensors", about={"task": task})
-    command = [sys.executable, ROOT / "scripts/evaluate.py", "--policies", path]
+    command = [sys.executable, ROOT / "scripts/evaluation/evaluate.py", "--policies", path]
     command += ["--settings", '{"episodes": 1, "action_mode": "deterministic"}']
     for more in ([], ["--module"], ["--module", tmp_path / "other.py"]):
         options = [*more, "--output", tmp_path / "out.parquet"]
@@ -399,7 +399,14 @@ def test_odd_environment_variables(project, canary, tmp_path, monkeypatch):
     options = ["--cores", "1", "--configfile", tmp_path / "dsrl.yaml"]
     text = snakemake(target, *options, cwd=project, check=False)
     assert "offline is set" in text and "Traceback" not in text
-    command = [sys.executable, ROOT / "scripts/download.py", "--task", "BallRun", "--output", "x"]
+    command = [
+        sys.executable,
+        ROOT / "scripts/data/download.py",
+        "--task",
+        "BallRun",
+        "--output",
+        "x",
+    ]
     for value in (SHELL, "[]", "{}", ""):
         monkeypatch.setenv("PREFINE_DSRL", value)
         done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)

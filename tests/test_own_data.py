@@ -90,8 +90,13 @@ def test_an_edited_environment_is_rolled_out_again(example):
     file = example / "examples/own_task/safe_reach.py"
     file.write_text(file.read_text().replace("friction = 0.1, 1.0", "friction = 0.1, 1.1"))
     text = snakemake(
-        *("all", "-n", "--cores", 2, "--configfile"),
-        *("examples/own_task/config.yaml", "small.yaml"),
+        "all",
+        "-n",
+        "--cores",
+        2,
+        "--configfile",
+        "examples/own_task/config.yaml",
+        "small.yaml",
         cwd=example,
     )
     assert "evaluate" in text and "import_data" in text
@@ -233,7 +238,7 @@ def test_environments_that_cannot_be_used_are_named(changes, finding):
 
 def import_data(folder, name, settings, *more):
     """Run the script as the rule does; return what it says."""
-    command = [sys.executable, ROOT / "scripts/import_data.py", "--name", name]
+    command = [sys.executable, ROOT / "scripts/data/import_data.py", "--name", name]
     command += ["--data", settings["data"], "--settings", json.dumps(settings), *more]
     command += ["--output", folder / "o.hdf5", "--task", folder / "task.json"]
     return subprocess.run(list(map(str, command)), capture_output=True, text=True)

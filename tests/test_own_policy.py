@@ -1,6 +1,7 @@
 """Policies of the user's own act, and have the density, that they have where they come from."""
 
 import re
+from dataclasses import replace
 
 import gymnasium
 import numpy as np
@@ -10,7 +11,7 @@ from conftest import ROOT
 from prefine.errors import UserError
 from prefine.policies import file as policy_file
 from prefine.policies.formats.read import read_policy
-from prefine.policies.registry import describe
+from prefine.tasks import sized
 from stable_baselines3 import A2C, DDPG, PPO, SAC, TD3
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
@@ -81,7 +82,9 @@ def observations(n=N, spread=1.0):
 
 
 def read(path, **settings):
-    return read_policy({"file": str(path), "format": "sb3"} | settings, OBS_DIM, ACT_DIM, LOW, HIGH)
+    return read_policy(
+        {"file": str(path), "format": "sb3"} | settings, sized(OBS_DIM, ACT_DIM, LOW, HIGH)
+    )
 
 
 def to_env(action):
@@ -96,10 +99,9 @@ def test_acts_as_its_own_library_does(model):
     name, model, path = model
     own = read(path)
     expected = model.predict(observations(), deterministic=True)[0]
-    np.testing.assert_allclose(to_env(own.act(observations())), expected, atol=1e-5)
+    np.testing.assert_allclose(to_env(own.act(observations())[0]), expected, atol=1e-5)
     assert own.has_density is (name[:3] in ("ppo", "a2c", "sac"))
-    assert (own.policy is None) is (own.params is None) is (not own.has_density)
-    assert own.description["algorithm"].split()[0].lower() in (name.split("_")[0], "td3")
+    assert own.metadata["algorithm"].split()[0].lower() in (name.split("_")[0], "td3")
 
 
 def test_has_the_density_of_its_own_library(model):
@@ -107,7 +109,7 @@ def test_has_the_density_of_its_own_library(model):
     name, model, path = model
     own = read(path)
     if not own.has_density:
-        assert not hasattr(own.actor, "log_prob")
+        assert not hasattr(own.policy, "log_prob")
         return
     # In float64, so that what differs is not rounding; SB3's whole forward pass is float32.
     params = {name: value.double() for name, value in own.params.items()}
@@ -166,27 +168,25 @@ def test_normalised_and_clipped_observations(name, form, tmp_path, monkeypatch):
     seen = env.normalize_obs(obs)
     assert 0.1 < (np.abs(seen) == 1.5).mean() < 0.9
     expected = model.predict(seen, deterministic=True)[0]
-    np.testing.assert_allclose(to_env(own.act(obs)), expected, atol=1e-5)
+    np.testing.assert_allclose(to_env(own.act(obs)[0]), expected, atol=1e-5)
 
 
 def test_the_plain_mlp_of_the_page(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(documented("torch.nn.Sequential"))
     own = read("actor.safetensors", format="torch")
-    assert own.has_density and own.act(observations()).shape == (N, ACT_DIM)
+    assert own.has_density and own.act(observations()).shape == (1, N, ACT_DIM)
 
 
 def test_a_file_of_it_is_the_same_policy(model, tmp_path):
     """What training writes holds all that is needed to build the class again."""
     own = read(model[2])
-    about = {**describe(own.actor), "runs": [{"run": "a"}]}
-    policy_file.save(tmp_path / "own.safetensors", own.actor_params, own.mean, own.std, about)
-    again, params, mean, std, _ = policy_file.load(tmp_path / "own.safetensors")
-    assert again == own.actor
-    noise = torch.zeros(1, N, own.actor.sample_dim)
-    action = again.act(params, standardised(own, observations()), "deterministic", noise)
-    np.testing.assert_array_equal(action[0].numpy(), own.act(observations()))
-    assert mean.dtype == std.dtype == np.float32
+    path = tmp_path / "own.safetensors"
+    policy_file.save(path, replace(own, metadata={"runs": [{"run": "a"}]}))
+    again = policy_file.load(path)
+    assert again.policy == own.policy
+    np.testing.assert_array_equal(again.act(observations()), own.act(observations()))
+    assert again.mean.dtype == again.std.dtype == np.float32
 
 
 def test_replicas_are_each_the_single_policy_and_gradients_flow(model):

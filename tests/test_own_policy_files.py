@@ -5,6 +5,7 @@ import json
 import pickle
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import gymnasium
@@ -29,7 +30,6 @@ from own_policies import (
 from prefine.data.dataset import Transitions
 from prefine.errors import UserError
 from prefine.policies import file as policy_file
-from prefine.policies.registry import describe
 from prefine.training.fine_tune import fine_tune, pretrain
 from safetensors.torch import save_file
 from stable_baselines3 import DQN, PPO, SAC
@@ -204,7 +204,7 @@ def test_an_activation_that_the_archive_cannot_name(tmp_path):
     path = model(tmp_path / "model.zip", **options)
     refuses("set policy.activation to one of tanh, relu", path)
     refuses("activation 'tan' is not known", path, activation="tan")
-    assert read(path, activation="tanh").actor.activation == "tanh"
+    assert read(path, activation="tanh").policy.activation == "tanh"
 
 
 def test_statistics_that_are_none(archive, tmp_path):
@@ -214,7 +214,7 @@ def test_statistics_that_are_none(archive, tmp_path):
         path.write_text(json.dumps({**content, **changes}))
         return {"vec_normalize": str(path)}
 
-    assert read(archive, **statistics()).actor.obs_clip == 10.0
+    assert read(archive, **statistics()).policy.obs_clip == 10.0
     refuses(
         "is for 2 observations, the policy has 3", archive, **statistics(mean=[0, 0], var=[1, 1])
     )
@@ -245,7 +245,7 @@ def test_a_plain_mlp_in_every_meaning(squash, log_std, tmp_path):
     mean = out[:, :ACT_DIM]
     in_env = (torch.tanh(mean) * HALF + CENTRE) if squash != "none" else mean
     expected = ((in_env - CENTRE) / HALF).clamp(-1, 1)
-    np.testing.assert_allclose(own.act(obs), expected, atol=1e-5)
+    np.testing.assert_allclose(own.act(obs)[0], expected, atol=1e-5)
     assert own.has_density is (log_std != "none")
     if log_std == "none":
         return
@@ -331,7 +331,10 @@ def test_training_starts_from_it_as_it_is(algorithm, method, tmp_path):
     steps = trajectories(own)
     steps.actions[: 6 * 30] = (steps.actions[: 6 * 30] - 0.5).clip(-1, 1)
     done = fine_tune(
-        *(own, steps, range(6), range(6, 12)),
+        own,
+        steps,
+        range(6),
+        range(6, 12),
         method=method,
         seeds=2,
         iterations=150,
@@ -355,11 +358,7 @@ def test_a_policy_of_this_project(tmp_path):
     reference, _ = pretrain(steps, range(6), hidden=(8,), iterations=3, batch_size=8)
     done = fine_tune(reference, steps, [0], [7], seeds=2, iterations=2, batch_size=8)
     path = tmp_path / "done.safetensors"
-    about = {"task": {"name": "Walk"}, "method": "prefine"}
-    runs = [{"run": name} for name in done.log["run"].unique()]
-    policy_file.save(
-        path, done.params, done.mean, done.std, {**describe(done.policy), **about, "runs": runs}
-    )
+    policy_file.save(path, replace(done, metadata=done.metadata | {"task": {"name": "Walk"}}))
     refuses("holds 2 runs", path, "prefine")
     refuses("has no run mine", path, "prefine", run="mine")
     refuses("holds its own standardisation", path, "prefine", vec_normalize="a.json")

@@ -10,6 +10,7 @@ import browser
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 from conftest import ROOT, snakemake
 from prefine.analysis.choose import choose
@@ -18,11 +19,12 @@ from prefine.config import check as configuration
 from prefine.data import rollouts as own_rollouts
 from prefine.errors import UserError
 from prefine.policies import file as policy_file
+from prefine.policies.gaussian import GaussianPolicy
+from prefine.policies.stack import PolicyStack
 from prefine.preferences.label_page import page
 from prefine.preferences.labels import read_labels, sheet, waiting
 from prefine.tasks import TASKS, Task
 
-SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
 PAPER = yaml.safe_load((ROOT / "config.yaml").read_text())
 TRAJECTORIES = pd.DataFrame(
     {"index": range(8), "start": 0, "length": 10, "return": np.arange(8.0) / 3, "cost": np.nan}
@@ -84,23 +86,19 @@ def test_the_page_holds_every_trajectory_and_nothing_from_elsewhere():
     assert "http" not in text and "src=" not in text
 
 
-@pytest.mark.skipif(browser.find() is None, reason="no Chromium: apt-get install chromium")
+@browser.needed
 def test_what_is_clicked_on_the_page_is_saved_as_labels(tmp_path):
     paths = [np.random.default_rng(n).normal(size=(10, 2)) for n in range(8)]
     text = page("Mine", sheet(TRAJECTORIES), paths, [path[:, 0] for path in paths], (0, 1))
     (tmp_path / "page.html").write_text(text)
-    with browser.opened(browser.find(), tmp_path) as opened:
-        opened.open(tmp_path / "page.html")
-        opened.run(
-            "var saved; const blob = Blob; Blob = function(p, o) "
-            "{ saved = p[0]; return new blob(p, o) }"
-        )
+    with browser.opened(tmp_path / "page.html") as opened:
         for number, label in [(0, P), (1, P), (2, P), (3, N), (4, N), (5, N), (6, N), (6, N)]:
-            card = f"document.querySelector('[data-trajectory=\"{number}\"]')"
-            opened.run(f"{card}.querySelector('button[value={label}]').click()")
-        count = opened.run("document.getElementById('count').textContent")
-        opened.run("document.getElementById('save').click()")
-        table = opened.run("saved")
+            opened.click(f"[data-trajectory='{number}'] button[value={label}]")
+        count = opened.inner_text("#count")
+        with opened.expect_download() as saved:
+            opened.click("#save")
+        assert saved.value.suggested_filename == "Mine.csv"
+        table = saved.value.path().read_text()
     assert count == "3 preferred, 3 nonpreferred of 8"  # the last click took the one before back
     sets = labels_of(tmp_path, table)
     assert sets[P].tolist() == [0, 1, 2] and sets[N].tolist() == [3, 4, 5]
@@ -114,10 +112,12 @@ def test_episodes_take_every_gain_and_noise_in_turn():
 def test_rollouts_repeat_whatever_their_number():
     task, settings = TASKS["BallRun"], {"seed": 3, "gains": [1.0, 0.5], "noises": [0.0]}
 
-    def act(obs, normals):
-        return np.tile([[0.8, 0.0]], (len(obs), 1)) + 0.1 * normals
-
-    few, many = (own_rollouts.play(task, act, settings | {"episodes": n}, 2) for n in (2, 10))
+    settings |= {"actions": "sampled"}
+    policy = GaussianPolicy(7, 2, (), squash_mean=False, fixed_std=True)
+    params = {"trunk.0.weight": torch.zeros(1, 7, 2), "trunk.0.bias": torch.tensor([[[0.8, 0.0]]])}
+    params["log_std"] = torch.full((1, 1, 2), np.log(0.1), dtype=torch.float32)
+    own = PolicyStack(policy, params, np.zeros(7, np.float32), np.ones(7, np.float32))
+    few, many = (own_rollouts.play(task, own, settings | {"episodes": n}) for n in (2, 10))
     assert [len(episode["actions"]) for episode in many] == [100] * 10
     for one, other in zip(few, many[:2], strict=True):
         for key, values in one.items():
@@ -219,7 +219,7 @@ ENTRY = {"file": "a.zip", "format": "sb3"}
 )
 def test_mistakes_in_the_config_end_in_one_line(overlay, parts):
     with pytest.raises(UserError) as error:
-        configuration.check(PAPER | overlay, SCHEMA)
+        configuration.check(PAPER | overlay)
     message = str(error.value)
     assert "\n" not in message and message.startswith("config: ")
     for part in parts:
@@ -227,7 +227,7 @@ def test_mistakes_in_the_config_end_in_one_line(overlay, parts):
 
 
 def test_a_file_under_policy_is_an_entry_of_own_policy():
-    config = configuration.check(PAPER | own(ENTRY), SCHEMA)
+    config = configuration.check(PAPER | own(ENTRY))
     entry = config["own_policy"]["BallRun"]
     assert config["policy"] == "gaussian" and entry["file"] == "a.zip"
     assert entry["rollouts"]["gains"] == [1.0] and entry["distil"]["into"] == "gaussian"
@@ -338,13 +338,11 @@ def test_from_two_policies_to_the_table(done):
 def test_pi_ref_is_the_policy_that_was_brought(done):
     from stable_baselines3 import PPO
 
-    policy, params, *_, metadata = policy_file.load(
-        done / "results/own/reference/SafeReach.safetensors"
-    )
+    stack = policy_file.load(done / "results/own/reference/SafeReach.safetensors")
     weight = PPO.load(done / "ppo.zip", device="cpu").policy.mlp_extractor.policy_net[0].weight
-    np.testing.assert_array_equal(params["trunk.0.weight"][0].T, weight.detach())
-    assert policy.name == "gaussian" and not metadata["own_policy"]["distilled"]
-    distilled = policy_file.load(done / "results/own/reference/BallRun.safetensors")[-1]
+    np.testing.assert_array_equal(stack.params["trunk.0.weight"][0].T, weight.detach())
+    assert stack.policy.name == "gaussian" and not stack.metadata["own_policy"]["distilled"]
+    distilled = policy_file.load(done / "results/own/reference/BallRun.safetensors").metadata
     assert distilled["own_policy"]["distilled"]
     assert distilled["own_policy"]["algorithm"] == "a Python function"
 

@@ -10,7 +10,6 @@ from prefine.methods.losses import (
     dpo_sft_loss,
     effective_sample_size,
     log_ratio_difference,
-    rpo_loss,
     segment_sum,
     sft_loss,
 )
@@ -78,19 +77,6 @@ def test_lambda_zero_is_dpo_and_small_beta_is_linear():
     assert parts["sft"].tolist() == [0.0, 1.5 * 1.1]
     expected = 2 * math.log(2) - beta * (delta_p.mean(1) + delta_np.mean(1)) / 2
     torch.testing.assert_close(parts["dpo"], expected, atol=1e-8, rtol=0)
-
-
-def test_rpo_is_another_spelling():
-    inputs = [t.requires_grad_() for t in torch.randn(2, 2, 64, dtype=torch.float64)]
-    inputs.append(f64(0.7, 1.1).requires_grad_())
-    beta, eta = f64(0.05, 0.2), f64(32.0, 5.0)
-    rpo, ours = rpo_loss(*inputs, beta, eta), dpo_sft_loss(*inputs, beta, eta * beta)
-    assert (eta * beta).tolist() == pytest.approx([1.6, 1.0])
-    for name in ours:
-        assert torch.equal(rpo[name], ours[name])
-    one = torch.autograd.grad((rpo["dpo"] + rpo["sft"]).sum(), inputs, retain_graph=True)
-    two = torch.autograd.grad((ours["dpo"] + ours["sft"]).sum(), inputs)
-    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
 
 
 def test_masked_steps_change_nothing():

@@ -53,7 +53,7 @@ def test_a_switch_is_a_key_of_the_config_and_its_value_is_allowed(switch):
         overlay = yaml.safe_load(value)
         for name in reversed(path):
             overlay = {name: overlay}
-        configuration.check(merge(deepcopy(PAPER), overlay), SCHEMA)
+        configuration.check(merge(deepcopy(PAPER), overlay))
 
 
 def test_the_readme_leads_to_the_page():

@@ -12,7 +12,8 @@ import torch
 from prefine.errors import UserError
 from prefine.evaluation import rollout
 from prefine.policies import file as policy_file
-from prefine.policies.registry import make_policy
+from prefine.policies.registry import describe, make_policy
+from prefine.policies.stack import PolicyStack
 from prefine.simulators import make as simulators
 from prefine.tasks import OWN, PAPER_TASKS, TASKS, Task
 from prefine.training.loop import initial_parameters
@@ -20,20 +21,21 @@ from prefine.training.loop import initial_parameters
 CPU = torch.device("cpu")
 
 
-def some_policies(task, n=2, kind="cvae", hidden=(16,)):
+def some_policies(task, n=2, kind="cvae", hidden=(16,)) -> PolicyStack:
     policy = make_policy(kind, task.obs_dim, task.act_dim, hidden)
     params = initial_parameters(policy.init, [f"p{k}" for k in range(n)], CPU)
-    return policy, params, np.zeros(task.obs_dim, np.float32), np.ones(task.obs_dim, np.float32)
+    mean, std = np.zeros(task.obs_dim, np.float32), np.ones(task.obs_dim, np.float32)
+    return PolicyStack(policy, params, mean, std)
 
 
 @pytest.mark.parametrize("mode", ["deterministic", "bcq", "sampled"])
 def test_episodes_equal_a_plain_loop(mode):
     task = TASKS["BallRun"]
-    policy, params, mean, std = some_policies(task)
-    table = rollout.evaluate(policy, params, mean, std, task, 3, mode)
+    stack = some_policies(task)
+    table = rollout.evaluate(stack, task, 3, mode)
     assert table["replica"].tolist() == [0, 0, 0, 1, 1, 1]
     assert table["episode"].tolist() == [0, 1, 2] * 2
-    one = {name: value[1:] for name, value in params.items()}
+    policy, one = stack.policy, stack.replica(1).params
     env = simulators.make("BallRun")
     for episode in range(3):
         obs, _ = env.reset(seed=10_000 + episode)
@@ -54,10 +56,11 @@ def test_episodes_equal_a_plain_loop(mode):
 
 def test_rollouts_repeat_bitwise_and_equal_policies_have_equal_episodes():
     task = TASKS["BallCircle"]
-    policy, params, mean, std = some_policies(task)
-    twins = {name: torch.stack([value[0], value[0]]) for name, value in params.items()}
-    one = rollout.evaluate(policy, twins, mean, std, task, 2, "deterministic")
-    two = rollout.evaluate(policy, twins, mean, std, task, 2, "deterministic")
+    stack = some_policies(task)
+    pairs = {name: torch.stack([value[0], value[0]]) for name, value in stack.params.items()}
+    twins = replace(stack, params=pairs)
+    one = rollout.evaluate(twins, task, 2, "deterministic")
+    two = rollout.evaluate(twins, task, 2, "deterministic")
     pd.testing.assert_frame_equal(one, two)
     columns = ["episode", "return", "cost", "length", "terminated"]
     first, second = (one.loc[one["replica"] == r, columns].reset_index(drop=True) for r in (0, 1))
@@ -71,10 +74,10 @@ def test_rollouts_repeat_bitwise_and_equal_policies_have_equal_episodes():
 def test_workers_order_and_neighbours_change_no_number(name, kind, mode, monkeypatch):
     """Episodes of both tasks end at different times, so that blocks thin out."""
     task = TASKS[name]
-    policy, params, mean, std = some_policies(task, 3, kind, hidden=(256, 256))
-    one = rollout.evaluate(policy, params, mean, std, task, 11, mode)
+    stack = some_policies(task, 3, kind, hidden=(256, 256))
+    one = rollout.evaluate(stack, task, 11, mode)
     for workers in (2, 5):
-        other = rollout.evaluate(policy, params, mean, std, task, 11, mode, workers=workers)
+        other = rollout.evaluate(stack, task, 11, mode, workers=workers)
         pd.testing.assert_frame_equal(one, other, check_exact=True)
 
     def shuffled(*arguments, blocks_of=rollout.blocks_of):
@@ -82,10 +85,10 @@ def test_workers_order_and_neighbours_change_no_number(name, kind, mode, monkeyp
         return [blocks[place] for place in np.random.default_rng(0).permutation(len(blocks))]
 
     monkeypatch.setattr(rollout, "blocks_of", shuffled)
-    other = rollout.evaluate(policy, params, mean, std, task, 11, mode, workers=2)
+    other = rollout.evaluate(stack, task, 11, mode, workers=2)
     pd.testing.assert_frame_equal(one, other, check_exact=True)
-    last = {name: value[2:] for name, value in params.items()}
-    alone = rollout.evaluate(policy, last, mean, std, task, 11, mode).drop(columns="replica")
+    last = stack.replica(2)
+    alone = rollout.evaluate(last, task, 11, mode).drop(columns="replica")
     beside = one[one["replica"] == 2].drop(columns="replica").reset_index(drop=True)
     pd.testing.assert_frame_equal(alone, beside, check_exact=True)
 
@@ -98,7 +101,7 @@ def children():
 
 def test_a_killed_worker_changes_no_number_and_leaves_no_process():
     task = TASKS["BallRun"]
-    arguments = (*some_policies(task), task, 10, "sampled")
+    arguments = (some_policies(task), task, 10, "sampled")
     before, killed = set(children()), []
     whole = rollout.evaluate(*arguments, workers=2)
 
@@ -161,7 +164,7 @@ def test_a_failure_that_does_not_come_again_is_overcome(trouble, tmp_path):
     task = frail_task(tmp_path, trouble, once=True)
     before = set(children())
     silence = 30 if "sleep" in trouble else 300
-    table = rollout.evaluate(*some_policies(task), task, 5, "deterministic", silence=silence)
+    table = rollout.evaluate(some_policies(task), task, 5, "deterministic", silence=silence)
     assert len(table) == 10 and (table["length"] == 4).all()
     assert (table["return"] == 4).all() and set(children()) == before
 
@@ -174,7 +177,10 @@ def test_a_failure_that_comes_again_names_task_policy_and_episode(trouble, reaso
         silence = 30 if "sleep" in trouble else 300
         names = ["main/bc/seed0", "main/bc/seed1"]
         rollout.evaluate(
-            *(*some_policies(task), task, 5, "deterministic"),
+            some_policies(task),
+            task,
+            5,
+            "deterministic",
             workers=2,
             names=names,
             silence=silence,
@@ -188,26 +194,26 @@ def test_a_failure_that_comes_again_names_task_policy_and_episode(trouble, reaso
 def test_an_environment_that_cannot_be_made_is_said_at_once(tmp_path):
     task = replace(frail_task(tmp_path, "pass", once=False), env_id="Nowhere-v0")
     with pytest.raises(UserError, match="environment Nowhere-v0: cannot be made"):
-        rollout.evaluate(*some_policies(task), task, 2, "deterministic")
+        rollout.evaluate(some_policies(task), task, 2, "deterministic")
 
 
 @pytest.mark.parametrize("name", PAPER_TASKS)
 def test_every_task_of_the_paper_can_be_evaluated(name):
     task = TASKS[name]
-    table = rollout.evaluate(*some_policies(task, 1), task, 1, "sampled")
+    table = rollout.evaluate(some_policies(task, 1), task, 1, "sampled")
     assert len(table) == 1 and 0 < table["length"][0] <= task.horizon
     assert np.isfinite(table[["return", "cost"]]).all(axis=None)
 
 
 def test_a_fall_ends_the_episode():
     task = TASKS["HopperVelocity"]
-    table = rollout.evaluate(*some_policies(task, 1), task, 2, "sampled")
+    table = rollout.evaluate(some_policies(task, 1), task, 2, "sampled")
     assert table["terminated"].all() and (table["length"] < 1000).all()
 
 
 def test_policies_survive_a_round_trip(tmp_path):
     task = TASKS["BallRun"]
-    policy, params, mean, std = some_policies(task)
+    stack = some_policies(task)
     metadata = {
         "policy": "cvae",
         "obs_dim": 7,
@@ -216,10 +222,10 @@ def test_policies_survive_a_round_trip(tmp_path):
         "runs": [{"run": "a"}],
     }
     path = tmp_path / "policy.safetensors"
-    policy_file.save(path, params, mean, std, metadata)
-    again, loaded, *_, stored = policy_file.load(path)
-    assert again == policy and stored == metadata
-    assert all(torch.equal(params[name], loaded[name]) for name in params)
+    policy_file.save(path, replace(stack, metadata=metadata))
+    loaded = policy_file.load(path)
+    assert loaded.policy == stack.policy and loaded.metadata == metadata | describe(stack.policy)
+    assert all(torch.equal(stack.params[name], loaded.params[name]) for name in stack.params)
     assert [file.name for file in tmp_path.iterdir()] == ["policy.safetensors"]
 
 
@@ -234,7 +240,10 @@ def test_no_worker_is_waited_for_that_has_nothing_to_play():
     """Two blocks, which one worker plays in turn, and room for two workers."""
     task, before, seen = TASKS["BallRun"], set(children()), []
     rollout.evaluate(
-        *(*some_policies(task, 1), task, 2, "deterministic"),
+        some_policies(task, 1),
+        task,
+        2,
+        "deterministic",
         on_episode=lambda _: seen.append(len(set(children()) - before)),
         workers=2,
     )

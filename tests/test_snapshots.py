@@ -8,7 +8,7 @@ from prefine.methods import method_module, method_settings
 from prefine.training.loop import snapshot_iterations
 from prefine.training.loop import train as train_stack
 from test_training import SETTINGS, TASK, plan, policy_of, reference_of, sets
-from train import join_snapshots, keep_snapshots
+from training.train import join_snapshots, keep_snapshots
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,13 @@ def run(method, data, on_snapshot, runs=None, own=None, state=None, **changes):
     settings = method_settings(method) | SETTINGS | {"points": 4} | changes
     runs, own = (plan(2, method), sets(2)) if runs is None else (runs, own)
     params, _ = train_stack(
-        *(module, policy, runs, data[module.SEES], own, settings, reference_of(policy)),
+        module,
+        policy,
+        runs,
+        data[module.SEES],
+        own,
+        settings,
+        reference_of(policy),
         state=state,
         on_snapshot=on_snapshot,
     )

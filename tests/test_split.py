@@ -133,7 +133,14 @@ def run_split(file, table, folder, *more, thresholds=(20, 40), draws=2):
     table.to_csv(folder / "trajectories.csv", index=False)
     sizes = {"n_preferred": 4, "n_nonpreferred": 2, "reference_min": 5}
     settings = {"thresholds": thresholds, "draws": draws, "split": asdict(replace(PAPER, **sizes))}
-    command = [sys.executable, ROOT / "scripts/split.py", "--task", "BallRun", "--data", file]
+    command = [
+        sys.executable,
+        ROOT / "scripts/preferences/split.py",
+        "--task",
+        "BallRun",
+        "--data",
+        file,
+    ]
     command += ["--source", "collect", "--trajectories", folder / "trajectories.csv"]
     command += ["--settings", json.dumps(settings), *more]
     command += ["--output", folder / "splits.csv", "--manifest", folder / "splits.json"]

@@ -48,18 +48,9 @@ def test_probability_of_improvement_counts_wins_and_half_the_ties(matrix):
     assert statistics.probability_of_improvement(tasks(matrix), tasks(matrix)) == 0.5
 
 
-def test_performance_profile_is_the_share_of_runs_above_each_level(matrix):
-    levels = np.array([-1.0, 0.5, 1.0, 3.0])
-    expected = [np.mean(matrix > level) for level in levels]
-    found = statistics.performance_profile(tasks(matrix), levels)
-    np.testing.assert_allclose(found, expected)
-    assert found[0] == 1 and found[-1] == 0
-
-
 def test_a_task_with_more_runs_weighs_no_more_in_means_over_tasks():
     scores = [np.zeros(9), np.ones(1)]
     assert statistics.mean_of_tasks(scores) == 0.5
-    assert statistics.performance_profile(scores, np.array([0.5]))[0] == 0.5
 
 
 def test_fraction_solved_is_over_task_means_and_one_is_safe():

@@ -7,14 +7,13 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT, counts, snakemake
-from evaluate import planned
+from evaluation.evaluate import planned
 from prefine.analysis.scores import of_study
 from prefine.config import check as configuration
 from prefine.config import studies
 from prefine.config.plan import plan, suffix
 from prefine.errors import UserError
 
-SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
 PAPER = yaml.safe_load((ROOT / "config.yaml").read_text())
 
 
@@ -23,7 +22,7 @@ def checked(**studies_of):
     config = deepcopy(PAPER)
     others = dict.fromkeys(set(config["studies"]) - {"main"})
     config["studies"] |= others | studies_of
-    return configuration.check(config, SCHEMA)
+    return configuration.check(config)
 
 
 def trained(arms, study):
@@ -34,7 +33,7 @@ def trained(arms, study):
 
 def test_the_paper_s_runs():
     """Methods 8.1: 180 runs a method; 70 for Figure 5, of which 10 are the main study's; 48."""
-    arms, members = studies.expand(configuration.check(PAPER, SCHEMA))
+    arms, members = studies.expand(configuration.check(PAPER))
     main = trained(arms, "main")
     assert len(main) == 84 and set(main.values()) == {15}
     read = {study: sum(len(member.rows) for member in own) for study, own in members.items()}
@@ -63,10 +62,10 @@ def test_a_run_that_main_has_is_not_trained_again():
 
 def test_the_order_of_studies_is_their_names_whatever_the_overlay():
     """Snakemake puts an overlay's keys first."""
-    config = configuration.check(PAPER, SCHEMA)
+    config = configuration.check(PAPER)
     config["studies"] = dict(reversed(config["studies"].items()))
     again = studies.expand(config)[0]
-    arms = studies.expand(configuration.check(PAPER, SCHEMA))[0]
+    arms = studies.expand(configuration.check(PAPER))[0]
     assert set(again) == set(arms)
     assert all(sorted(again[job].rows) == sorted(arms[job].rows) for job in arms)
 
@@ -107,7 +106,7 @@ def test_rpo_s_spelling_does_not_overrule_a_varied_lambda():
     vary = [{"lam": [3.0]}, {"eta": [10]}]
     own = {"methods": ["prefine"], "tasks": ["BallRun"], "vary": vary}
     config["studies"] = {"main": {"methods": ["prefine"]}, "spelling": own}
-    arms, _ = studies.expand(configuration.check(config, SCHEMA))
+    arms, _ = studies.expand(configuration.check(config))
     lams = [variant["lam"] for variant in arms["spelling/BallRun/prefine"].variants]
     assert lams == [3.0, 2.0]
 

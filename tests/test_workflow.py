@@ -132,8 +132,8 @@ def test_code_hash_follows_imports_and_only_them():
     def names(script):
         return {path.name for path in imported_modules(ROOT / "scripts" / script)}
 
-    assert {"plotting.py", "tables.py"} <= names("fig3.py")
-    train = names("train.py")
+    assert {"plotting.py", "tables.py"} <= names("figures/fig03_reward_cost.py")
+    train = names("training/train.py")
     assert {"training.py", "networks.py", "policies.py", "dataset.py"} <= train
     assert not {"plotting.py", "tables.py", "rollout.py", "simulators.py"} & train
     prefine = imported_modules(ROOT / "scripts/prefine/methods/prefine.py")
@@ -156,6 +156,16 @@ def test_code_hash_ignores_comments_and_docstrings_but_no_code(tmp_path):
     other = '"""Other."""\n# why\ndef f(x):\n    """Doc 2."""\n    return (x + 1)\n'
     assert base == hashed(tmp_path, a=other)
     assert base != hashed(tmp_path, a=FUNCTION.replace("+ 1", "+ 2"))
+
+
+def test_code_hash_sees_the_templates_beside_a_module(tmp_path):
+    base = hashed(tmp_path, a=FUNCTION)
+    (tmp_path / "ab.html").write_text("another module's")
+    assert base == hashed(tmp_path, a=FUNCTION)
+    (tmp_path / "a.card.html").write_text("$title")
+    one = hashed(tmp_path, a=FUNCTION)
+    (tmp_path / "a.card.html").write_text("<b>$title</b>")
+    assert len({base, one, hashed(tmp_path, a=FUNCTION)}) == 3
 
 
 def test_code_hash_outlives_a_move(tmp_path):

@@ -23,7 +23,7 @@ _PUBLIC = {
     "split_by_labels": ("preferences.split", "labelled_split"),
     "read_labels": ("preferences.labels", ""),
     "read_policy": ("policies.formats.read", ""),
-    "make_policy": ("policies.gaussian", ""),
+    "make_policy": ("policies.registry", ""),
     "METHODS": ("methods", ""),
     "pretrain": ("training.fine_tune", ""),
     "fine_tune": ("training.fine_tune", ""),

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from string import Template
 
 from prefine.errors import NoRoom
 
@@ -33,6 +34,11 @@ def no_room(error: Exception) -> str | None:
         ),
         None,
     )
+
+
+def template(module: str, suffix: str) -> Template:
+    """The text that stands beside a module (its ``__file__``) under the same name."""
+    return Template(Path(module).with_suffix(suffix).read_text(encoding="utf-8"))
 
 
 @contextlib.contextmanager

@@ -7,9 +7,6 @@ dsrl starts both simulators; a test asserts that the two agree.
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
 
 from prefine.errors import UserError
 
@@ -41,6 +38,13 @@ class Task:
     licence: str = "CC-BY-4.0"  # of the dataset
     module: str | None = None  # a Python file that registers env_id
     has_costs: bool = True  # false: labels alone say what is preferred
+    action_low: float | tuple[float, ...] = -1.0  # the environment's own bounds of actions
+    action_high: float | tuple[float, ...] = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("action_low", "action_high"):  # JSON has lists
+            if isinstance(getattr(self, name), list):
+                object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
     def file(self) -> str:
@@ -143,6 +147,16 @@ def described(name: str, **changes) -> Task:
     return Task(name=name, suite=OWN, **changes)
 
 
+def sized(obs_dim: int, act_dim: int, low=-1.0, high=1.0) -> Task:
+    """A task of which nothing is known but the sizes and bounds of what goes in and out."""
+    bounds = {"action_low": low, "action_high": high}
+    for name, value in bounds.items():
+        bounds[name] = tuple(map(float, value)) if hasattr(value, "__len__") else float(value)
+    scores = dict.fromkeys(("max_cost", "min_return", "max_return"), float("nan"))
+    sizes = {"obs_dim": obs_dim, "act_dim": act_dim, "horizon": 0, "n_trajectories": 0}
+    return Task(name="", label="", suite=OWN, env_id="", **sizes, **scores, **bounds)
+
+
 _SIMULATOR = ("env_id", "suite", "horizon", "obs_dim", "act_dim")  # what a policy was made for
 
 
@@ -171,13 +185,3 @@ def of_policy(path: str | Path, description: dict, module: Path | None) -> Task:
             "config (file.<task>.module); name it there if you trust it"
         )
     return task
-
-
-class ActionBox(NamedTuple):
-    """Bounds of the actions in a file, numbers or (act_dim,)."""
-
-    low: float | np.ndarray = -1.0
-    high: float | np.ndarray = 1.0
-
-
-UNIT_BOX = ActionBox()

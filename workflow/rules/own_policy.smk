@@ -1,16 +1,12 @@
-# Policies of the user's own: pi_ref from a file, labels, the choice, and before and after.
-
-OWN_POLICIES = config["own_policy"]
-BEFORE_AFTER = [f"{RUN}/episodes/{task}/before_after.parquet" for task in OWN_POLICIES]
-CHOICES = [f"{RUN}/choice/{task}.json" for task in OWN_POLICIES]
+# Policies of the user's own: pi_ref from a file, the choice, before and after.
 
 
 rule import_policy:
     input:
-        policy=lambda w: own_policy_files(w.task),
+        policy=run.own_policy_files,
         data=f"{RUN}/data/{{task}}.hdf5",
-        task=task_file,
-        module=own_module,
+        task=run.task_file,
+        module=run.own_module,
     output:
         policy=f"{RUN}/reference/{{task}}.safetensors",
         log=f"{RUN}/training/reference/{{task}}.parquet",
@@ -19,58 +15,25 @@ rule import_policy:
     benchmark:
         f"{RUN}/benchmarks/import_policy/{{task}}.jsonl"
     wildcard_constraints:
-        task=one_of(OWN_POLICIES),
+        task=one_of(run.own_policies),
     conda:
         "../../envs/policy.yaml"
     threads: config["training"]["threads"]
     resources:
         mem_mb=4000,
     params:
-        task=task_argument,
-        policy=lambda w: as_json(OWN_POLICIES[w.task]),
-        environment=lambda w: as_json(own_entry(w.task)),
-        settings=lambda w: distil_settings(w.task),
-        code=code("import_policy"),
+        task=run.task_argument,
+        policy=lambda w: as_json(run.own_policies[w.task]),
+        settings=run.distil_settings,
+        code=run.code("own_policy/import_policy"),
     message:
         "Take the policy of {wildcards.task} as it is, or distil it"
     shell:
-        "python scripts/import_policy.py --task {params.task:q} --policy {params.policy:q} "
-        "--environment {params.environment:q} --data {input.data:q} "
+        'python "$PREFINE_SCRIPTS/own_policy/import_policy.py" '
+        "--task {params.task:q} --policy {params.policy:q} "
+        "--data {input.data:q} "
         "--settings {params.settings:q} --output {output.policy:q} --log {output.log:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
-
-
-rule label_sheet:
-    input:
-        data=f"{RUN}/data/{{task}}.hdf5",
-        trajectories=f"{RUN}/trajectories/{{task}}.csv",
-        task=task_file,
-    output:
-        sheet=f"{RUN}/labels/{{task}}.csv",
-        page=f"{RUN}/labels/{{task}}.html",
-    log:
-        f"{RUN}/logs/label_sheet/{{task}}.log",
-    benchmark:
-        f"{RUN}/benchmarks/label_sheet/{{task}}.jsonl"
-    conda:
-        "../../envs/data.yaml"
-    params:
-        task=task_argument,
-        axes=lambda w: as_json(config["sheet_axes"].get(w.task, [0, 1])),
-        code=code("label_sheet"),
-    message:
-        "Lay out the trajectories of {wildcards.task} to be labelled"
-    shell:
-        "python scripts/label_sheet.py --task {params.task:q} --data {input.data:q} "
-        "--trajectories {input.trajectories:q} --axes {params.axes:q} "
-        "--output {output.sheet:q} --page {output.page:q} "
-        ">> {log:q} 2> >(tee -a {log:q} >&2)"
-
-
-# All sheets; `snakemake label_sheets` stops before anybody has to label.
-rule label_sheets:
-    input:
-        task_paths(f"{RUN}/labels/{{task}}.html"),
 
 
 use rule evaluate_reference as validate_reference with:
@@ -81,9 +44,9 @@ use rule evaluate_reference as validate_reference with:
     benchmark:
         f"{RUN}/benchmarks/validate/reference/{{task}}.jsonl"
     params:
-        settings=lambda w: validation_settings(w),
+        settings=run.validation_settings(),
         plan=[],
-        code=code("evaluate"),
+        code=run.code("evaluation/evaluate"),
     message:
         "Roll out the policy of {wildcards.task} on validation episodes"
 
@@ -92,7 +55,7 @@ use rule evaluate_reference as validate with:
     input:
         policies=f"{RUN}/policies/{{job}}.safetensors",
         plan=[],
-        module=own_module,
+        module=run.own_module,
     output:
         f"{RUN}/validation/{{job}}.parquet",
     log:
@@ -100,9 +63,9 @@ use rule evaluate_reference as validate with:
     benchmark:
         f"{RUN}/benchmarks/validate/{{job}}.jsonl"
     params:
-        settings=lambda w: validation_settings(w),
+        settings=run.validation_settings(),
         plan=[],
-        code=code("evaluate"),
+        code=run.code("evaluation/evaluate"),
     message:
         "Roll out {wildcards.job} on validation episodes"
 
@@ -110,8 +73,8 @@ use rule evaluate_reference as validate with:
 rule choose:
     input:
         before=f"{RUN}/validation/reference/{{task}}.parquet",
-        episodes=lambda w: candidate_paths(w.task, f"{RUN}/validation/{{job}}.parquet"),
-        plans=lambda w: candidate_paths(w.task, f"{RUN}/plans/{{job}}.csv"),
+        episodes=lambda w: run.candidate_paths(w, "validation", "parquet"),
+        plans=lambda w: run.candidate_paths(w, "plans", "csv"),
     output:
         choice=f"{RUN}/choice/{{task}}.json",
         table=f"{RUN}/choice/{{task}}.csv",
@@ -119,32 +82,31 @@ rule choose:
         f"{RUN}/logs/choose/{{task}}.log",
     benchmark:
         f"{RUN}/benchmarks/choose/{{task}}.jsonl"
+    localrule: True
     conda:
         "../../envs/data.yaml"
     params:
-        settings=lambda w: as_json(
-            config["choose"] | {"usual": hyperparameters(config, "prefine", w.task)}
-        ),
-        code=code("choose"),
+        settings=run.choice_settings,
+        code=run.code("own_policy/choose"),
     message:
         "Choose beta, lambda and the policy of {wildcards.task}"
     shell:
-        "python scripts/choose.py --before {input.before:q} --episodes {input.episodes:q} "
+        'python "$PREFINE_SCRIPTS/own_policy/choose.py" '
+        "--before {input.before:q} --episodes {input.episodes:q} "
         "--plans {input.plans:q} --settings {params.settings:q} --output {output.choice:q} "
         "--table {output.table:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
 rule compare:
     input:
-        policy=lambda w: own_policy_files(w.task),
+        policy=run.own_policy_files,
         choice=f"{RUN}/choice/{{task}}.json",
-        policies=lambda w: candidate_paths(w.task, f"{RUN}/policies/{{job}}.safetensors"),
+        policies=lambda w: run.candidate_paths(w, "policies", "safetensors"),
         reference=f"{RUN}/reference/{{task}}.safetensors",
-        control=control_policies,
-        module=own_module,
+        control=run.control_policies,
+        module=run.own_module,
     output:
         episodes=f"{RUN}/episodes/{{task}}/before_after.parquet",
-        box=f"{RUN}/choice/{{task}}_box.json",
     log:
         f"{RUN}/logs/compare/{{task}}.log",
     benchmark:
@@ -156,25 +118,25 @@ rule compare:
         mem_mb=4000,
     params:
         policies=f"{RUN}/policies",
-        policy=lambda w: as_json(OWN_POLICIES[w.task]),
-        environment=lambda w: as_json(own_entry(w.task)),
+        policy=lambda w: as_json(run.own_policies[w.task]),
         control=lambda w, input: ["--control", input.control] if input.control else [],
-        settings=lambda w: evaluation_settings(w, config["evaluation"]["episodes"]),
-        code=code("compare"),
+        settings=lambda w: run.evaluation_settings(w),
+        code=run.code("own_policy/compare"),
     message:
         "Play {wildcards.task} before and after on the same episodes"
     shell:
-        "python scripts/compare.py --choice {input.choice:q} --policies {params.policies:q} "
+        'python "$PREFINE_SCRIPTS/own_policy/compare.py" '
+        "--choice {input.choice:q} --policies {params.policies:q} "
         "--reference {input.reference:q} --policy {params.policy:q} {params.control:q} "
-        "--environment {params.environment:q} --settings {params.settings:q} "
-        "--workers {threads} --output {output.episodes:q} --box {output.box:q} "
+        "--settings {params.settings:q} "
+        "--workers {threads} --output {output.episodes:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
 rule before_after:
     input:
-        episodes=BEFORE_AFTER,
-        choices=CHOICES,
+        episodes=run.task_paths(f"{RUN}/episodes/{{task}}/before_after.parquet"),
+        choices=run.task_paths(f"{RUN}/choice/{{task}}.json"),
     output:
         csv=f"{RUN}/tables/before_after.csv",
         html=report(
@@ -188,124 +150,28 @@ rule before_after:
         f"{RUN}/logs/before_after.log",
     benchmark:
         f"{RUN}/benchmarks/before_after.jsonl"
+    localrule: True
     conda:
         "../../envs/data.yaml"
     params:
-        code=code("before_after"),
+        code=run.code("own_policy/before_after"),
     message:
         "Before and after, with intervals"
     shell:
-        "python scripts/before_after.py --episodes {input.episodes:q} --choices {input.choices:q} "
+        'python "$PREFINE_SCRIPTS/own_policy/before_after.py" '
+        "--episodes {input.episodes:q} --choices {input.choices:q} "
         "--csv {output.csv:q} --html {output.html:q} --markdown {output.markdown:q} "
-        ">> {log:q} 2> >(tee -a {log:q} >&2)"
-
-
-rule fig_before_after:
-    input:
-        episodes=BEFORE_AFTER,
-        choices=CHOICES,
-        candidates=[f"{RUN}/choice/{task}.csv" for task in OWN_POLICIES],
-    output:
-        png=report(
-            f"{RUN}/figures/before_after.png",
-            caption="../report/fig_before_after.rst",
-            category=section("Your policy"),
-            labels={"item": "Figure: return against cost"},
-        ),
-        others=multiext(f"{RUN}/figures/before_after", ".pdf", ".csv"),
-    log:
-        f"{RUN}/logs/fig_before_after.log",
-    benchmark:
-        f"{RUN}/benchmarks/fig_before_after.jsonl"
-    conda:
-        "../../envs/plot.yaml"
-    params:
-        source=data_note(),
-        code=code("fig_before_after"),
-    message:
-        "Return against cost, before and after"
-    shell:
-        "python scripts/fig_before_after.py --episodes {input.episodes:q} "
-        "--choices {input.choices:q} --candidates {input.candidates:q} "
-        "--source {params.source:q} --output {output.png:q} "
-        ">> {log:q} 2> >(tee -a {log:q} >&2)"
-
-
-rule fig_cost_per_step:
-    input:
-        BEFORE_AFTER,
-    output:
-        png=report(
-            f"{RUN}/figures/cost_per_step.png",
-            caption="../report/fig_cost_per_step.rst",
-            category=section("Your policy"),
-            labels={"item": "Figure: cost of each step"},
-        ),
-        others=multiext(f"{RUN}/figures/cost_per_step", ".pdf", ".csv"),
-    log:
-        f"{RUN}/logs/fig_cost_per_step.log",
-    benchmark:
-        f"{RUN}/benchmarks/fig_cost_per_step.jsonl"
-    conda:
-        "../../envs/plot.yaml"
-    params:
-        source=data_note(),
-        code=code("fig_cost_per_step"),
-    message:
-        "Cost of each step, before and after"
-    shell:
-        "python scripts/fig_cost_per_step.py --episodes {input:q} --source {params.source:q} "
-        "--output {output.png:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
-
-
-rule fig_own_learning:
-    input:
-        choices=CHOICES,
-        curves=[
-            path
-            for task in OWN_POLICIES
-            for path in candidate_paths(task, f"{RUN}/curves/{{job}}.parquet", followed=True)
-        ],
-    output:
-        png=report(
-            f"{RUN}/figures/own_learning.png",
-            caption="../report/fig_own_learning.rst",
-            category=section("Your policy"),
-            labels={"item": "Figure: while it was fine-tuned"},
-        ),
-        others=multiext(f"{RUN}/figures/own_learning", ".pdf", ".csv"),
-    log:
-        f"{RUN}/logs/fig_own_learning.log",
-    benchmark:
-        f"{RUN}/benchmarks/fig_own_learning.jsonl"
-    conda:
-        "../../envs/plot.yaml"
-    params:
-        source=data_note(),
-        curves=as_json(
-            {
-                task: candidate_paths(task, f"{RUN}/curves/{{job}}.parquet", followed=True)
-                for task in OWN_POLICIES
-            }
-        ),
-        code=code("fig_own_learning"),
-    message:
-        "Return and cost while the policies were fine-tuned"
-    shell:
-        "python scripts/fig_own_learning.py --choices {input.choices:q} "
-        "--curves {params.curves:q} --source {params.source:q} --output {output.png:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
 rule export_chosen:
     input:
         choice=f"{RUN}/choice/{{task}}.json",
-        box=f"{RUN}/choice/{{task}}_box.json",
-        policies=lambda w: candidate_paths(w.task, f"{RUN}/policies/{{job}}.safetensors"),
+        policies=lambda w: run.candidate_paths(w, "policies", "safetensors"),
         episodes=f"{RUN}/episodes/{{task}}/before_after.parquet",
         manifest=f"{RUN}/splits/{{task}}.json",
     output:
-        multiext(f"{RUN}/export/{{task}}/policy", ".safetensors", ".onnx", ".pt"),
+        multiext(f"{RUN}/export/{{task}}/policy", ".safetensors", ".onnx"),
         card=f"{RUN}/export/{{task}}/README.md",
     log:
         f"{RUN}/logs/export/{{task}}.log",
@@ -316,12 +182,13 @@ rule export_chosen:
     params:
         folder=f"{RUN}/export/{{task}}",
         policies=f"{RUN}/policies",
-        source=data_note(),
-        code=code("export_chosen"),
+        source=run.data_note(),
+        code=run.code("own_policy/export_chosen"),
     message:
         "Export the chosen policy of {wildcards.task}"
     shell:
-        "python scripts/export_chosen.py --choice {input.choice:q} --box {input.box:q} "
+        'python "$PREFINE_SCRIPTS/own_policy/export_chosen.py" '
+        "--choice {input.choice:q} "
         "--policies {params.policies:q} --episodes {input.episodes:q} "
         "--manifest {input.manifest:q} --source {params.source:q} --output {params.folder:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"

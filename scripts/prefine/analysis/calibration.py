@@ -1,4 +1,4 @@
-"""How much of SAFE is D_p drawn from, and how much of all is D_ref? (methods 2.6)
+"""How much of the safe ones is D_p drawn from, and how much of all is D_ref? (methods 2.6)
 
 The paper names neither share. Both are chosen by its own descriptions of the data, Tables 2
 and 3 and pi_ref's row of Table 1, never by the results of a method.

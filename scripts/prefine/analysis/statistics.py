@@ -66,11 +66,6 @@ def probability_of_improvement(x: Scores, y: Scores) -> np.ndarray:
     return np.mean(tasks, axis=0)
 
 
-def performance_profile(scores: Scores, levels: np.ndarray) -> np.ndarray:
-    """Share of runs that score above each of ``levels``, averaged over tasks: (..., levels)."""
-    return np.mean([(own[..., None] > levels).mean(axis=-2) for own in scores], axis=0)
-
-
 # Intervals -----------------------------------------------------------------------------------
 
 

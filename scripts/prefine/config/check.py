@@ -17,30 +17,30 @@ from prefine.config.constraints import (
     unknown_key,
     with_own_figure,
 )
+from prefine.config.schema import filled, schema
 from prefine.errors import UserError
 
 
-def check(config: Mapping, schema: Mapping) -> dict:
+def check(config: Mapping) -> dict:
     """Return the config with defaults filled in.
 
     Raises:
         UserError: one line that names the key, its value and what is allowed.
     """
-    validator = Draft202012Validator(schema)
+    validator = Draft202012Validator(schema())
     errors = sorted(validator.iter_errors(dict(config)), key=lambda e: (len(e.path), str(e.path)))
     if errors:
-        raise UserError(f"config: {_explain(errors[0], schema)}")
+        raise UserError(f"config: {_explain(errors[0])}")
     check_finite(config, [])
-    filled = _fill(deepcopy(dict(config)), schema, schema)
-    filled = _fill(one_spelling(filled), schema, schema)
+    whole = filled(one_spelling(filled(deepcopy(dict(config)))))
     for part in (check_methods, check_own_policies, check_tasks):
-        part(filled)
-    filled = with_own_figure(filled)
-    check_meaning(filled)
-    return filled
+        part(whole)
+    whole = with_own_figure(whole)
+    check_meaning(whole)
+    return whole
 
 
-def _explain(error: ValidationError, schema: Mapping) -> str:
+def _explain(error: ValidationError) -> str:
     """Turn a schema violation into one line."""
     if error.context:  # of several alternatives show the one that came nearest
         error = max(error.context, key=lambda e: len(e.path))
@@ -75,27 +75,3 @@ def _shown(value) -> str:
     """A value as one line of moderate length."""
     text = repr(value)
     return text if len(text) <= 200 else f"{text[:200]}..."
-
-
-def _fill(value, schema: Mapping, root: Mapping):
-    """Fill in the schema's defaults, nested ones too."""
-    schema = _resolve(schema, root)
-    if isinstance(value, dict):
-        for key, part in schema.get("properties", {}).items():
-            part = _resolve(part, root)
-            if key not in value and "default" in part:
-                value[key] = deepcopy(part["default"])
-            if key in value:
-                value[key] = _fill(value[key], part, root)
-        others = schema.get("additionalProperties")
-        if isinstance(others, dict):
-            for key in set(value) - set(schema.get("properties", {})):
-                value[key] = _fill(value[key], others, root)
-    return value
-
-
-def _resolve(schema: Mapping, root: Mapping) -> Mapping:
-    """Put what a ``$ref`` names in its place."""
-    if "$ref" not in schema:
-        return schema
-    return {**root["$defs"][schema["$ref"].rsplit("/", 1)[1]], **schema}

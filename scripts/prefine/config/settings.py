@@ -61,7 +61,6 @@ def training_settings(config: Mapping, method: str, task: str) -> dict:
     """
     training = dict(config["training"])
     matched = training.pop("matched")
-    del training["parts"]  # of the workflow: no job needs to know
     own = _own(config, method)
     settings = method_settings(method) | {
         key: value for key, value in own.items() if key in method_settings(method)

@@ -157,7 +157,7 @@ def collect(
             log.seeds.append(stream_seed("collect", task, number) % 2**31)
             # PPO's seed seeds its environments too.
             model = PPO(
-                *("MlpPolicy", environments()), seed=log.seeds[-1], device="cpu", **recipe["ppo"]
+                "MlpPolicy", environments(), seed=log.seeds[-1], device="cpu", **recipe["ppo"]
             )
         schedule = _Schedule(log, multiplier, simulators.TASKS[task].horizon, on_steps)
         model.learn(behaviour["steps"], callback=schedule, reset_num_timesteps=False)

@@ -5,6 +5,7 @@ and checked, and only then takes the target's name. Hashes are kept in a lock fi
 that is not in it is locked on first use, against what the host itself states of it.
 """
 
+import contextlib
 import json
 import logging
 import re
@@ -16,6 +17,8 @@ from pathlib import Path
 
 import requests
 from filelock import FileLock
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from prefine.data import dsrl as dsrl_files
 from prefine.errors import NoRoom, UserError
@@ -157,75 +160,74 @@ def transfer(url: str, part: Path, expected: Locked | None, progress) -> dict:
     Raises:
         SourceFailed: refused, no data, or nothing new after ``ATTEMPTS``.
     """
-    failures, wait = 0, FIRST_WAIT
-    with requests.Session() as session:
-        while True:
-            before = part.stat().st_size if part.exists() else 0
+    without_news = 0
+    with _session() as session:
+        while without_news < ATTEMPTS:
+            before = _size(part)
             try:
-                return _request(session, url, part, expected, progress)
-            except (requests.ConnectionError, requests.Timeout, _Retry) as error:
-                reason = error
-            except requests.exceptions.ChunkedEncodingError as error:  # the answer was cut
-                reason = error
-            except requests.RequestException as error:
-                raise SourceFailed(str(error)) from None
+                if stated := _request(session, url, part, expected, progress):
+                    return stated
+            except requests.RequestException as error:  # an OSError too
+                raise SourceFailed(_said(error)) from None
             except OSError as error:
                 if (reason := no_room(error)) is None:
                     raise
                 raise NoRoom(f"{part}: {reason}") from None
-            after = part.stat().st_size if part.exists() else 0
-            failures = 0 if after != before else failures + 1
-            wait = FIRST_WAIT if after != before else wait
-            if failures >= ATTEMPTS:
-                raise SourceFailed(f"gave up after {ATTEMPTS} attempts: {_said(reason)}") from None
-            pause = min(getattr(reason, "wait", None) or wait, LONGEST_WAIT)
-            log.info("%s: %s; again in %.0f s from byte %d", url, _said(reason), pause, after)
-            time.sleep(pause)
-            wait = min(2 * wait, LONGEST_WAIT)
+            without_news = 0 if _size(part) > before else without_news + 1
+            log.info("%s: the answer was cut; again from byte %d", url, _size(part))
+            time.sleep(FIRST_WAIT)
+    raise SourceFailed(f"gave up after {ATTEMPTS} attempts: the answer was cut")
 
 
-class _Retry(Exception):
-    """The host asks to come again, perhaps after ``wait`` seconds."""
-
-    def __init__(self, reason: str, wait: float | None = None):
-        super().__init__(reason)
-        self.wait = wait
+def _session() -> requests.Session:
+    """A session that asks again, ever later, until an answer begins; cut ones are resumed here."""
+    retry = Retry(
+        ATTEMPTS - 1,
+        status_forcelist=RETRIED,
+        raise_on_status=False,
+        backoff_factor=FIRST_WAIT,
+        backoff_max=LONGEST_WAIT,
+        retry_after_max=LONGEST_WAIT,
+    )
+    session = requests.Session()
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, HTTPAdapter(max_retries=retry))
+    return session
 
 
 def _said(error: Exception) -> str:
     """Say in a few words what requests says in three lines."""
-    if isinstance(error, requests.Timeout):
-        return f"no answer for {READ_SECONDS:.0f} s"
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return "the answer was cut"
-    if "Read timed out" in str(error):
-        return f"nothing came for {READ_SECONDS:.0f} s"
-    return "no connection" if isinstance(error, requests.ConnectionError) else str(error)
+    if not isinstance(error, requests.ConnectionError | requests.Timeout):
+        return str(error)
+    late = "timed out" in str(error)
+    reason = f"no answer for {READ_SECONDS:.0f} s" if late else "no connection"
+    return f"gave up after {ATTEMPTS} attempts: {reason}"
 
 
-def _request(session, url: str, part: Path, expected: Locked | None, progress) -> dict:
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
+
+
+def _request(session, url: str, part: Path, expected: Locked | None, progress) -> dict | None:
+    """Ask once for what is missing; None if the answer was cut, so that more may be asked for."""
     notes = json.loads(_notes(part).read_text()) if _notes(part).exists() else {}
     # A part of another source stays until this one answers: it may yet be gone on with.
-    goes_on = part.exists() and notes.get("url") == url and notes.get("etag")
-    offset = part.stat().st_size if goes_on else 0
+    offset = _size(part) if notes.get("url") == url and notes.get("etag") else 0
     headers = {"Accept-Encoding": "identity"}
     if offset:
         headers |= {"Range": f"bytes={offset}-", "If-Range": notes["etag"]}
     timeout = (CONNECT_SECONDS, READ_SECONDS)
     with session.get(url, headers=headers, stream=True, timeout=timeout) as response:
-        stated = _stated(response)
-        if response.status_code in RETRIED:
-            after = response.headers.get("Retry-After", "")
-            wait = float(after) if after.isdigit() else None
-            raise _Retry(f"HTTP {response.status_code}", wait)
-        if response.status_code == 416:  # all of it, or more, is here already
+        stated, status = _stated(response), response.status_code
+        if status == 416:  # all of it, or more, is here already
             discard(part)
-            raise _Retry("HTTP 416, starting again")
-        if response.status_code not in (200, 206):
-            raise SourceFailed(f"HTTP {response.status_code}")
+            return None
+        if status not in (200, 206):
+            tried = f"gave up after {ATTEMPTS} attempts: " if status in RETRIED else ""
+            raise SourceFailed(f"{tried}HTTP {status}")
         if response.headers.get("Content-Type", "").startswith("text/html"):
             raise SourceFailed("the answer is a web page, not data")
-        if response.status_code == 200:
+        if status == 200:
             offset = 0
         length = response.headers.get("Content-Length")
         total = offset + int(length) if length else None
@@ -234,16 +236,16 @@ def _request(session, url: str, part: Path, expected: Locked | None, progress) -
         with part.open("r+b" if offset else "wb") as file:
             file.seek(offset)
             done = offset
-            for block in response.iter_content(BLOCK):
-                if done == 0 and not block.startswith(SIGNATURE):
-                    raise SourceFailed("the answer is not HDF5")
-                file.write(block)
-                file.flush()
-                done += len(block)
-                progress(done, total)
-    if total is not None and done != total:
-        raise _Retry(f"got {done} of {total} bytes")
-    return stated
+            with contextlib.suppress(requests.RequestException):
+                for block in response.iter_content(BLOCK):
+                    if done == 0 and not block.startswith(SIGNATURE):
+                        raise SourceFailed("the answer is not HDF5")
+                    file.write(block)
+                    file.flush()
+                    done += len(block)
+                    progress(done, total)
+                return stated if total in (None, done) else None
+    return None
 
 
 def _check_size(total: int | None, offset: int, part: Path, expected: Locked | None) -> None:

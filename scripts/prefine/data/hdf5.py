@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from prefine.errors import UserError
-from prefine.tasks import UNIT_BOX, ActionBox, Task
+from prefine.tasks import Task
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,8 @@ MAX_STEPS = 20_000_000  # DSRL's largest file has 4.4 million
 MAX_COMPRESSION = 100  # logs of simulators shrink a few times; gzip's zeros a thousand times
 MAX_CHUNK_BYTES = 2**28
 BLOCK_ROWS = 2**16  # rows in memory twice
+Box = tuple[np.ndarray, np.ndarray]  # bounds of actions, low and high, float32
+UNIT_BOX: Box = (np.float32(-1.0), np.float32(1.0))
 ACTION_SLACK = 1e-3  # of rounding; beyond it an action is not of the box [-1, 1]
 
 
@@ -110,7 +112,7 @@ def plain_dataset(group: h5py.Group, path: str | Path, key: str) -> h5py.Dataset
 
 
 def read(
-    path: str | Path, task: Task, keys: Sequence[str] = KEYS, box: ActionBox = UNIT_BOX
+    path: str | Path, task: Task, keys: Sequence[str] = KEYS, box: Box = UNIT_BOX
 ) -> dict[str, np.ndarray]:
     """Read ``keys`` of a dataset in DSRL's layout and check them against the task.
 
@@ -131,7 +133,7 @@ def read(
 
 
 def blocks(
-    path: str | Path, task: Task, keys: Sequence[str] = KEYS, box: ActionBox = UNIT_BOX
+    path: str | Path, task: Task, keys: Sequence[str] = KEYS, box: Box = UNIT_BOX
 ) -> Iterator[tuple[int, int, dict[str, np.ndarray]]]:
     """Yield (first step, number of steps in all, checked rows of ``keys``), block by block."""
     with opened(path) as file:
@@ -166,7 +168,7 @@ def spans(
 
 
 def checked_rows(
-    rows: np.ndarray, key: str, start: int, path: str | Path, box: ActionBox = UNIT_BOX
+    rows: np.ndarray, key: str, start: int, path: str | Path, box: Box = UNIT_BOX
 ) -> np.ndarray:
     """Return rows of an array as float32 or bool; ``start`` is the number of the first one."""
     if key in SCALARS + FLAGS:
@@ -179,13 +181,12 @@ def checked_rows(
     _require(np.isfinite(rows), start, f"{path}: {key}: is not finite")
     if key != "actions":
         return rows
-    slack = ACTION_SLACK * (box.high - box.low) / 2
-    inside = (rows >= box.low - slack) & (rows <= box.high + slack)
-    _require(
-        inside, start, f"{path}: {key}: is outside of the box [{_text(box.low)}, {_text(box.high)}]"
-    )
-    if np.any(box.low != -1) or np.any(box.high != 1):
-        rows = 2 * (rows - box.low) / (box.high - box.low) - 1
+    low, high = box
+    slack = ACTION_SLACK * (high - low) / 2
+    inside = (rows >= low - slack) & (rows <= high + slack)
+    _require(inside, start, f"{path}: {key}: is outside of the box [{_text(low)}, {_text(high)}]")
+    if np.any(low != -1) or np.any(high != 1):
+        rows = 2 * (rows - low) / (high - low) - 1
     return np.clip(rows, -1.0, 1.0).astype(np.float32, copy=False)
 
 

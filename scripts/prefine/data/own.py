@@ -16,6 +16,7 @@ from prefine.data import dataset
 from prefine.data.hdf5 import (
     KEYS,
     MAX_STEPS,
+    Box,
     check_claim,
     checked_rows,
     member,
@@ -24,20 +25,22 @@ from prefine.data.hdf5 import (
     read,
 )
 from prefine.errors import UserError
-from prefine.tasks import ActionBox, Task
+from prefine.tasks import Task
 
 MINARI_FILE = Path("data/main_data.hdf5")
 
 
-def load(path: str | Path, task: Task, box: ActionBox) -> dict[str, np.ndarray]:
+def load(path: str | Path, task: Task) -> dict[str, np.ndarray]:
     """Read all steps of a file or folder as DSRL's seven arrays, actions scaled to [-1, 1].
+
+    In the file they are in the task's own bounds.
 
     Costs may be missing where ``task.has_costs`` is false.
 
     Raises:
         UserError: in one line the file, the key and what is wrong with it.
     """
-    path = Path(path)
+    path, box = Path(path), (np.float32(task.action_low), np.float32(task.action_high))
     if path.is_dir():
         arrays = _concatenate(minari_episodes(path / MINARI_FILE, task, box))
     else:
@@ -47,7 +50,7 @@ def load(path: str | Path, task: Task, box: ActionBox) -> dict[str, np.ndarray]:
     return arrays
 
 
-def minari_episodes(path: Path, task: Task, box: ActionBox) -> Iterator[dict[str, np.ndarray]]:
+def minari_episodes(path: Path, task: Task, box: Box) -> Iterator[dict[str, np.ndarray]]:
     """Yield the episodes of a Minari dataset's HDF5 file in their order.
 
     Costs are ``costs`` or ``cost`` of an episode, or ``cost`` of its infos.
@@ -92,7 +95,7 @@ def _minari_costs(group: h5py.Group, where: str, task: Task) -> h5py.Dataset | N
 
 
 def _minari_episode(
-    found: dict[str, h5py.Dataset], where: str, task: Task, box: ActionBox
+    found: dict[str, h5py.Dataset], where: str, task: Task, box: Box
 ) -> dict[str, np.ndarray]:
     """Check an episode of T steps and its T + 1 observations; return it in DSRL's layout."""
     n_steps = len(found["rewards"])

@@ -7,7 +7,6 @@ of the policy (a *gain* on its actions) or with noise on top; which is a functio
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import torch
 
 from prefine.simulators import make as simulators
 from prefine.streams import generator, stream_seed
@@ -15,37 +14,24 @@ from prefine.tasks import Task
 
 ROWS = 8  # environments side by side; part of the numbers (rounding)
 
-Act = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (B, obs_dim), normals -> (B, act_dim)
-
 
 def variation(episode: int, gains: Sequence[float], noises: Sequence[float]) -> tuple:
     """Gain and noise of an episode: every pair in turn."""
     return gains[episode % len(gains)], noises[episode // len(gains) % len(noises)]
 
 
-def acting(policy, params, mean: np.ndarray, std: np.ndarray, mode: str) -> Act:
-    """How a policy acts on raw observations; ``mode`` is ``sampled`` or ``deterministic``."""
-
-    def act(obs: np.ndarray, normals: np.ndarray) -> np.ndarray:
-        scaled = torch.from_numpy((obs - mean) / std)[None]
-        with torch.no_grad():
-            return policy.act(params, scaled, mode, torch.from_numpy(normals)[None])[0].numpy()
-
-    return act
-
-
 def play(
     task: Task,
-    act: Act,
+    own: object,
     settings: dict,
-    n_normals: int,
     on_steps: Callable[[int], None] = lambda n: None,
 ) -> list[dict[str, np.ndarray]]:
     """Play the episodes and return each as arrays in DSRL's layout, actions in [-1, 1].
 
     Args:
-        settings: ``episodes``, ``seed``, ``gains`` and ``noises`` (config.yaml, ``rollouts``).
-        n_normals: standard normals that ``act`` takes for an action.
+        own: a stack of one policy.
+        settings: ``episodes``, ``seed``, ``actions`` (``sampled`` or ``deterministic``), ``gains``
+            and ``noises`` (config.yaml, ``rollouts``).
         on_steps: called with the number of steps made since.
     """
     envs = [simulators.make(task) for _ in range(ROWS)]
@@ -63,12 +49,13 @@ def play(
         steps: list[list[tuple]] = [[] for _ in numbers]
         running = list(range(len(numbers)))
         while running:
-            normals = np.zeros((ROWS, n_normals), np.float32)
+            normals = np.zeros((ROWS, own.policy.sample_dim), np.float32)
             extra = np.zeros((len(numbers), task.act_dim), np.float32)
             for row in running:
-                normals[row] = streams[row].standard_normal(n_normals, np.float32)
+                normals[row] = streams[row].standard_normal(own.policy.sample_dim, np.float32)
                 extra[row] = streams[row].standard_normal(task.act_dim, np.float32)
-            actions = gains * act(obs, normals)[: len(numbers)] + noises * extra
+            acted = own.act(obs, settings["actions"], normals)[0, : len(numbers)]
+            actions = gains * acted + noises * extra
             actions = np.clip(actions, -1.0, 1.0).astype(np.float32)
             on_steps(len(running))
             for row in list(running):

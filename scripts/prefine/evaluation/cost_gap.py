@@ -10,19 +10,18 @@ Shapes: R replicas, n steps of a trajectory, D draws of the action.
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 
 from prefine import files
 from prefine.data import hdf5
 from prefine.errors import UserError
 from prefine.evaluation.cost_classifier import ITERATIONS, fit
-from prefine.policies.networks import Params
+from prefine.policies.stack import PolicyStack
 from prefine.simulators.costs import REPLAY_AGREEMENT
 from prefine.simulators.states import RESETTABLE, open_simulator
 from prefine.streams import generator
@@ -32,17 +31,24 @@ SETS = ("preferred", "nonpreferred")
 KEYS = ("observations", "actions", "costs")  # what is read of a trajectory
 RUN_COLUMNS = ("run", "tau", "draw", "seed", "iteration")
 COLUMNS = (
-    *("task", *RUN_COLUMNS, "until", "set", "gap", "signed_gap", "data_cost"),
-    *(
-        "counterfactual_cost",
-        "replay_gap",
-        "trajectories",
-        "simulated",
-        "agreement",
-        "resolved",
-        "auc",
-    ),
-    *("horizon", "every", "action_draws", "source"),
+    "task",
+    *RUN_COLUMNS,
+    "until",
+    "set",
+    "gap",
+    "signed_gap",
+    "data_cost",
+    "counterfactual_cost",
+    "replay_gap",
+    "trajectories",
+    "simulated",
+    "agreement",
+    "resolved",
+    "auc",
+    "horizon",
+    "every",
+    "action_draws",
+    "source",
 )
 
 Act = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -113,16 +119,9 @@ def window_sums(costs: np.ndarray, steps: np.ndarray, horizon: int) -> np.ndarra
     return until[np.minimum(steps + horizon, len(costs))] - until[steps]
 
 
-def actor(policy, params: Params, mean: np.ndarray, std: np.ndarray) -> Act:
+def acting(stack: PolicyStack) -> Act:
     """Return a ~ pi(.|s) of R replicas, from raw observations (R, B, obs_dim), noise (B, ·)."""
-
-    def act(observations: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        inputs = torch.from_numpy((observations - mean) / std)
-        shared = torch.from_numpy(noise).expand(len(observations), -1, -1)
-        with torch.no_grad():
-            return policy.act(params, inputs, "sampled", shared).numpy()
-
-    return act
+    return lambda observations, noise: stack.act(observations, "sampled", noise)
 
 
 def counterfactual_costs(
@@ -253,7 +252,7 @@ def fit_classifier(data: Path, task: Task, table: pd.DataFrame, progress_of: Cal
 
 def gap_rows(
     task: Task,
-    loaded,
+    stack: PolicyStack,
     runs: pd.DataFrame,
     args,
     settings: GapSettings,
@@ -264,7 +263,6 @@ def gap_rows(
     Args:
         progress_of: makes of (what, total, unit) something with ``update`` and ``close``.
     """
-    policy, params, mean, std, _ = loaded
     table, splits = files.read_csv(args.trajectories), files.read_csv(args.splits)
     cells = {}
     for (tau, draw), own in runs.groupby(["tau", "draw"], dropna=False):
@@ -296,10 +294,16 @@ def gap_rows(
     for (_, _, role), (own, indices) in cells.items():
         if not len(indices):
             continue
-        act = actor(policy, {name: value[own.index] for name, value in params.items()}, mean, std)
+        params = {name: value[own.index] for name, value in stack.params.items()}
         chosen = {int(index): records[int(index)] for index in indices}
         recorded, drawn = measure(
-            *(simulator, act, len(own), chosen, task.name, settings, policy.sample_dim),
+            simulator,
+            acting(replace(stack, params=params)),
+            len(own),
+            chosen,
+            task.name,
+            settings,
+            stack.policy.sample_dim,
             on_steps=progress.update,
         )
         found = gap(recorded, drawn)

@@ -32,6 +32,7 @@ import torch
 from prefine.errors import UserError
 from prefine.evaluation.worker import STEP, Failure, read_reply, tick_type
 from prefine.policies.networks import Params
+from prefine.policies.stack import PolicyStack, accepts_parts
 from prefine.simulators.make import FIRST_SEEDS
 from prefine.streams import generator
 from prefine.tasks import BULLET_GYM, Task
@@ -151,20 +152,17 @@ class Rollout:
 
     def __init__(
         self,
-        policy,
-        params: Params,
-        mean,
-        std,
+        stack: PolicyStack,
         task: Task,
         mode: str,
-        names,
+        names: Sequence[str],
         purpose: str,
         step_costs: bool,
     ):
-        self.policy, self.params, self.task, self.mode = policy, params, task, mode
+        self.stack, self.policy, self.task, self.mode = stack, stack.policy, task, mode
         self.purpose, self.step_costs = purpose, step_costs
-        self.mean, self.std, self.names, self.width = mean, std, names, rows_of(task)
-        self.no_noise = torch.zeros(1, self.width, policy.sample_dim)
+        self.names, self.width = names, rows_of(task)
+        self.no_noise = torch.zeros(1, self.width, self.policy.sample_dim)
         self.queue: deque[Block] = deque()
         self.rows: list[dict] = []
 
@@ -178,7 +176,7 @@ class Rollout:
         block.obs = np.zeros((1, self.width, task.obs_dim), dtype=np.float32)
         block.costs = []
         block.sums = np.zeros((2, self.width))
-        block.params = {name: value[block.replica, None] for name, value in self.params.items()}
+        block.params = self.stack.replica(block.replica).params
         if self.mode != "deterministic":
             shape = (task.horizon, self.policy.sample_dim)
             block.noise = np.zeros((shape[0], 1, self.width, shape[1]), dtype=np.float32)
@@ -189,7 +187,7 @@ class Rollout:
 
     def step(self, worker: Worker, block: Block) -> None:
         """Send a block's next actions."""
-        obs = torch.from_numpy((block.obs - self.mean) / self.std)
+        obs = torch.from_numpy((block.obs - self.stack.mean) / self.stack.std)
         noise = self.no_noise
         if block.noise is not None:
             noise = torch.from_numpy(block.noise[min(block.length, self.task.horizon - 1)])
@@ -244,11 +242,9 @@ class Rollout:
         self.queue.extend(blocks)
 
 
+@accepts_parts
 def evaluate(
-    policy,
-    params: Params,
-    mean: np.ndarray,
-    std: np.ndarray,
+    stack: PolicyStack,
     task: Task,
     n_episodes: int,
     action_mode: str,
@@ -262,8 +258,7 @@ def evaluate(
     """Roll out every replica for episodes 0 .. n_episodes - 1.
 
     Args:
-        params: (R, ...) parameters.
-        mean, std: (obs_dim,) standardisation constants of the policies.
+        stack: R policies.
         action_mode: ``deterministic``, ``bcq`` or ``sampled``.
         on_episode: called with the number of episodes that have ended since.
         workers: processes that step environments.
@@ -279,10 +274,9 @@ def evaluate(
     Raises:
         UserError: the environment cannot be made, or an episode failed twice.
     """
-    n_replicas = next(iter(params.values())).shape[0]
-    names = names or [str(replica) for replica in range(n_replicas)]
-    rollout = Rollout(policy, params, mean, std, task, action_mode, names, purpose, step_costs)
-    rollout.queue.extend(blocks_of(task, n_replicas, n_episodes, workers))
+    names = names or [str(replica) for replica in range(len(stack))]
+    rollout = Rollout(stack, task, action_mode, names, purpose, step_costs)
+    rollout.queue.extend(blocks_of(task, len(stack), n_episodes, workers))
     busy: set[Worker] = set()
     answers = selectors.DefaultSelector()
 

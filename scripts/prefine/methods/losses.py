@@ -51,7 +51,7 @@ def dpo_sft_loss(
 
     L_p (Eq. 7) is the preference term on D_p plus lam times the SFT term; L_np (Eq. 8)
     is the preference term on D_np. Each is a mean over its own batch. The loss is
-    ``dpo + sft``.
+    ``dpo + sft``. RPO's spelling of the same loss is lam = eta beta (paper 3.3, methods 4.6).
     """
     loss_p_dpo = dpo_loss(delta_preferred, beta)
     loss_np_dpo = dpo_loss(delta_nonpreferred, beta)
@@ -62,17 +62,6 @@ def dpo_sft_loss(
         "dpo": loss_p_dpo + loss_np_dpo,
         "sft": lam * loss_sft,
     }
-
-
-def rpo_loss(
-    delta_preferred: Tensor,
-    delta_nonpreferred: Tensor,
-    loss_sft: Tensor,
-    beta: Tensor,
-    eta: Tensor,
-) -> dict[str, Tensor]:
-    """RPO's spelling of the same loss: lam = eta beta (paper 3.3, methods 4.6)."""
-    return dpo_sft_loss(delta_preferred, delta_nonpreferred, loss_sft, beta, eta * beta)
 
 
 def bradley_terry_loss(score_preferred: Tensor, score_other: Tensor, beta: Tensor) -> Tensor:

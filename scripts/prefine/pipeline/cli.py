@@ -21,10 +21,10 @@ from prefine.files import no_room
 from prefine.pipeline.processes import end_with_snakemake
 
 
-def parser(doc: str, *paths: str, **options) -> argparse.ArgumentParser:
-    """Build a parser with one required path argument for each name in ``paths``."""
+def parser(doc: str, paths: str = "", **options: Callable) -> argparse.ArgumentParser:
+    """Build a parser of required arguments: paths, named in one text; options with their types."""
     result = argparse.ArgumentParser(description=doc.strip().splitlines()[0])
-    for name in paths:
+    for name in paths.split():
         result.add_argument(f"--{name}", type=Path, required=True)
     for name, kind in options.items():
         result.add_argument(f"--{name.replace('_', '-')}", type=kind, required=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 LIBRARY = Path(__file__).parents[1]
+TEMPLATES = (".html", ".md")  # named as the module that fills them
 
 
 def has_gpu() -> bool:
@@ -16,13 +17,22 @@ def has_gpu() -> bool:
     return Path("/dev/nvidiactl").exists()
 
 
-def own_python_first() -> None:
-    """Let jobs find the Python that runs Snakemake, also when its .venv is not activated.
+def help_jobs_find(scripts: Path) -> None:
+    """Let jobs find the scripts, the library and the Python that runs Snakemake.
 
-    A conda environment of a rule still goes before it.
+    Wherever they are started, and also where its .venv is not activated. A conda environment of
+    a rule still goes before it.
     """
-    folder = str(Path(sys.executable).parent)
-    os.environ["PATH"] = os.pathsep.join([folder, os.environ.get("PATH", "")])
+    os.environ["PREFINE_SCRIPTS"] = (
+        "scripts" if Path("scripts").resolve() == scripts else str(scripts)
+    )
+    _put_first("PYTHONPATH", scripts)
+    _put_first("PATH", Path(sys.executable).parent)
+
+
+def _put_first(variable: str, folder: Path) -> None:
+    rest = os.environ.get(variable)
+    os.environ[variable] = os.pathsep.join(filter(None, [str(folder), rest]))
 
 
 def imported_modules(path: Path) -> set[Path]:
@@ -44,11 +54,18 @@ def imported_modules(path: Path) -> set[Path]:
 def code_hash(*paths: str | Path) -> str:
     """Hash what the files and the library modules they import *do*.
 
-    It is made of their statements, in whichever file each of them stands. Comments, formatting,
-    docstrings and imports do not count: editing them, or moving a function, reruns nothing.
+    It is made of their statements, in whichever file each of them stands, and of the templates
+    beside them. Comments, formatting, docstrings and imports do not count: editing them, or moving
+    a function, reruns nothing.
     """
     files = set().union(*(imported_modules(Path(path)) for path in paths))
-    statements = set().union(*(_read(file).statements for file in files))
+    statements = {statement for file in files for statement in _read(file).statements}
+    statements |= {
+        hashlib.sha256(beside.read_bytes()).hexdigest()
+        for file in files
+        for beside in file.parent.glob(f"{file.stem}.*")
+        if beside.suffix in TEMPLATES
+    }
     return hashlib.sha256("".join(sorted(statements)).encode()).hexdigest()[:16]
 
 

@@ -6,10 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prefine.errors import UserError
 from prefine.policies import file as policy_file
-from prefine.policies.networks import Params
-from prefine.tasks import OWN
+from prefine.policies.stack import PolicyStack
 
 
 class Actor(torch.nn.Module):
@@ -18,14 +16,15 @@ class Actor(torch.nn.Module):
     It holds everything between the two: standardisation, clipping, network, action bounds.
     """
 
-    def __init__(self, policy, params: Params, mean, std, low, high):
-        """Take one replica: params (1, ...); low and high are numbers or (act_dim,)."""
+    def __init__(self, stack: PolicyStack, low, high):
+        """Take a stack of one policy; low and high are numbers or (act_dim,)."""
         super().__init__()
-        self.policy, self.names = policy, list(params)
-        for name, value in params.items():
+        self.policy, self.names = stack.policy, list(stack.params)
+        for name, value in stack.params.items():
             self.register_buffer(_attribute(name), value.detach().cpu())
-        box = [np.broadcast_to(np.float32(bound), (policy.act_dim,)) for bound in (low, high)]
-        for name, value in zip(("mean", "std", "low", "high"), (mean, std, *box), strict=True):
+        n = self.policy.act_dim
+        bounds = {"low": np.broadcast_to(low, n), "high": np.broadcast_to(high, n)}
+        for name, value in {"mean": stack.mean, "std": stack.std, **bounds}.items():
             self.register_buffer(name, torch.tensor(value, dtype=torch.float32))
 
     def forward(self, obs: Tensor) -> Tensor:
@@ -35,7 +34,7 @@ class Actor(torch.nn.Module):
         return self.in_mode(obs, "deterministic", noise)
 
     def in_mode(self, obs: Tensor, mode: str, noise: Tensor) -> Tensor:
-        """Act in a mode of `policies.ACTION_MODES`; noise (n, sample_dim) standard normal."""
+        """Act ``deterministic``, ``bcq`` or ``sampled``; noise (n, sample_dim) standard normal."""
         params = {name: getattr(self, _attribute(name)) for name in self.names}
         standardised = ((obs - self.mean) / self.std)[None]
         unit = self.policy.act(params, standardised, mode, noise[None])[0]
@@ -100,15 +99,18 @@ def load_policy(path: str | Path, run: str | None = None, seed: int | None = Non
         seed: of the draws that ``predict(..., deterministic=False)`` makes.
 
     Raises:
-        UserError: it is no policy, holds several, or does not say its action bounds.
+        UserError: it is no policy, or holds several.
     """
     path = Path(path)
     path = path / "policy.safetensors" if path.is_dir() else path
-    policy, params, mean, std, metadata = policy_file.load_run(path, run)
-    if "action_low" not in metadata and metadata["task"]["suite"] == OWN:
-        raise UserError(
-            f"{path}: does not say the bounds of its actions; export it first (scripts/export.py)"
-        )
-    # DSRL's tasks all have the unit box.
-    box = metadata.get("action_low", -1.0), metadata.get("action_high", 1.0)
-    return LoadedPolicy(Actor(policy, params, mean, std, *box), metadata, seed)
+    stack = policy_file.load_run(path, run)
+    return LoadedPolicy(Actor(stack, *action_bounds(stack.metadata)), stack.metadata, seed)
+
+
+def action_bounds(metadata: dict) -> tuple:
+    """The bounds of the environment's own actions, numbers or (act_dim,); the unit box if not said.
+
+    Files of before 0.2 have them beside the task.
+    """
+    known = metadata if "action_low" in metadata else metadata.get("task", {})
+    return known.get("action_low", -1.0), known.get("action_high", 1.0)

@@ -1,53 +1,57 @@
-"""Write a trained policy for others: safetensors, ONNX, TorchScript and a model card.
+"""Write a trained policy for others: safetensors, ONNX and a model card.
 
-All three map raw observations to the environment's own actions, deterministically.
+Both map raw observations to the environment's own actions, deterministically.
 """
 
 import contextlib
 import logging
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from prefine.files import atomic, write_text
 from prefine.policies import file as policy_file
-from prefine.policies.actor import Actor
-from prefine.policies.registry import describe
+from prefine.policies.actor import Actor, action_bounds
 
-KEPT = ("task", "method", "data_sha256", "versions", "settings")  # of what training wrote down
+KEPT = (
+    "runs",
+    "task",
+    "method",
+    "data_sha256",
+    "versions",
+    "settings",
+)  # of what training wrote down
 
 
 def export(
     folder: str | Path,
     policies: str | Path,
     run: str | None,
-    low,
-    high,
     card: str,
+    low=None,
+    high=None,
 ) -> None:
-    """Write policy.safetensors, policy.onnx, policy.pt and README.md, the card.
+    """Write policy.safetensors, policy.onnx and README.md, the card.
 
     Args:
         policies: a file of policies, of which ``run`` is taken; None if it holds one alone.
-        low, high: the environment's own bounds of actions, numbers or (act_dim,).
+        card: the page, in Markdown.
+        low, high: bounds of actions, numbers or (act_dim,), where they are not the task's.
 
     Raises:
         UserError: the file is no policy, or has no such run.
     """
-    policy, params, mean, std, trained = policy_file.load_run(policies, run)
-    actor, folder = Actor(policy, params, mean, std, low, high).eval(), Path(folder)
-    metadata = {
-        **describe(policy),
-        "runs": trained["runs"],
-        "action_low": actor.low.tolist(),
-        "action_high": actor.high.tolist(),
-        **{key: trained[key] for key in KEPT if key in trained},
-    }
-    policy_file.save(folder / "policy.safetensors", params, mean, std, metadata)
+    stack, folder = policy_file.load_run(policies, run), Path(folder)
+    lowest, highest = action_bounds(stack.metadata)
+    low, high = lowest if low is None else low, highest if high is None else high
+    actor = Actor(stack, low, high).eval()
+    bounds = {"action_low": actor.low.tolist(), "action_high": actor.high.tolist()}
+    kept = {key: stack.metadata[key] for key in KEPT if key in stack.metadata}
+    policy_file.save(folder / "policy.safetensors", replace(stack, metadata=kept | bounds))
     write_onnx(folder / "policy.onnx", actor)
-    write_torchscript(folder / "policy.pt", actor)
     write_text(folder / "README.md", card)
 
 
@@ -56,7 +60,8 @@ def write_onnx(path: Path, actor: Actor) -> None:
     batch = torch.export.Dim("batch")
     with atomic(path) as temporary, quiet():
         program = torch.onnx.export(
-            *(actor, (examples(actor),)),
+            actor,
+            (examples(actor),),
             input_names=["observation"],
             output_names=["action"],
             dynamic_shapes=({0: batch},),
@@ -66,12 +71,6 @@ def write_onnx(path: Path, actor: Actor) -> None:
         program.save(temporary, external_data=False)
 
 
-def write_torchscript(path: Path, actor: Actor) -> None:
-    """Write a trace of the actor; it has no branch that depends on an observation."""
-    with atomic(path) as temporary, quiet():
-        torch.jit.trace(actor, examples(actor)).save(str(temporary))
-
-
 def examples(actor: Actor) -> torch.Tensor:
     """A batch to trace with, of neither one row nor as many as a dimension."""
     return torch.zeros(2 + actor.policy.obs_dim, actor.policy.obs_dim)
@@ -79,11 +78,7 @@ def examples(actor: Actor) -> torch.Tensor:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep away the exporters' remarks, which no user can act on.
-
-    TorchScript is deprecated in PyTorch and still read by its C++ library; the ONNX exporter
-    tells of packages that it does not need here.
-    """
+    """Keep away the exporter's remarks on packages that it does not need here."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,7 +1,6 @@
 """Stacked policies on disk: safetensors with JSON metadata in its header."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,40 +11,24 @@ from safetensors.torch import save_file
 from prefine.errors import UserError
 from prefine.files import atomic
 from prefine.policies.networks import Params
-from prefine.policies.registry import make_policy
+from prefine.policies.registry import describe, make_policy
+from prefine.policies.stack import PolicyStack
 
 
-def save(path: str | Path, params: Params, mean, std, metadata: dict) -> None:
-    """Write parameters (R, ...), standardisation constants and metadata.
+def save(path: str | Path, stack: PolicyStack) -> None:
+    """Write a stack: its parameters, standardisation constants and metadata.
 
-    ``metadata`` must hold ``policy``, ``obs_dim``, ``act_dim``, ``hidden`` and ``runs``, and may
-    hold ``limits`` of the policy class.
+    The metadata says all that is needed to build the policy class again.
     """
-    tensors = {f"params.{name}": value.cpu().contiguous() for name, value in params.items()}
-    tensors |= {"obs_mean": torch.as_tensor(mean), "obs_std": torch.as_tensor(std)}
+    tensors = {f"params.{name}": v.cpu().contiguous() for name, v in stack.params.items()}
+    tensors |= {"obs_mean": torch.as_tensor(stack.mean), "obs_std": torch.as_tensor(stack.std)}
+    metadata = stack.metadata | describe(stack.policy)
     with atomic(path) as temporary:
         save_file(tensors, temporary, {"prefine": json.dumps(metadata, sort_keys=True)})
 
 
-def join(paths: Sequence[str | Path]) -> tuple[Params, np.ndarray, np.ndarray, dict]:
-    """Stack the runs of several files as one job would have: iteration by iteration, if any.
-
-    Returns:
-        (params, mean, std, metadata) as ``save`` takes them. Files without runs add none.
-    """
-    loaded = [load(path) for path in paths]
-    with_runs = [file for file in loaded if file[-1]["runs"]]
-    _, first, mean, std, metadata = with_runs[0]
-    runs = [run for *_, own in with_runs for run in own["runs"]]
-    order = sorted(range(len(runs)), key=lambda place: runs[place].get("iteration", 0))
-    params = {name: torch.cat([own[name] for _, own, *_ in with_runs])[order] for name in first}
-    devices = sorted({own["device"] for *_, own in with_runs})
-    joined = {"runs": [runs[place] for place in order], "device": ", ".join(devices)}
-    return params, mean, std, metadata | joined
-
-
-def load(path: str | Path) -> tuple[object, Params, np.ndarray, np.ndarray, dict]:
-    """Return (policy, params, mean, std, metadata).
+def load(path: str | Path) -> PolicyStack:
+    """Read a file of policies.
 
     Raises:
         UserError: the file is not a policy of this project.
@@ -65,31 +48,21 @@ def load(path: str | Path) -> tuple[object, Params, np.ndarray, np.ndarray, dict
         mean, std = tensors["obs_mean"].numpy(), tensors["obs_std"].numpy()
     except (KeyError, TypeError) as error:
         raise UserError(f"{path}: not a policy that this version knows ({error})") from None
-    if params or metadata.get("runs"):  # a part of a plan may be left without runs
-        check_policy(path, policy, params, mean, std)
-    return policy, params, mean, std, metadata
+    check_policy(path, policy, params, mean, std)
+    return PolicyStack(policy, params, mean, std, metadata)
 
 
-def load_run(
-    path: str | Path, run: str | None = None
-) -> tuple[object, Params, np.ndarray, np.ndarray, dict]:
-    """Return the same of one run: params (1, ...), and ``metadata["runs"]`` its row alone.
-
-    Of policies that were kept on the way it is the last. ``run`` may be left out of a file that
-    holds no other.
+def load_run(path: str | Path, run: str | None = None) -> PolicyStack:
+    """Read one run of a file (`PolicyStack.run`).
 
     Raises:
         UserError: there is no such run, or several and none is named.
     """
-    policy, params, mean, std, metadata = load(path)
-    names = [row["run"] for row in metadata["runs"]]
-    if run is None and len(names) > 1:
-        raise UserError(f"{path}: holds {len(names)} runs; name one (run), such as {names[0]}")
-    if run is not None and run not in names:
-        raise UserError(f"{path}: has no run {run}; it has {', '.join(names[:5])}")
-    place = len(names) - 1 - names[::-1].index(run or names[0])
-    own = {name: value[place : place + 1] for name, value in params.items()}
-    return policy, own, mean, std, metadata | {"runs": [metadata["runs"][place]]}
+    try:
+        return load(path).run(run)
+    except UserError as error:
+        text = str(error)
+        raise UserError(text if text.startswith(str(path)) else f"{path}: {text}") from None
 
 
 def check_policy(path, policy, params: Params, mean: np.ndarray, std: np.ndarray) -> None:

@@ -76,16 +76,9 @@ def mlp(params: Params, name: str, x: Tensor, activation: str = "relu") -> Tenso
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x W + b of every replica: (R, B, n_in), (R, n_in, n_out), (R, 1, n_out) -> (R, B, n_out)."""
     if weight.shape[-1] < NARROW and x.device.type == "cpu":
-        # A trace (TorchScript) cannot hold a function of ours, and learns nothing.
-        learns = torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)
-        x = NarrowProduct.apply(x, weight) if learns else turned(x, weight)
+        x = NarrowProduct.apply(x, weight)
         return x if bias is None else x + bias
     return x @ weight if bias is None else torch.baddbmm(bias, x, weight)
-
-
-def turned(x: Tensor, weight: Tensor) -> Tensor:
-    """x W as (W' x')'; W' is copied, for MKL is up to 7 times as slow with a transposed one."""
-    return products(weight.mT.contiguous(), x.mT).mT.contiguous()
 
 
 def products(rows: Tensor, x: Tensor) -> Tensor:
@@ -100,16 +93,17 @@ def products(rows: Tensor, x: Tensor) -> Tensor:
 
 
 class NarrowProduct(torch.autograd.Function):
-    """``turned`` where W has few columns: a CPU's libraries are slow the other way round.
+    """x W as (W' x')', where W has few columns: a CPU's libraries are slow the other way round.
 
-    Five times at six columns; with one column, a product for each replica by itself.
+    Five times at six columns; with one column, a product for each replica by itself. W' is copied,
+    for MKL is up to 7 times as slow with a transposed one.
     """
 
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor) -> Tensor:
         """(R, B, n_in), (R, n_in, n_out) -> (R, B, n_out)."""
         ctx.save_for_backward(x, weight)
-        return turned(x, weight)
+        return products(weight.mT.contiguous(), x.mT).mT.contiguous()
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:

@@ -11,9 +11,6 @@ from prefine.policies.gaussian import (
     WideTanhGaussianPolicy,
 )
 
-ACTION_MODES = ("deterministic", "bcq", "sampled")
-
-
 POLICIES = {
     policy.name: policy
     for policy in (

@@ -10,53 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from prefine.files import template
+
 POINTS = 120  # of a curve
 WIDTH, HEIGHT = 120, 90  # of a plot, in pixels
 
-PAGE = """<!doctype html><meta charset="utf-8"><title>Labels of {title}</title>
-<style>
-body {{ font: 14px sans-serif; margin: 1em 2em; color: #222 }}
-header {{ position: sticky; top: 0; background: #fff; padding: .5em 0 }}
-main {{ display: flex; flex-wrap: wrap; gap: .6em; padding: .6em 0 }}
-section {{ border: 3px solid #ddd; padding: .3em; width: {card}px }}
-section.preferred {{ border-color: #1B9E50 }} section.nonpreferred {{ border-color: #D7301F }}
-svg {{ background: #f7f7f7; margin-right: 2px }}
-polyline {{ fill: none; stroke-width: 1.2 }}
-small {{ display: block; color: #555 }} button {{ font-size: 12px }}
-</style>
-<header><b>{title}</b>: which of these do you want more of? Left: {left}; it starts at the dot.
-Right: reward of each step. All plots of a kind have the same axes.<br>
-Click what you can judge; the others stay out. <button id="save">Save {file}</button>
-<span id="count"></span></header>
-<main>{cards}</main>
-<script>
-const rows = {rows}, labels = {{}};
-function show() {{
-  const n = name => Object.values(labels).filter(label => label === name).length;
-  document.getElementById("count").textContent =
-    n("preferred") + " preferred, " + n("nonpreferred") + " nonpreferred of " + rows.length;
-}}
-document.querySelectorAll("section button").forEach(button => button.onclick = () => {{
-  const card = button.closest("section"), key = card.dataset.trajectory;
-  if (labels[key] === button.value) delete labels[key]; else labels[key] = button.value;
-  card.className = labels[key] || "";
-  show();
-}});
-document.getElementById("save").onclick = () => {{
-  const lines = rows.map(row => [...row, labels[row[0]] || ""].join(","));
-  const text = ["trajectory,return,length,label", ...lines, ""].join("\\n");
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], {{type: "text/csv"}}));
-  link.download = "{file}";
-  link.click();
-}};
-show();
-</script>
-"""
-CARD = """<section data-trajectory="{trajectory}">{plots}
-<small><b>{trajectory}</b>: return {total:.1f}, {length} steps</small>
-<button value="preferred">preferred</button>
-<button value="nonpreferred">nonpreferred</button></section>"""
+PAGE, CARD = template(__file__, ".html"), template(__file__, ".card.html")
 
 
 def page(
@@ -79,18 +38,13 @@ def page(
     cards = []
     for row, path, curve in zip(table.itertuples(), paths, steps, strict=True):
         plots = _plot(path, frame, "#0072B2", dot=True) + " " + _plot(curve, times, "#E69F00")
-        cards.append(
-            CARD.format(
-                trajectory=row.trajectory,
-                total=table.at[row.Index, "return"],
-                length=row.length,
-                plots=plots,
-            )
-        )
+        total = f"{table.at[row.Index, 'return']:.1f}"
+        own = {"trajectory": row.trajectory, "total": total, "length": row.length, "plots": plots}
+        cards.append(CARD.substitute(own).rstrip("\n"))
     left = f"observation {axes[0]} across, observation {axes[1]} upwards"
     rows = json.dumps(table[["trajectory", "return", "length"]].to_numpy().tolist())
     names = {"title": html.escape(title), "file": f"{html.escape(title)}.csv", "left": left}
-    return PAGE.format(**names, cards="\n".join(cards), rows=rows, card=2 * WIDTH + 14)
+    return PAGE.substitute(names, cards="\n".join(cards), rows=rows, card=2 * WIDTH + 14)
 
 
 def _frame(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -108,7 +108,11 @@ def draw_sets(
         if drawn.short or not drawn.feasible:
             logging.warning(
                 "%s tau=%s: %d safe and %d unsafe trajectories; short: %s%s",
-                *(task, tau, drawn.n_safe, drawn.n_unsafe, drawn.short or "none"),
+                task,
+                tau,
+                drawn.n_safe,
+                drawn.n_unsafe,
+                drawn.short or "none",
                 "" if drawn.feasible else "; infeasible, skipped everywhere",
             )
     columns = pd.DataFrame(rows).astype({"tau": "Int64", "draw": "Int64"})

@@ -5,8 +5,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-SPREADS = {"std": "standard deviation", "se": "standard error"}
-
 
 def summarize(curves: pd.DataFrame, by: list[str], scores: list[str]) -> pd.DataFrame:
     """Mean, standard deviation (ddof 1) and standard error over runs, by ``by`` and iteration.
@@ -27,7 +25,7 @@ def summarize(curves: pd.DataFrame, by: list[str], scores: list[str]) -> pd.Data
 
 
 def draw(axis: plt.Axes, rows: pd.DataFrame, score: str, spread: str, **style) -> None:
-    """One line with its band; a single run has no band."""
+    """One line with its band of one ``spread``, std or se; a single run has no band."""
     x, mean = rows["iteration"].to_numpy(float), rows[score].to_numpy(float)
     around = rows[f"{score}_{spread}"].fillna(0).to_numpy(float)
     axis.plot(x, mean, lw=1.2, **style)

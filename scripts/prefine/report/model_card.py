@@ -8,18 +8,9 @@ import pandas as pd
 
 from prefine.analysis.metrics import is_safe, normalized_cost
 from prefine.analysis.statistics import LEVEL, Estimate, interval
+from prefine.files import template
 
-USE = """\
-```python
-import prefine
-
-policy = prefine.load_policy("policy.safetensors")  # or the folder
-action = policy.act(observation)  # raw, (n_obs,) or (n, n_obs); the environment's own action
-```
-
-`policy.predict(obs)` is Stable-Baselines3's. `policy.onnx` (input `observation`, output `action`)
-and `policy.pt` (TorchScript) do the same without this package: deterministic, standardisation and
-action bounds included."""
+CARD = template(__file__, ".md")
 
 
 def estimate(values: np.ndarray) -> Estimate:
@@ -91,51 +82,17 @@ def model_card(
         "hidden layers": trained["hidden"],
     }
     versions = ", ".join(f"{name} {v}" for name, v in trained.get("versions", {}).items())
-    settings = json.dumps(trained.get("settings", {}), indent=1, sort_keys=True)
-    limit = "no limit" if np.isnan(tau) else f"above {tau:g}"
-    return f"""\
----
-library_name: prefine
-tags: [reinforcement-learning, safe-rl, preference-learning, {method}]
----
-# {run["run"]}
-
-A policy for {task["name"]}, made safer from preferences with {method.upper()}.
-
-{verdict(costs["after"], tau)}
-
-| | return | cost | episodes {limit} | episodes |
-|---|---|---|---|---|
-{chr(10).join(rows)}
-
-Means over episodes of one policy with {LEVEL:.0%} intervals, undiscounted sums. They say
-how sure the mean of *this* policy is, not how much training runs differ.
-
-## Use
-
-{USE}
-
-## Trained on
-
-| | |
-|---|---|
-{chr(10).join(f"| {name} | {value} |" for name, value in facts.items())}
-
-## Limits
-
-* Safe means that the mean cost of an episode is at most the limit, in this simulator and from its
-  own starts. It is no guarantee for an episode, another environment or a machine.
-* Outside the states of its data nothing is known of what it does.
-{f"* {remarks}" if remarks else ""}
-
-## Provenance
-
-{versions or "versions were not noted"}
-
-<details><summary>settings of the training</summary>
-
-```json
-{settings}
-```
-</details>
-"""
+    return CARD.substitute(
+        run=run["run"],
+        task=task["name"],
+        method=method,
+        label=method.upper(),
+        verdict=verdict(costs["after"], tau),
+        limit="no limit" if np.isnan(tau) else f"above {tau:g}",
+        rows="\n".join(rows),
+        level=f"{LEVEL:.0%}",
+        facts="\n".join(f"| {name} | {value} |" for name, value in facts.items()),
+        remarks=f"* {remarks}" if remarks else "",
+        versions=versions or "versions were not noted",
+        settings=json.dumps(trained.get("settings", {}), indent=1, sort_keys=True),
+    )

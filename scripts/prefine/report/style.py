@@ -12,11 +12,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from scipy.optimize import isotonic_regression
 
 from prefine.files import atomic, write_table
 
 NO_RUNS = "The study has no runs: it is off, or none of its tasks is among the config's."
-COLUMN_WIDTH, TEXT_WIDTH = 3.35, 7.0  # inches, two-column paper
+TEXT_WIDTH = 7.0  # inches, two-column paper
 
 # Okabe-Ito, ordered so that neighbours also differ in lightness.
 METHOD_COLORS = {
@@ -73,19 +74,12 @@ def use_style() -> None:
 
 def apart(places: np.ndarray, gap: float, low: float, high: float) -> np.ndarray:
     """Move numbers as little as possible so that neighbours differ by ``gap``, within bounds."""
-    order = np.argsort(places, kind="stable")
-    steps = gap * np.arange(len(places))
-    moved = np.asarray(places, dtype=float)[order] - steps
-    for _ in range(len(moved)):  # isotonic regression: pool what is out of order
-        for end in range(1, len(moved)):
-            start = end
-            while start > 0 and moved[start - 1] > moved[start] + 1e-12:
-                block = slice(np.flatnonzero(np.isclose(moved, moved[start - 1]))[0], end + 1)
-                moved[block] = moved[block].mean()
-                start = block.start
-    moved = np.clip(moved, low, max(low, high - steps[-1])) + steps if len(moved) else moved
+    if not len(places):
+        return np.empty(0)
+    order, steps = np.argsort(places, kind="stable"), gap * np.arange(len(places))
+    moved = isotonic_regression(np.asarray(places, dtype=float)[order] - steps).x
     result = np.empty(len(places))
-    result[order] = moved
+    result[order] = np.clip(moved, low, max(low, high - steps[-1])) + steps
     return result
 
 
@@ -118,6 +112,20 @@ def say_missing(axis: plt.Axes, text: str) -> None:
     axis.set_axis_off()
     text = textwrap.fill(text, 40)
     axis.text(0.5, 0.5, text, transform=axis.transAxes, ha="center", va="center", color="0.3")
+
+
+def mark_missing(axis: plt.Axes, place: float, left: bool = False) -> None:
+    """Say at one side of a row that it has no number."""
+    axis.text(
+        0.03 if left else 0.97,
+        place,
+        "missing",
+        transform=axis.get_yaxis_transform(),
+        ha="left" if left else "right",
+        va="center",
+        fontsize=6,
+        color="0.4",
+    )
 
 
 def save_missing(png: Path, reason: str = NO_RUNS) -> None:

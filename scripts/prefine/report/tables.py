@@ -2,12 +2,16 @@
 
 import re
 from collections.abc import Iterable
+from string import Template
 
 import numpy as np
 import pandas as pd
 
 from prefine.analysis.names import method_label, method_order, source_note
+from prefine.files import template
 from prefine.tasks import SUITES, TASKS
+
+PAGE = Template(template(__file__, ".html").template.replace("\n", "") + "\n")  # in one line
 
 
 def _cells(table: pd.DataFrame, render) -> list[list[str]]:
@@ -132,18 +136,7 @@ def html_page(title: str, lines: list[list[str]], note: str) -> str:
     rows = "".join(
         "<tr>" + "".join(f"<td>{cell}</td>" for cell in line) + "</tr>" for line in lines[1:]
     )
-    style = (
-        "body{font:15px system-ui,sans-serif;margin:2em;color:#222}"
-        "table{border-collapse:collapse}"
-        "th,td{padding:.35em .7em;text-align:left;vertical-align:top}"
-        "th{border-bottom:2px solid #222}td{border-bottom:1px solid #ddd}"
-        "p{max-width:60em;color:#555}code,pre{font-size:12px;overflow-wrap:anywhere}"
-    )
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{style}</style><h2>{title}</h2>"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table><p>{note}</p></html>\n"
-    )
+    return PAGE.substitute(title=title, head=head, rows=rows, note=note)
 
 
 def _unbroken(cell: str) -> str:

@@ -4,11 +4,11 @@ import numpy as np
 
 from prefine.errors import UserError
 from prefine.simulators import make as simulators
-from prefine.tasks import OWN, TASKS, UNIT_BOX, ActionBox, Task
+from prefine.tasks import OWN, TASKS, Task
 
 
-def describe(name: str, settings: dict, has_costs: bool) -> tuple[Task, ActionBox, dict]:
-    """Return a task, its box of actions, and the reference scores that are known of it.
+def describe(name: str, settings: dict, has_costs: bool) -> tuple[Task, dict]:
+    """Return a task and the reference scores that are known of it.
 
     Args:
         settings: its entry under ``file`` in the config; DSRL's tasks need none.
@@ -21,11 +21,11 @@ def describe(name: str, settings: dict, has_costs: bool) -> tuple[Task, ActionBo
     if name in TASKS:
         task = TASKS[name]
         scores = {"min_return": task.min_return, "max_return": task.max_return}
-        return task, UNIT_BOX, scores | known
-    return *own_task(name, settings, has_costs), known
+        return task, scores | known
+    return own_task(name, settings, has_costs), known
 
 
-def own_task(name: str, settings: dict, has_costs: bool) -> tuple[Task, ActionBox]:
+def own_task(name: str, settings: dict, has_costs: bool) -> Task:
     """Ask the environment for its sizes; scores and horizon may still be missing."""
     env_id, module = settings["env_id"], settings.get("module")
     env = simulators.make_own(env_id, module, settings.get("horizon"))
@@ -40,17 +40,24 @@ def own_task(name: str, settings: dict, has_costs: bool) -> tuple[Task, ActionBo
         raise UserError(
             f'environment {env_id}: a step gives no info["cost"]; add it, or give labels instead'
         )
-    box = ActionBox(env.action_space.low, env.action_space.high)
+    box = env.action_space
     sizes = env.observation_space.shape[0], env.action_space.shape[0]
     env.close()
     label = settings.get("label", name[:8])
     scores = {"max_cost": np.nan, "min_return": np.nan, "max_return": np.nan}
-    task = Task(
-        *(name, label, OWN, env_id, horizon, *sizes),
+    return Task(
+        name=name,
+        label=label,
+        suite=OWN,
+        env_id=env_id,
+        horizon=horizon,
+        obs_dim=sizes[0],
+        act_dim=sizes[1],
         **scores,
         n_trajectories=0,
         licence="the user's own",
         module=module,
         has_costs=has_costs,
+        action_low=tuple(box.low.tolist()),
+        action_high=tuple(box.high.tolist()),
     )
-    return task, box

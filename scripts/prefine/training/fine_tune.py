@@ -4,81 +4,59 @@ The same loop and the same methods as the workflow's, with its defaults; runs di
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from prefine import provenance
+from prefine.config.schema import defaults
 from prefine.data.dataset import Transitions
 from prefine.errors import UserError
-from prefine.methods import REFERENCE, method_constant, method_module, method_settings
+from prefine.methods import METHODS, REFERENCE, method_constant, method_module, method_settings
 from prefine.policies import file as policy_file
-from prefine.policies.formats.read import OwnPolicy
 from prefine.policies.networks import Params
-from prefine.policies.registry import describe, make_policy
+from prefine.policies.registry import make_policy
+from prefine.policies.stack import PolicyStack
 from prefine.tasks import Task
 from prefine.training.loop import train
 
-# config.yaml's `training`; a test keeps them equal.
-DEFAULTS = {
-    "iterations": 500_000,
-    "batch_size": 256,
-    "learning_rate": 3e-4,
-    "gradient_clip": 10.0,
-    "log_points": 50,
-    "likelihood_draws": 1,
-    "sampler": "trajectory",
-    "threads": 1,
-    "cuda_graphs": True,
-    "tf32": False,
-    "checkpoint_every": 10_000,
-}
-FROM_REFERENCE = ("bc_from_reference", "dpo", "ppl", "prefine")
+# Of the config's `training` all that does not concern the workflow alone.
+OF_THE_WORKFLOW = ("log_std_min", "matched", "max_runs")
+DEFAULTS = {k: v for k, v in defaults("training").items() if k not in OF_THE_WORKFLOW}
+FROM_REFERENCE = tuple(m for m in METHODS if method_constant(m, "STARTS_FROM") == REFERENCE)
 
 
 @dataclass(frozen=True)
-class FineTuned:
+class FineTuned(PolicyStack):
     """Policies of one class, one a seed, and how their training went.
 
     Attributes:
-        policy, params: the class and its (seeds, ...) parameters.
-        mean, std: (obs_dim,) standardise raw observations.
         log: one row a seed and log point; column ``run`` names them.
     """
 
-    policy: object
-    params: Params
-    mean: np.ndarray
-    std: np.ndarray
-    log: pd.DataFrame
-    method: str
-    settings: dict
+    log: pd.DataFrame = field(default_factory=pd.DataFrame)
 
-    def save(self, path: str | Path, task: Task, low=-1.0, high=1.0) -> None:
+    def save(self, path: str | Path, task: Task, low=None, high=None) -> None:
         """Write a file of policies, for `load_policy` and for the workflow's scripts.
 
         Args:
-            low, high: the environment's own bounds of actions, numbers or (act_dim,).
+            low, high: bounds of the actions where they are not the task's.
         """
-        box = (
-            np.broadcast_to(np.float64(bound), (task.act_dim,)).tolist() for bound in (low, high)
-        )
-        metadata = {
-            **describe(self.policy),
-            **dict(zip(("action_low", "action_high"), box, strict=True)),
-            "task": task.to_dict(),
-            "method": self.method,
-            "runs": [{"run": run} for run in self.log["run"].unique()],
-            "settings": self.settings,
-            "versions": provenance.versions(),
+        given = {"action_low": low, "action_high": high}
+        bounds = {
+            name: np.broadcast_to(np.float64(bound), (task.act_dim,)).tolist()
+            for name, bound in given.items()
+            if bound is not None
         }
-        policy_file.save(path, self.params, self.mean, self.std, metadata)
+        metadata = {**self.metadata, **bounds, "task": task.to_dict()}
+        metadata["versions"] = provenance.versions()
+        policy_file.save(path, replace(self, metadata=metadata))
 
 
 def fine_tune(
-    reference: OwnPolicy,
+    reference: PolicyStack,
     data: Transitions,
     preferred: Sequence[int],
     nonpreferred: Sequence[int],
@@ -110,14 +88,18 @@ def fine_tune(
     if method not in FROM_REFERENCE:
         raise UserError(f"method: {method!r} is not one of {', '.join(FROM_REFERENCE)}")
     if not reference.has_density:
-        raise UserError("the policy has no density to start from; distil it first (pretrain)")
+        raise UserError(
+            "the policy has no density, no action probabilities; distil it first (pretrain)"
+        )
     data = replace(data, mean=reference.mean, std=reference.std)
     sets = {"preferred": preferred, "nonpreferred": nonpreferred}
     params, log = _train(
         method, reference.policy, data, sets, seeds, name, changes, reference.params
     )
-    constants = reference.mean, reference.std
-    return FineTuned(reference.policy, params, *constants, log, method, DEFAULTS | changes)
+    runs = [{"run": run} for run in log["run"].unique()]
+    metadata = {"method": method, "runs": runs, "settings": DEFAULTS | changes}
+    constants = {"mean": reference.mean, "std": reference.std, "metadata": metadata}
+    return FineTuned(policy=reference.policy, params=params, log=log, **constants)
 
 
 def pretrain(
@@ -128,7 +110,7 @@ def pretrain(
     hidden: Sequence[int] = (256, 256),
     name: str = "pretrain",
     **changes,
-) -> tuple[OwnPolicy, pd.DataFrame]:
+) -> tuple[PolicyStack, pd.DataFrame]:
     """Clone a policy from some trajectories by maximum likelihood, to start from.
 
     Args:
@@ -147,7 +129,7 @@ def pretrain(
     sets = {"reference": trajectories}
     params, log = _train(REFERENCE, actor, data, sets, 1, name, changes)
     about = {"algorithm": "behaviour cloning", "trajectories": len(trajectories)}
-    return OwnPolicy(actor, params, data.mean, data.std, about), log
+    return PolicyStack(actor, params, data.mean, data.std, about), log
 
 
 def _train(

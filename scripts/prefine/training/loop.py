@@ -158,7 +158,7 @@ def build_context(
     return Context(policy, nets, reference, hyper, tau, settings)
 
 
-def trained_names(method: ModuleType, policy, settings: dict, group: str, params: Params):
+def trained_names(policy, settings: dict, group: str, params: Params) -> list[str]:
     """Return the names of a group's parameters that train: not a frozen encoder."""
     frozen = ()
     if group == "policy" and settings.get("encoder_update") == "frozen":
@@ -196,7 +196,7 @@ class PhaseLoop:
         self.trained, self.optimizers = {}, {}
         for group, learning_rate in phase.learning_rates.items():
             params = context.nets[group]
-            names = trained_names(method, context.policy, settings, group, params)
+            names = trained_names(context.policy, settings, group, params)
             self.trained[group] = [params[name].requires_grad_() for name in names]
             self.optimizers[group] = Adam(self.trained[group], learning_rate)
         self.watch = Watch(len(runs), on)

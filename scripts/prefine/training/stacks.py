@@ -42,8 +42,6 @@ def join_snapshots(
     folder: Path, stacks: int, iterations: list[int], runs: pd.DataFrame
 ) -> tuple[Params, pd.DataFrame]:
     """Stack what ``keep_snapshots`` wrote: one replica an iteration and run."""
-    if runs.empty:
-        return {}, runs
     moments = []
     for iteration in iterations:
         parts = [load_file(folder / f"{n}-{iteration}.safetensors") for n in range(stacks)]
@@ -70,8 +68,6 @@ def train_in_chunks(
     A chunk that diverges does not stop the others; the error at the end names each.
     """
     size = stack_size(policy, settings)
-    if runs.empty:  # a part of a plan that lost runs to infeasible cells
-        return {}, pd.DataFrame()
     parts = [runs.index[start : start + size] for start in range(0, len(runs), size)]
     params, logs, errors = [], [], []
     for number, rows in enumerate(parts):
@@ -79,7 +75,13 @@ def train_in_chunks(
         file = state / f"{number}.safetensors"
         try:
             done = train(
-                *(method, policy, runs.loc[rows], data, own, settings, reference),
+                method,
+                policy,
+                runs.loc[rows],
+                data,
+                own,
+                settings,
+                reference,
                 on_iteration=progress.update,
                 state=file,
                 on_snapshot=keep_snapshots(state, number),

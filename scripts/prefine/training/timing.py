@@ -68,7 +68,8 @@ def time_method(name: str, settings: dict, blocks: dict, task: Task, tau, args) 
     policy = make_policy(settings["policy"], task.obs_dim, task.act_dim, settings["hidden"])
     reference = None
     if method.STARTS_FROM == REFERENCE:
-        policy, reference, *_ = policy_file.load(args.reference)
+        of_reference = policy_file.load(args.reference)
+        policy, reference = of_reference.policy, of_reference.params
     set_up_torch(settings)
     context = build_context(method, policy, runs, settings, reference, on)
     held_out = HeldOut(policy, list(runs["stream"]), data, None, on)

@@ -5,8 +5,8 @@ observations standardised with constants of its own, actions in [-1, 1]. Its num
 changed by that: an affine map of the actions is taken into the last layer.
 """
 
+import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,70 +20,37 @@ from prefine.policies.formats import sb3 as sb3_archive
 from prefine.policies.formats import torch_mlp
 from prefine.policies.formats.network import build
 from prefine.policies.formats.normalise import Standardiser, read_statistics
-from prefine.policies.networks import Params
+from prefine.policies.stack import PolicyStack
+from prefine.tasks import Task, sized
 
 FORMATS = {"sb3": sb3_archive.read, "torch": torch_mlp.read}
 
 
-@dataclass(frozen=True)
-class OwnPolicy:
-    """A pretrained policy of one replica, ready for training, rollouts and export.
-
-    Attributes:
-        actor, actor_params: policy class and its (1, ...) parameters; what acts, with or
-            without a density.
-        mean, std: (obs_dim,) float32, standardise raw observations.
-        description: where it comes from: file, sha256, format, algorithm, layers.
-    """
-
-    actor: object
-    actor_params: Params
-    mean: np.ndarray
-    std: np.ndarray
-    description: dict
-
-    @property
-    def has_density(self) -> bool:
-        """Whether log pi(a|s) exists, so that it can be pi_ref as it is."""
-        return hasattr(self.actor, "log_prob")
-
-    @property
-    def policy(self):
-        """The policy class, or None when it has no density."""
-        return self.actor if self.has_density else None
-
-    @property
-    def params(self) -> Params | None:
-        """Parameters (1, ...), or None when it has no density."""
-        return self.actor_params if self.has_density else None
-
-    def act(self, obs: np.ndarray) -> np.ndarray:
-        """Map raw observations (n, obs_dim) to deterministic actions (n, act_dim) in [-1, 1]."""
-        standardised = (np.asarray(obs, dtype=np.float32) - self.mean) / self.std
-        noise = torch.zeros(1, len(standardised), self.actor.sample_dim)
-        with torch.no_grad():
-            batch = torch.from_numpy(standardised)[None]
-            return self.actor.act(self.actor_params, batch, "deterministic", noise)[0].numpy()
-
-
-def read_policy(settings: Mapping, obs_dim: int, act_dim: int, low, high) -> OwnPolicy:
-    """Read config's ``policy`` entry.
+def read_policy(settings: Mapping, task: Task, *sizes) -> PolicyStack:
+    """Read config's ``policy`` entry: a stack of one, whose metadata say where it comes from.
 
     Args:
         settings: ``file`` and ``format`` (sb3, torch, python, prefine); ``vec_normalize``, a
             file of statistics; ``trust_pickle``; ``activation``, where an archive does not say it;
             ``run``, which one of a file of this project.
-        low, high: the environment's own bounds of actions, numbers or (act_dim,).
+        task: whose observations it takes and in whose bounds it acts.
 
     Raises:
         UserError: one line that says what is wrong with the file and what to do.
     """
+    if isinstance(task, int):  # obs_dim, act_dim, low, high, as before 0.2
+        text = "read_policy(settings, obs_dim, ...) goes with the next release; give the task"
+        warnings.warn(text, DeprecationWarning, stacklevel=2)
+        task = sized(task, *sizes)
     path, kind = Path(settings["file"]), settings["format"]
     if kind not in (*FORMATS, "python", "prefine"):
-        raise UserError(f"policy.format: {kind!r} is not known; sb3, torch, python or prefine")
+        known = ", ".join((*FORMATS, "python"))
+        raise UserError(f"policy.format: {kind!r} is not known; {known} or prefine")
     if not path.is_file():
         raise UserError(f"policy.file: {path} is not there")
-    low, high = (np.broadcast_to(np.float64(bound), (act_dim,)) for bound in (low, high))
+    obs_dim, act_dim = task.obs_dim, task.act_dim
+    bounds = task.action_low, task.action_high
+    low, high = (np.broadcast_to(np.float64(bound), (act_dim,)) for bound in bounds)
     if kind == "prefine":
         actor, params, mean, std, about = _of_this_project(path, settings)
     elif kind == "python":
@@ -117,7 +84,7 @@ def read_policy(settings: Mapping, obs_dim: int, act_dim: int, low, high) -> Own
         "hidden": list(actor.hidden),
         "activation": getattr(actor, "activation", "relu"),
     } | about
-    return OwnPolicy(actor, params, mean, std, description)
+    return PolicyStack(actor, params, mean, std, description)
 
 
 def _check_size(path: Path, what: str, found: int, needed: int, of: str = "the environment"):
@@ -129,7 +96,7 @@ def _of_this_project(path: Path, settings: Mapping):
     """Take one run out of a file of policies."""
     if settings.get("vec_normalize"):
         raise UserError(f"{path}: holds its own standardisation; leave out policy.vec_normalize")
-    policy, params, mean, std, metadata = policy_file.load_run(path, settings.get("run"))
-    (run,) = metadata["runs"]
+    stack = policy_file.load_run(path, settings.get("run"))
+    (run,), metadata = stack.metadata["runs"], stack.metadata
     about = {"algorithm": metadata["method"], "run": run["run"], "task": metadata["task"]["name"]}
-    return policy, params, mean, std, about
+    return stack.policy, stack.params, stack.mean, stack.std, about

@@ -1,0 +1,28 @@
+"""Tables 2 and 3: sizes, mean costs and mean returns of D_p and D_np."""
+
+import json
+from pathlib import Path
+
+from prefine import files
+from prefine.analysis import tables
+from prefine.pipeline import cli
+from prefine.report.tables import dataset_statistics_html, dataset_statistics_markdown
+
+
+def main() -> None:
+    parser = cli.parser(__doc__, "csv markdown html paper")
+    parser.add_argument("--manifests", type=Path, nargs="+", required=True)
+    parser.add_argument("--checks", type=Path, nargs="+", required=True)
+    args = parser.parse_args()
+    manifests, checks = (
+        [json.loads(path.read_text()) for path in paths] for paths in (args.manifests, args.checks)
+    )
+    table = tables.dataset_statistics(manifests, checks, files.read_csv(args.paper))
+    files.write_table(args.csv, table)
+    files.write_text(args.markdown, dataset_statistics_markdown(table))
+    files.write_text(args.html, dataset_statistics_html(table))
+    print(table.T.to_string())
+
+
+if __name__ == "__main__":
+    cli.run(main)

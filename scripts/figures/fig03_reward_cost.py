@@ -1,0 +1,115 @@
+"""Figure 3: normalised reward against normalised cost, one dot a task, one panel a method."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.patheffects import withStroke
+from prefine import files
+from prefine.analysis import metrics
+from prefine.analysis.names import method_label, method_order, source_note
+from prefine.pipeline import cli
+from prefine.report import style as plotting
+from prefine.tasks import SUITES
+
+FIGURES = {"fig3": {"file": "fig03_reward_cost", "title": "Figure 03: reward against cost"}}
+SECTION = "Figures"
+READS = {"table": "tables/table1.csv"}
+NEEDS = ()
+
+
+def name_marks(axis: plt.Axes, own: pd.DataFrame) -> None:
+    """Names beside the marks, moved up or down where they would lie on each other."""
+    low, high = axis.get_ylim()
+    for left, side in own.groupby(own["cost"] > 2):  # else the label leaves the panel
+        heights = side["reward"].to_numpy()
+        gap = 0.085 * (high - low)
+        moved = plotting.apart(heights, gap, low + 0.03, high - gap)
+        for cell, y in zip(side.itertuples(), moved, strict=True):
+            axis.annotate(
+                cell.label,
+                (cell.cost, cell.reward),
+                (-11 if left else 11, y),
+                textcoords=("offset points", "data"),
+                ha="right" if left else "left",
+                va="center",
+                fontsize=7,
+                arrowprops={
+                    "arrowstyle": "-",
+                    "lw": 0.4,
+                    "color": "0.5",
+                    "shrinkA": 0,
+                    "shrinkB": 2,
+                },
+                path_effects=[withStroke(linewidth=1.5, foreground="white")],
+            )
+
+
+def main() -> None:
+    args = cli.parser(__doc__, "table output").parse_args()
+    table = files.read_csv(args.table, keep_default_na=False, na_values=[""])
+    suites = [suite for suite in SUITES if suite in set(table["suite"])]
+    methods = method_order(table["method"])
+
+    plotting.use_style()
+    figure, axes = plt.subplots(
+        len(suites),
+        len(methods),
+        figsize=(plotting.TEXT_WIDTH, 0.55 + 1.75 * len(suites)),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+    )
+    top = np.nanmax([10.0, table["cost"].max() * 3])  # room for labels behind the marks
+    low, high = table["reward"].min(), table["reward"].max()
+    floor = 0.25 if table["cost"].isna().any() else 0.05  # room to say what is missing
+    for row, suite in zip(axes, suites, strict=True):
+        for axis, method in zip(row, methods, strict=True):
+            cells = table[(table["suite"] == suite) & (table["method"] == method)]
+            own = cells.dropna(subset=["reward", "cost"])
+            axis.axvline(1.0, color="0.2", lw=0.8, ls=":")
+            axis.set_xscale("symlog", linthresh=1.0, linscale=1.2)
+            axis.set_xlim(-0.2, top)
+            axis.set_ylim(min(0.0, low) - floor, max(1.0, high) + 0.12)
+            ticks = [t for t in (0, 0.5, 1, 3, 10, 30) if t <= top]
+            if len(methods) > 4:  # narrow panels
+                ticks = [t for t in (0, 1, 10) if t <= top]
+            axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            axis.minorticks_off()
+            for cell in own.dropna(subset="cost").itertuples():
+                safe = metrics.is_safe(cell.cost)
+                axis.errorbar(
+                    cell.cost,
+                    cell.reward,
+                    xerr=None if pd.isna(cell.cost_std) else cell.cost_std,
+                    yerr=None if pd.isna(cell.reward_std) else cell.reward_std,
+                    fmt="o" if safe else "X",
+                    ms=5,
+                    lw=0.7,
+                    color=plotting.SAFE_COLOR if safe else plotting.UNSAFE_COLOR,
+                )
+            name_marks(axis, own)
+            for y, what, gone in (
+                (0.02, "missing", cells[cells["reward"].isna()]),
+                (0.09, "no cost limit", cells[cells["cost"].isna() & cells["reward"].notna()]),
+            ):
+                if len(gone):
+                    axis.text(
+                        0.5,
+                        y,
+                        f"{what}: {', '.join(gone['label'])}",
+                        transform=axis.transAxes,
+                        ha="center",
+                        fontsize=6,
+                        color="0.4",
+                    )
+    for axis, method in zip(axes[0], methods, strict=True):
+        label = plotting.in_math(method_label(method))
+        axis.set_title(label.replace(" from ", "\nfrom "))
+    axes[-1][(len(methods) - 1) // 2].set_xlabel("normalised cost (dotted: the limit)")
+    for row, suite in zip(axes, suites, strict=True):
+        row[0].set_ylabel(f"{SUITES[suite]}\nnormalised reward")
+    plotting.save(figure, args.output, table, source_note(table["source"].dropna()))
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,169 @@
+"""What each script of scripts/figures says of its figures, read without running it.
+
+A script begins with literals:
+
+``FIGURES``
+    name of the rule -> ``file`` (of figures/), ``title`` (in the report), and, where they matter,
+    ``study`` (whose runs are drawn), ``task`` (the how manieth of its tasks), ``suite``, ``tasks``
+    (a figure of the config whose tasks are meant) and ``methods`` (which the main study must have).
+``SECTION``
+    the report's.
+``READS``
+    option of the script -> the files that it is given, under results/{run}/. ``{task}`` means one
+    for each task, ``{study}`` the figure's; a path in workflow/ is the project's.
+``NEEDS``
+    names of facts of the config (``fact``), each an option of the script.
+"""
+
+import ast
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prefine.config.studies import SIZES
+
+if TYPE_CHECKING:
+    from prefine.pipeline.run import Run
+
+HEAD = ("FIGURES", "SECTION", "READS", "NEEDS")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure, and what its script asks for."""
+
+    rule: str
+    script: str  # in scripts/figures/
+    section: str
+    file: str
+    title: str
+    reads: dict[str, str]
+    needs: tuple[str, ...]
+    study: str = "main"
+    task: int | None = None
+    suite: str = ""
+    tasks: str = ""
+    methods: tuple[str, ...] = field(default_factory=tuple)
+
+    def caption(self, folder: Path) -> str:
+        """Its text in ``folder``: one of its own, or the one that all of its script share."""
+        own = (folder / f"{name}.rst" for name in (self.file, self.script))
+        return next(str(path) for path in own if path.exists())
+
+
+def read(folder: Path) -> list[Figure]:
+    """Return the figures of all scripts in a folder, sorted by file.
+
+    Raises:
+        KeyError: a script lacks one of the four literals.
+    """
+    found = []
+    for path in sorted(folder.glob("[a-z]*.py")):
+        head = literals(path)
+        for rule, own in head["FIGURES"].items():
+            common = {"section": head["SECTION"], "reads": head["READS"], "needs": head["NEEDS"]}
+            found.append(Figure(rule=rule, script=path.stem, **common, **own))
+    return sorted(found, key=lambda figure: figure.file)
+
+
+def literals(path: Path) -> dict:
+    """The literals at the head of a script, by name."""
+    found = {}
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name = node.targets[0].id
+            if name in HEAD:
+                found[name] = ast.literal_eval(node.value)
+    missing = [name for name in HEAD if name not in found]
+    if missing:
+        raise KeyError(f"{path} does not assign {', '.join(missing)}")
+    return found
+
+
+def tasks_of(run: "Run", figure: Figure) -> list[str]:
+    """The tasks of a figure, the run's unless it has its own."""
+    if figure.tasks == "fig2":
+        return run.cost_gap_tasks
+    return [run.config["figures"][figure.tasks]["task"]] if figure.tasks else run.tasks
+
+
+def task_of(run: "Run", figure: Figure) -> str:
+    """The one task of a figure: the config's, or a study's first, second ...; or `none`."""
+    own = tasks_of(run, figure) if figure.task is None else run.study_tasks(figure.study)
+    place = figure.task or 0
+    return own[place] if place < len(own) else "none"
+
+
+def inputs(run: "Run", figure: Figure) -> dict[str, list[str]]:
+    """Option of the script -> the files that it is given; none where the run has none."""
+    return {name: _paths(run, figure, pattern) for name, pattern in figure.reads.items()}
+
+
+def _paths(run: "Run", figure: Figure, pattern: str) -> list[str]:
+    if pattern.startswith("workflow/"):
+        return [str(run.from_root(pattern))]
+    if pattern.startswith("tables/studies/"):
+        return run.study_table(figure.study)
+    if pattern.startswith("tables/curves/"):
+        return run.curves_table(figure.study)
+    if "{candidate}" in pattern:
+        jobs = (job for task in run.tasks for job in run.candidates(task, followed=True))
+        return [f"{run.folder}/{pattern.format(candidate=job)}" for job in jobs]
+    tasks = tasks_of(run, figure) if "{task}" in pattern else [""]
+    return [f"{run.folder}/{pattern.format(task=task)}" for task in tasks]
+
+
+def facts(run: "Run", figure: Figure) -> dict[str, object]:
+    """The facts that a figure needs, by the names of its script's options.
+
+    Raises:
+        KeyError: a script needs what is no fact.
+    """
+    config, study = run.config, figure.study
+    fixed = config["studies"][study]["fixed"] if study in run.studies else {}
+    own = config["figures"].get(figure.tasks, {})
+    known = {
+        "task": task_of(run, figure) if figure.tasks or figure.task is not None else None,
+        "tau": own.get("tau"),
+        "draw": own.get("draw"),
+        "study": study,
+        "suite": figure.suite,
+        "tasks": _json(run.tasks_of_suite(figure.suite)),
+        "thresholds": run.thresholds(),
+        "episodes": config["evaluation"]["curves"]["episodes"],
+        "sizes": _json({name: config["split"][name] for name in SIZES}),
+        "fixed": _json(fixed),
+        "source": run.data_note(),
+    }
+    return {name: known[name] for name in figure.needs if known[name] is not None}
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def options(run: "Run", figure: Figure) -> list[str]:
+    """The options of a figure's script."""
+    words = []
+    for name, paths in inputs(run, figure).items():
+        words += [f"--{name}", *paths]
+    for name, value in facts(run, figure).items():
+        words += [f"--{name}", str(value)]
+    return words
+
+
+def shows(run: "Run", figure: Figure) -> bool:
+    """Whether the run has something to show in a figure."""
+    of_own_policy = figure.section == "Your policy"
+    needed = [*inputs(run, figure).values()]
+    if any("{candidate}" in pattern for pattern in figure.reads.values()):
+        needed += [run.candidates(task, followed=True) for task in run.tasks]
+    if figure.suite:
+        needed.append(run.tasks_of_suite(figure.suite))
+    return (
+        of_own_policy == bool(run.own_policies)
+        and set(figure.methods) <= set(run.config["studies"]["main"]["methods"])
+        and all(needed)
+        and (figure.task is None or task_of(run, figure) != "none")
+    )

@@ -1,0 +1,128 @@
+"""What the rules ask of a run, without Snakemake."""
+
+import ast
+from copy import deepcopy
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from conftest import ROOT
+from prefine.config.check import check
+from prefine.pipeline import figures
+from prefine.pipeline.run import Run
+
+PAPER = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def run_of(**changes):
+    return Run(check(deepcopy(PAPER) | changes), ROOT)
+
+
+@pytest.fixture(scope="module")
+def paper():
+    return run_of()
+
+
+def wildcards(**names):
+    return SimpleNamespace(**names)
+
+
+def drawn(run):
+    return {own.file for own in run.figures() if figures.shows(run, own)}
+
+
+def test_the_paper_ends_in_its_tables_and_figures(paper):
+    targets = set(paper.targets())
+    assert {f"results/paper/tables/{name}.csv" for name in ("claims", "table1")} <= targets
+    pictures = {path for path in targets if path.endswith(".png")}
+    assert len(pictures) == 18 and "results/paper/figures/fig10_ablation.png" in pictures
+    assert not any("own" in path for path in targets)
+
+
+def test_what_a_study_lacks_is_not_drawn():
+    def without(**changed):
+        return drawn(run_of(studies=PAPER["studies"] | changed))
+
+    everything = without()
+    assert everything - without(sweep=None) == {"fig09_sweep"}
+    one_task = PAPER["studies"]["ablation"] | {"tasks": ["HopperVelocity"]}
+    assert everything - without(ablation=one_task) == {"fig10_ablation"}
+    others = PAPER["studies"]["main"] | {"methods": ["bc"], "curves": []}
+    few = without(main=others, ablation=None, sweep=None, sizes=None, control=None)
+    assert "fig03_reward_cost" in few
+    assert not {"fig01_overview", "fig07_thresholds", "ceiling", "fig11_learning_safety_gym"} & few
+    bullet = run_of(tasks=["BallRun"], figures={"fig1": {"task": "BallRun", "tau": 20}})
+    assert "fig12_learning_bullet_gym" in drawn(bullet)
+    assert not {"fig11_learning_safety_gym", "fig02_cost_gap"} & drawn(bullet)
+
+
+def test_options_of_a_figure(paper):
+    by_rule = {figure.rule: figure for figure in paper.figures()}
+    assert figures.options(paper, by_rule["fig6"]) == [
+        *("--curves", "results/paper/tables/curves/ablation.csv", "--task", "Walker2dVelocity"),
+        *("--episodes", "5", "--fixed", "{}"),
+    ]
+    words = figures.options(paper, by_rule["fig1"])
+    assert words[-6:] == ["--task", "HalfCheetahVelocity", "--tau", "40", "--draw", "0"]
+    assert "results/paper/episodes/main/HalfCheetahVelocity/prefine.parquet" in words
+    assert len(figures.inputs(paper, by_rule["fig13"])["points"]) == 12
+
+
+def test_every_figure_has_a_caption_and_a_rule_of_its_own(paper):
+    rules = [figure.rule for figure in paper.figures()]
+    assert len(rules) == len(set(rules)) > 20
+    for figure in paper.figures():
+        assert figure.caption(ROOT / "workflow/report")
+
+
+def test_a_script_without_a_head_is_named(tmp_path):
+    (tmp_path / "mine.py").write_text("FIGURES = {}\n")
+    with pytest.raises(KeyError, match="SECTION, READS, NEEDS"):
+        figures.read(tmp_path)
+
+
+def test_jobs_know_what_they_start_from(paper):
+    def reference(method):
+        return paper.reference_policy(wildcards(job=f"main/BallRun/{method}"))
+
+    assert reference("prefine") == "results/paper/reference/BallRun.safetensors"
+    assert reference("bc") == reference("cpq") == []
+    job = wildcards(job="main/BallRun/bc")
+    assert paper.task_of(job) == "BallRun" and paper.method_of(job) == "bc"
+    assert paper.method_of(wildcards(task="BallRun")) == "reference"
+    sized = [job for job in paper.arms if paper.sized_sets(wildcards(job=job))]
+    assert sized == [f"sizes/{task}/prefine" for task in ("AntVelocity", "Walker2dVelocity")]
+
+
+def test_policies_on_the_way_are_used_before_they_go(paper):
+    walker = wildcards(job="main/Walker2dVelocity/prefine")
+    assert [path.split("/")[2] for path in paper.before_they_go(walker)] == ["curves", "cost_gap"]
+    assert paper.before_they_go(wildcards(job="main/BallRun/bc")) == []
+    curves = PAPER["evaluation"]["curves"] | {"keep": True}
+    kept = run_of(evaluation=PAPER["evaluation"] | {"curves": curves})
+    assert kept.before_they_go(walker) == []
+
+
+def test_timed_settings_are_the_publications():
+    own = {"iterations": 60, "batch_size": 64}
+    short = run_of(training=PAPER["training"] | own, reference={"iterations": 5})
+    timed = short.timed_settings()
+    assert set(timed) == {"reference", *PAPER["studies"]["main"]["methods"]}
+    assert timed["prefine"]["iterations"] == 500_000 and timed["prefine"]["batch_size"] == 256
+    assert timed["cpq"]["iterations"] == timed["reference"]["iterations"] == 100_000
+    assert timed["cpq"]["batch_size"] == timed["safedice"]["batch_size"] == 512
+    assert short.timed_task == "Walker2dVelocity" and short.timed_tau() == ["--tau", 40]
+
+
+def test_another_setting_or_other_code_has_other_checkpoints(paper):
+    job = type("Wildcards", (list,), {"job": "main/BallRun/bc"})(["main/BallRun/bc"])
+    folder, key = paper.state_of(job)
+    assert folder == "results/paper/state/main-BallRun-bc"
+    other = run_of(training=PAPER["training"] | {"learning_rate": 0.001})
+    assert other.state_of(job) == [folder, other.state_of(job)[1]] and other.state_of(job)[1] != key
+
+
+def test_the_head_of_a_figure_is_literals():
+    for path in (ROOT / "scripts/figures").glob("[a-z]*.py"):
+        assert set(figures.literals(path)) == set(figures.HEAD)
+        assert ast.get_docstring(ast.parse(path.read_text())), path

@@ -1,0 +1,238 @@
+# From episodes to tables: one row a run, Tables 1 to 3, the paper's claims, provenance.
+
+MANIFEST = f"{RUN}/splits/{{task}}.json"
+
+
+rule runs:
+    input:
+        episodes=run.study_episodes("main"),
+        training=run.study_training("main"),
+        plans=run.study_paths("plans", "csv"),
+        manifests=run.task_paths(MANIFEST),
+    output:
+        report(
+            f"{RUN}/tables/runs.csv",
+            caption="../report/runs.rst",
+            category=section("Results"),
+            labels={"item": "Runs, one row each (CSV to download)"},
+        ),
+    log:
+        f"{RUN}/logs/runs.log",
+    benchmark:
+        f"{RUN}/benchmarks/runs.jsonl"
+    localrule: True
+    conda:
+        "../../envs/data.yaml"
+    params:
+        members=[],
+        code=run.code("analysis/runs"),
+    message:
+        "Reduce the episodes to one row a run"
+    shell:
+        'python "$PREFINE_SCRIPTS/analysis/runs.py" '
+        "--episodes {input.episodes:q} --training {input.training:q} "
+        "--plans {input.plans:q} --manifests {input.manifests:q} {params.members:q} "
+        "--output {output:q} "
+        ">> {log:q} 2> >(tee -a {log:q} >&2)"
+
+
+# A study besides the main one: its runs and those that it shares with earlier studies.
+use rule runs as study_table with:
+    input:
+        episodes=lambda w: run.study_episodes(w.study),
+        training=lambda w: run.study_training(w.study),
+        plans=lambda w: run.study_paths("plans", "csv", w.study),
+        manifests=lambda w: run.task_paths(MANIFEST, run.study_tasks(w.study)),
+    output:
+        report(
+            f"{RUN}/tables/studies/{{study}}.csv",
+            caption="../report/runs.rst",
+            category=section("Ablations"),
+            labels={"item": "Runs of the study {study} (CSV to download)"},
+        ),
+    log:
+        f"{RUN}/logs/studies/{{study}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/studies/{{study}}.jsonl"
+    wildcard_constraints:
+        study=one_of(study for study in STUDIES if study != "main"),
+    params:
+        members=lambda w: run.members_argument(run.members[w.study]),
+        code=run.code("analysis/runs"),
+    message:
+        "Reduce the episodes of {wildcards.study} to one row a run"
+
+
+# Learning curves: one row a run and iteration.
+use rule runs as curves_table with:
+    input:
+        episodes=lambda w: run.followed_paths("curves", "parquet", w.study),
+        training=[],
+        plans=lambda w: run.followed_paths("plans", "csv", w.study),
+        manifests=lambda w: run.task_paths(MANIFEST, run.study_tasks(w.study)),
+    output:
+        report(
+            f"{RUN}/tables/curves/{{study}}.csv",
+            caption="../report/runs.rst",
+            category=section("Figures"),
+            labels={"item": "Learning curves of the study {study} (CSV to download)"},
+        ),
+    log:
+        f"{RUN}/logs/tables/curves/{{study}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/tables/curves/{{study}}.jsonl"
+    wildcard_constraints:
+        study=one_of(study for study in STUDIES if config["studies"][study]["curves"]),
+    params:
+        members=lambda w: run.members_argument(run.followed(w.study)),
+        code=run.code("analysis/runs"),
+    message:
+        "Reduce the learning curves of {wildcards.study} to one row a run and iteration"
+
+
+rule table1:
+    input:
+        f"{RUN}/tables/runs.csv",
+    output:
+        csv=f"{RUN}/tables/table1.csv",
+        html=report(
+            f"{RUN}/tables/table1.html",
+            caption="../report/table1.rst",
+            category=section("Results"),
+            labels={"item": "Table 1"},
+        ),
+        markdown=f"{RUN}/tables/table1.md",
+        latex=f"{RUN}/tables/table1.tex",
+    log:
+        f"{RUN}/logs/table1.log",
+    benchmark:
+        f"{RUN}/benchmarks/table1.jsonl"
+    localrule: True
+    conda:
+        "../../envs/data.yaml"
+    params:
+        thresholds=run.thresholds(),
+        code=run.code("analysis/table1"),
+    message:
+        "Table 1"
+    shell:
+        'python "$PREFINE_SCRIPTS/analysis/table1.py" --runs {input:q} --study main '
+        "--thresholds {params.thresholds:q} --csv {output.csv:q} --html {output.html:q} "
+        "--markdown {output.markdown:q} --latex {output.latex:q} "
+        ">> {log:q} 2> >(tee -a {log:q} >&2)"
+
+
+rule dataset_statistics:
+    input:
+        manifests=run.task_paths(MANIFEST),
+        checks=run.task_paths(f"{RUN}/trajectories/{{task}}.json"),
+        paper=PAPER / "tables2_3.csv",
+    output:
+        csv=f"{RUN}/tables/dataset_statistics.csv",
+        html=report(
+            f"{RUN}/tables/dataset_statistics.html",
+            caption="../report/dataset_statistics.rst",
+            category=section("Data"),
+            labels={"item": "Tables 2 and 3: dataset statistics"},
+        ),
+        markdown=f"{RUN}/tables/dataset_statistics.md",
+    log:
+        f"{RUN}/logs/dataset_statistics.log",
+    benchmark:
+        f"{RUN}/benchmarks/dataset_statistics.jsonl"
+    localrule: True
+    conda:
+        "../../envs/data.yaml"
+    params:
+        code=run.code("analysis/dataset_statistics"),
+    message:
+        "Tables 2 and 3: statistics of D_p and D_np"
+    shell:
+        'python "$PREFINE_SCRIPTS/analysis/dataset_statistics.py" --manifests {input.manifests:q} '
+        "--checks {input.checks:q} --paper {input.paper:q} "
+        "--csv {output.csv:q} --markdown {output.markdown:q} "
+        "--html {output.html:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
+
+
+rule table2:
+    """Table 2 of the paper; one file holds Tables 2 and 3."""
+    input:
+        f"{RUN}/tables/dataset_statistics.csv",
+
+
+rule table3:
+    """Table 3 of the paper; one file holds Tables 2 and 3."""
+    input:
+        f"{RUN}/tables/dataset_statistics.csv",
+
+
+rule claims:
+    input:
+        runs=f"{RUN}/tables/runs.csv",
+        paper=PAPER / "table1.csv",
+        sizes=run.study_table("sizes"),
+        sweep=run.study_table("sweep"),
+        ablation=run.curves_table("ablation"),
+        cost_gap=run.task_paths(f"{RUN}/cost_gap/{{task}}.csv", run.cost_gap_tasks),
+        overlap=run.task_paths(f"{RUN}/overlap/{{task}}.json"),
+        timing=f"{RUN}/tables/timing.csv",
+    output:
+        csv=f"{RUN}/tables/claims.csv",
+        html=report(
+            f"{RUN}/tables/claims.html",
+            caption="../report/claims.rst",
+            category=section("Results"),
+            labels={"item": "Claims of the paper"},
+        ),
+        markdown=f"{RUN}/tables/claims.md",
+    log:
+        f"{RUN}/logs/claims.log",
+    benchmark:
+        f"{RUN}/benchmarks/claims.jsonl"
+    localrule: True
+    conda:
+        "../../envs/data.yaml"
+    params:
+        thresholds=run.thresholds(),
+        code=run.code("analysis/claims"),
+    message:
+        "The paper's claims: its numbers, ours, verdicts"
+    shell:
+        'python "$PREFINE_SCRIPTS/analysis/claims.py" '
+        "--runs {input.runs:q} --paper {input.paper:q} --study main "
+        "--sizes {input.sizes:q} --sweep {input.sweep:q} --ablation {input.ablation:q} "
+        "--cost-gap {input.cost_gap:q} --overlap {input.overlap:q} --timing {input.timing:q} "
+        "--thresholds {params.thresholds:q} --csv {output.csv:q} --html {output.html:q} "
+        "--markdown {output.markdown:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
+
+
+rule provenance:
+    input:
+        training=run.all_training(),
+        episodes=run.all_episodes(),
+        manifests=run.task_paths(MANIFEST),
+    output:
+        json=f"{RUN}/tables/provenance.json",
+        html=report(
+            f"{RUN}/tables/provenance.html",
+            caption="../report/provenance.rst",
+            category=section("Results"),
+            labels={"item": "Provenance: versions, devices, data, config"},
+        ),
+    log:
+        f"{RUN}/logs/provenance.log",
+    benchmark:
+        f"{RUN}/benchmarks/provenance.jsonl"
+    localrule: True
+    conda:
+        "../../envs/data.yaml"
+    params:
+        config=lambda w: as_json(config),  # a function, for there are braces in it
+        code=run.code("analysis/provenance"),
+    message:
+        "Where the numbers come from"
+    shell:
+        'python "$PREFINE_SCRIPTS/analysis/provenance.py" --training {input.training:q} '
+        "--episodes {input.episodes:q} --manifests {input.manifests:q} "
+        "--config {params.config:q} --json {output.json:q} --html {output.html:q} "
+        ">> {log:q} 2> >(tee -a {log:q} >&2)"
