@@ -39,7 +39,7 @@ def rows(method, reward, cost, tasks=tuple(SUITES), taus=TAUS, seeds=3):
             "violation_rate": min(cost / 4, 1),
             "severe_rate": min(cost / 8, 1),
             "train_seconds": 10.0,
-            "train_iterations": 500.0,
+            "train_iterations": 500_000.0,
             "action_mode": "deterministic",
             "episodes": 5,
             "source": "collect",

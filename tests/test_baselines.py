@@ -74,6 +74,19 @@ def test_bandit_weights(share, weights):
     assert reward.exp()[0].tolist() == pytest.approx(weights, abs=2e-6)
 
 
+@pytest.mark.parametrize("largest", [1.0, 50.0, 90.0, 1e4])
+def test_a_discriminator_that_is_certain_leaves_rewards_finite(largest):
+    """e^l overflows, and alpha = exp(-max l) - 1e-5 is 0: no share of N in U, weight 1."""
+    logits = torch.tensor([[largest, 0.0, -largest]])
+    alpha = safedice.mixture_share(logits, torch.ones_like(logits, dtype=bool), torch.ones(1))
+    reward = safedice.density_ratio_reward(logits, alpha)
+    assert torch.isfinite(reward).all()
+    if largest > 12:
+        assert alpha.item() == 0 and (reward == 0).all()
+    some = safedice.density_ratio_reward(logits, torch.tensor([1e-5]))
+    assert torch.isfinite(some).all() and some[0, 0] <= some[0, 1] <= some[0, 2]
+
+
 def test_mixture_share_of_the_union():
     """N is a sixth of U: e^l = 6 on D_np, 0 on D_p; alpha = 1/6, weights 1.2 and 0."""
     logits = torch.cat([torch.full((1, 100), -1e3), torch.full((1, 20), math.log(6.0))], 1).double()

@@ -39,7 +39,7 @@ BOTH_WAYS = [
     ("more_reward_than_safedice", 1.0, {"safedice": (0.99, 0.8)}, 0.0),
     ("more_reward_than_cpq", 1.0, {"cpq": (0.99, 0.8)}, 0.0),
     ("more_reward_than_dpo", 1.0, {"dpo": (0.99, 0.1)}, 0.0),
-    ("dpo_collapses", 0.5 / 0.95, {"dpo": (0.95, 0.1)}, 1.0),
+    ("dpo_collapses", 0.5 - 0.95, {"dpo": (0.95, 0.1)}, 0.0),
     ("dpo_has_lower_cost", 1.0, {"dpo": (0.5, 0.9)}, 0.0),
     ("preference_term_lowers_cost", 1.0, {"bc_from_reference": (0.9, 0.3)}, 0.0),
     ("preference_term_adds_reward", 1.0, {"bc_from_reference": (0.95, 0.3)}, 0.5),
@@ -53,9 +53,15 @@ BY_TAU = {"reward_robust_to_tau", "safety_robust_to_tau", "cost_rises_with_tau"}
 def test_a_claim_holds_where_it_is_so_and_not_where_it_is_not(name, value, change, refuted):
     row = check(table(), name)[name]
     assert (row["verdict"], row["reason"]) == (HOLDS, "")
-    assert [row[name] for name in ("ours", "low", "high")] == pytest.approx([value] * 3)
+    assert row["ours"] == pytest.approx(value)
+    if "better in more than half" in row["rule"]:  # an interval of wins is never of no width
+        assert row["low"] < row["ours"] <= row["high"]
+    else:
+        assert [row[name] for name in ("low", "high")] == pytest.approx([value] * 2)
     row = check(table(**change), name)[name]
-    assert row["verdict"] == FAILS and row["reason"].startswith("contradicted")
+    tied = refuted == 0.5 and "half of all pairs" in row["rule"]
+    assert row["verdict"] == FAILS
+    assert row["reason"].startswith("not shown" if tied else "contradicted")
     assert row["ours"] == pytest.approx(refuted)
 
 
@@ -107,7 +113,7 @@ def test_an_interval_that_goes_beyond_the_limit_does_not_show_the_claim():
     low = (runs["method"] == "prefine") & (runs["seed"] > 0)
     runs.loc[low, "normalized_return"] = 0.85  # of three runs one keeps 0.95
     row = check(runs, "reward_kept")["reward_kept"]
-    assert row["low"] == pytest.approx(0.85) and row["verdict"] == FAILS
+    assert row["low"] < 0.9 < row["high"] and row["verdict"] == FAILS
     rule = Rule("at least", 0.9, percent=True)
     evidence = results.Evidence(Estimate(0.93, 0.88, 0.97), ("a",), (), 9, ())
     assert verdicts.verdict(rule, evidence) == (
@@ -156,17 +162,17 @@ def test_tasks_that_were_not_run_are_counted():
 def test_on_tasks_of_one_s_own_only_our_question_is_measured():
     runs = table()
     runs = runs[runs["task"] == "BallRun"].assign(task="Mine", suite="own", label="m")
-    names = ["cost_reduction", "safe_bullet_gym", "preference_term_adds_reward"]
+    names = ["cost_reduction", "safe_bullet_gym", "preference_term_reward"]
     found = check(runs, *names, tasks=["Mine"])
     assert [found[name]["verdict"] for name in names] == [OPEN, OPEN, HOLDS]
-    assert found["preference_term_adds_reward"]["tasks"] == "Mine"
+    assert found["preference_term_reward"]["tasks"] == "Mine"
     assert found["cost_reduction"]["reason"] == "none of its tasks was run"
 
 
 def test_too_few_runs_or_none_are_not_measured():
     runs = table()
     row = check(runs[runs["seed"].isna() | (runs["seed"] == 0)], "reward_kept")["reward_kept"]
-    assert (row["verdict"], row["reason"]) == (OPEN, "one run a task gives no interval")
+    assert (row["verdict"], row["reason"]) == (OPEN, "fewer than 3 runs of a task give no interval")
     assert row["ours"] == pytest.approx(0.95)
     row = check(runs[runs["method"] != "ppl"], "safe_on_most_tasks")["safe_on_most_tasks"]
     assert (row["verdict"], row["reason"]) == (OPEN, "no run of PPL")

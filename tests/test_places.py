@@ -49,7 +49,7 @@ def test_what_the_user_named_is_kept_if_it_works(nobody, monkeypatch):
 
 def test_no_folder_is_called_like_a_home_that_nobody_knows(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    assert not places.usable(places.Path("~/.cache")) and not list(tmp_path.iterdir())
+    assert not caches.usable(caches.Path("~/.cache")) and not list(tmp_path.iterdir())
 
 
 @pytest.mark.skipif(os.getuid() != 0 or not shutil.which("setpriv"), reason="needs root, setpriv")

@@ -14,7 +14,7 @@ from prefine.methods.losses import (
     sft_loss,
 )
 from prefine.policies.cvae import CVAEPolicy
-from prefine.policies.gaussian import GaussianPolicy, normal_log_prob
+from prefine.policies.gaussian import GaussianPolicy, TanhGaussianPolicy, normal_log_prob
 from prefine.policies.networks import stack
 
 PREFINE = method_module("prefine")
@@ -174,6 +174,73 @@ def test_loss_reads_the_sides_the_right_way(policy):
     torch.testing.assert_close(loss.logs["accuracy_p"], (delta_p > 0).float().mean(1))
     expected = -torch.log(torch.sigmoid(0.05 * delta_p)).mean(1)
     torch.testing.assert_close(loss.logs["loss_p_dpo"], expected)
+
+
+LEVELS = {
+    "step": {},
+    "segment": {"segments": 4, "segment_length": 3},
+    "trajectory": {"segments": 3},
+}
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize(
+    "policy", [*POLICIES, TanhGaussianPolicy(5, 2, (16, 16))], ids=lambda p: p.name
+)
+@pytest.mark.parametrize("encoder", ["frozen", "all"])
+@pytest.mark.parametrize("objective", ["prefine", "dpo"])
+def test_the_gradient_through_the_sample_is_that_of_finite_differences(
+    policy, level, encoder, objective
+):
+    """Along random directions, away from the reference; q_ref and pi_ref of the sample count."""
+    settings = SETTINGS | {"batch_size": 12, "likelihood_draws": 2, "longest": 4}
+    settings |= {"delta_level": level, "encoder_update": encoder} | LEVELS[level]
+    settings["counterfactual"] = "reparameterised"
+    (phase,) = PREFINE.phases(policy, settings)
+    generator = torch.Generator().manual_seed(1)
+
+    def normal(*shape):
+        return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    size = phase.normals["sample"][0] // 2
+    own = [policy.init(torch.Generator().manual_seed(seed)) for seed in range(2)]
+    reference = {name: value.double() for name, value in stack(own).items()}
+    theta = {name: value + 0.1 * normal(*value.shape) for name, value in reference.items()}
+    mask = None
+    if level != "step":
+        shape = (2, settings["segments"], size // settings["segments"])
+        mask = (torch.rand(shape, generator=generator) < 0.8).double()
+        mask[..., 0] = 1.0
+    batches = {
+        role: Batch(normal(2, size, 5), normal(2, size, 2).clamp(-0.9, 0.9), mask=mask)
+        for role in ("preferred", "nonpreferred")
+    }
+    noise = {name: normal(2, *shape) for name, shape in phase.normals.items()}
+    hyper = {"beta": f64(0.2, 0.9), "lam": f64(1.6, 0.5) * (objective == "prefine")}
+
+    def total(params):
+        context = Context(policy, {"policy": params}, reference, hyper, None, settings)
+        context.batches, context.noise = batches, noise
+        return PREFINE.loss(context).total.sum()
+
+    params = {name: value.clone().requires_grad_() for name, value in theta.items()}
+    found = torch.autograd.grad(
+        total(params), list(params.values()), allow_unused=True, materialize_grads=True
+    )
+    gradient = dict(zip(params, found, strict=True))
+    # With a frozen encoder the loss takes the reference's: theta's own has no part in it.
+    trained = [n for n in theta if encoder == "all" or not n.startswith("encoder")]
+    for prefix in sorted({name.split(".")[0] for name in trained}):
+        along = {n: normal(*theta[n].shape) for n in trained if n.startswith(prefix)}
+        step = 1e-6
+
+        def moved(sign, along=along, step=step):
+            with torch.no_grad():
+                return total({n: v + sign * step * along.get(n, 0.0) for n, v in theta.items()})
+
+        difference = (moved(1) - moved(-1)).item() / (2 * step)
+        expected = sum((gradient[n] * v).sum() for n, v in along.items()).item()
+        assert expected == pytest.approx(difference, rel=2e-5, abs=1e-7), prefix
 
 
 def test_expected_gradient_at_the_reference():

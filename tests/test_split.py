@@ -47,6 +47,16 @@ def test_equal_names_draw_equal_sets_and_other_draws_others():
     assert split(*data, "CarRun", 20, 0, PAPER).checksum() != one.checksum()
 
 
+def test_ties_of_return_in_the_pool_go_by_index():
+    """All return the same: the groups are consecutive indices, whatever they cost."""
+    costs = np.random.default_rng(0).permutation(np.arange(20.0, 120.0))
+    settings = SplitSettings(n_nonpreferred=10, nonpreferred_pool=100)
+    for order in ("highest_cost", "lowest_cost"):
+        own = replace(settings, nonpreferred_order=order)
+        drawn = nonpreferred_set(np.zeros(100), costs, 20, own, np.random.default_rng(1))
+        assert (drawn // 10).tolist() == list(range(10))
+
+
 def test_sets_never_change():
     """The stream is part of the numbers: these indices must stay what they are."""
     drawn = split(*dataset(), "BallRun", 20, 0, PAPER)

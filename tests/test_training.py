@@ -49,7 +49,7 @@ def plan(n, method="prefine"):
     streams = [f"BallRun/tau20/draw{k}/seed{k}" for k in range(n)]
     numbers = method_constant(method, "HYPERPARAMETERS")
     runs = pd.DataFrame({"run": streams, "stream": streams, "tau": 20, **numbers})
-    if "lam" in numbers:
+    if "beta" in numbers and "lam" in numbers:
         runs["beta"] = np.linspace(0.05, 0.2, n)
     return runs
 

@@ -10,11 +10,10 @@ from prefine import frames, reading
 from prefine.analysis import scores
 from prefine.analysis.metrics import normalized_return
 from prefine.analysis.names import source_note
-from prefine.analysis.statistics import bootstrap, mean_of_tasks
+from prefine.analysis.statistics import mean_interval
 from prefine.pipeline import cli
 from prefine.report import style as plotting
 from prefine.report.tables import gaps_text
-from prefine.streams import generator
 from prefine.tasks import PAPER_TASKS, SUITES, TASKS, Task
 
 FIGURES = {
@@ -65,7 +64,7 @@ def of_task(runs: pd.DataFrame, manifest: dict) -> dict:
     reward = own["normalized_return"].to_numpy()
     row = {"task": task, "runs": len(own), "preferred": preferred.mean()}
     for name, values in (("reward", reward), ("difference", reward - preferred)):
-        estimate = bootstrap(mean_of_tasks, [values], generator=generator("ceiling", task, name))
+        estimate = mean_interval([values])
         row |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
     return row
 

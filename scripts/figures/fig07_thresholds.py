@@ -8,11 +8,10 @@ import pandas as pd
 import seaborn as sns
 from prefine.analysis import scores
 from prefine.analysis.names import source_note
-from prefine.analysis.statistics import bootstrap, mean_of_tasks
+from prefine.analysis.statistics import mean_interval
 from prefine.pipeline import cli
 from prefine.report import style as plotting
 from prefine.report.tables import gaps_text
-from prefine.streams import generator
 from prefine.tasks import SUITES, TASKS
 
 FIGURES = {
@@ -41,8 +40,7 @@ def by_threshold(runs: pd.DataFrame, expected: dict) -> pd.DataFrame:
         row = {"suite": cell["suite"].iloc[0], "task": task, "tau": int(tau), "runs": len(cell)}
         for name in SCORES:
             values = cell[name].to_numpy()
-            stream = generator("fig7", task, int(tau), name)
-            estimate = bootstrap(mean_of_tasks, [values], generator=stream)
+            estimate = mean_interval([values])
             std = values.std(ddof=1) if len(values) > 1 else np.nan
             row |= {name: estimate.value, f"{name}_low": estimate.low}
             row |= {f"{name}_high": estimate.high, f"{name}_std": std}

@@ -5,11 +5,10 @@ import numpy as np
 import pandas as pd
 from prefine.analysis import metrics, scores
 from prefine.analysis.names import method_label, method_order, source_note
-from prefine.analysis.statistics import bootstrap, fraction_solved
+from prefine.analysis.statistics import solved_interval
 from prefine.pipeline import cli
 from prefine.report import style as plotting
 from prefine.report.tables import gaps_text
-from prefine.streams import generator
 from prefine.tasks import SUITES
 
 FIGURES = {
@@ -27,8 +26,7 @@ def solved(runs: pd.DataFrame, own: dict, suite: str, method: str) -> dict:
     row |= {"runs": sum(map(len, found.runs.values())), "missing": "; ".join(found.missing)}
     if not found.values:
         return row | dict.fromkeys(("fraction", "low", "high", "cells"), np.nan)
-    stream = generator("fig8", suite, method)
-    estimate = bootstrap(fraction_solved, list(found.values.values()), generator=stream)
+    estimate = solved_interval(list(found.values.values()))
     made = scores.made(runs)
     made = made[(made["method"] == method) & made["task"].isin(found.values)]
     cells = made.groupby(["task", "tau"])["normalized_cost"].mean().dropna()

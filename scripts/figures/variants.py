@@ -7,12 +7,11 @@ import seaborn as sns
 from prefine import frames
 from prefine.analysis.names import method_label, method_order, source_note
 from prefine.analysis.scores import complete_seeds
-from prefine.analysis.statistics import bootstrap, mean_of_tasks
+from prefine.analysis.statistics import mean_interval
 from prefine.config.plan import CONFIG
 from prefine.methods import REFERENCE
 from prefine.pipeline import cli
 from prefine.report import style as plotting
-from prefine.streams import generator
 
 FIGURES = {
     "control": {
@@ -39,7 +38,7 @@ SCORES = {"normalized_return": "normalised reward", "normalized_cost": "normalis
 
 
 def describe(own: pd.DataFrame, study: str, place: dict) -> dict:
-    """Mean and bootstrap interval over seeds of one variant on one task, both scores."""
+    """Mean and interval over seeds of one variant on one task, both scores."""
     row = place | {"runs": own["run"].nunique(), "source": own["source"].iloc[0]}
     for score in SCORES:
         by_seed, _ = complete_seeds(own, score, own["tau"].dropna().unique())
@@ -47,8 +46,7 @@ def describe(own: pd.DataFrame, study: str, place: dict) -> dict:
         row |= {score: values.mean() if len(values) else np.nan}
         row |= {f"{score}_low": np.nan, f"{score}_high": np.nan}
         if len(values) > 1:
-            stream = generator("variants", study, *map(str, place.values()), score)
-            interval = bootstrap(mean_of_tasks, [values], generator=stream)
+            interval = mean_interval([values])
             row |= {f"{score}_low": float(interval.low), f"{score}_high": float(interval.high)}
     return row
 
@@ -117,7 +115,7 @@ def main() -> None:
         figure.legend(*keys, loc="outside upper center", ncols=3, frameon=False)
     each = plotting.count(table["runs"], "run")
     notes = [
-        f"Mean and 95 % bootstrap interval over seeds, {each} a mark"
+        f"Mean and 95 % interval over seeds, {each} a mark"
         f"{plotting.having(args.fixed)}; dotted: the cost limit.",
         source_note(runs["source"].dropna()),
     ]

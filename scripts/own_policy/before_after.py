@@ -9,7 +9,6 @@ from prefine.analysis.paired import compare
 from prefine.pipeline import cli
 from prefine.report.model_card import FEWEST
 from prefine.report.tables import html_page, markdown
-from prefine.streams import generator
 
 NAMES = {
     "original": "your policy",
@@ -65,7 +64,7 @@ def main() -> None:
         task, episodes = path.parent.name, frames.read_parquet(path)
         own = reading.read_object(choice)
         against = episodes["who"].iloc[0]  # what the user brought
-        compared = compare(episodes, against, lambda *names, t=task: generator("paired", t, *names))
+        compared = compare(episodes, against)
         parts.append(compared.assign(task=task))
         numbers = ", ".join(f"{name} = {value:g}" for name, value in own["numbers"].items())
         remarks.append(
@@ -74,8 +73,8 @@ def main() -> None:
         )
     table = pd.concat(parts, ignore_index=True)
     note = (
-        "Every policy of a task played the same episodes. In brackets 95 % intervals of a "
-        "bootstrap over episodes; what is kept and left is paired by episode, and – where your "
+        "Every policy of a task played the same episodes. In brackets 95 % intervals of one "
+        "policy's mean over episodes; what is kept and left is paired by episode, and – where your "
         "policy has none or it is not known. They are of these policies: other seeds differ more. "
         + " ".join(remarks)
     )

@@ -65,10 +65,11 @@ def main() -> None:
     limits = {key: settings[key] for key in ("log_std_min",) if settings[key] is not None}
     sizes = task.obs_dim, task.act_dim, settings["hidden"]
     policy = make_policy(settings["policy"], *sizes, **limits)
-    reference = None
+    reference = own = None
     if method.STARTS_FROM == "reference":
         # A reference that was not trained on these data has standardisation constants of its own.
         of_reference = policy_file.load(args.reference)
+        own = of_reference.policy
         reference = of_reference.params
         data = replace(data, mean=of_reference.mean, std=of_reference.std)
         policy = replace(of_reference.policy, **limits)
@@ -77,7 +78,7 @@ def main() -> None:
     total = n_chunks * sum(phase.iterations + 1 for phase in method.phases(policy, settings))
     progress = cli.Progress(f"train {args.method} {task.name}", total, "it")
     params, log = train_in_chunks(
-        method, policy, runs, data, sets, settings, reference, progress, state
+        method, policy, runs, data, sets, settings, reference, progress, state, own
     )
     progress.close()
     if len(log):

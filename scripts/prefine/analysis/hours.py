@@ -5,6 +5,7 @@ import pandas as pd
 from prefine.methods import REFERENCE, method_constant
 
 MATCHED = 500_000  # iterations of every method (paper A.4)
+PUBLISHED = {"cpq": 100_000, "safedice": 600_000}  # of OSRL's; with the discriminator's 100 000
 HOUR = 3.6e6  # milliseconds
 
 

@@ -3,52 +3,47 @@
 import numpy as np
 import pandas as pd
 
-from prefine.analysis.statistics import LEVEL, REPLICATES, Estimate
+from prefine.analysis.statistics import Estimate, interval
 
 SCORES = ("return", "cost")
 
 
-def paired(before: np.ndarray, after: np.ndarray, statistic, generator) -> Estimate:
-    """Percentile bootstrap over episodes, each drawn with its counterpart.
-
-    Args:
-        before, after: (n,) of the same episodes in the same order.
-        statistic: of (..., n) before and after.
-    """
-    value = float(statistic(before, after))
-    if len(before) < 2:
-        return Estimate(value)
-    drawn = generator.integers(len(before), size=(min(REPLICATES, 10_000), len(before)))
-    draws = statistic(before[drawn], after[drawn])
-    low, high = np.nanquantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(value, float(low), float(high))
+def mean(before: np.ndarray, after: np.ndarray) -> Estimate:
+    """Mean of after alone, with its interval over episodes; (n,) each, in the same order."""
+    return interval([after])
 
 
-def difference(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Mean of after minus before."""
-    return after.mean(-1) - before.mean(-1)
+def difference(before: np.ndarray, after: np.ndarray) -> Estimate:
+    """Mean of after minus before, each episode with its counterpart."""
+    return interval([after - before])
 
 
-def share(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+def difference_apart(before: np.ndarray, after: np.ndarray) -> Estimate:
+    """The same of episodes that have no counterpart, from the two means' intervals (MOVER)."""
+    one, other = interval([before]), interval([after])
+    gap = other.value - one.value
+    low = gap - np.hypot(other.value - other.low, one.high - one.value)
+    high = gap + np.hypot(other.high - other.value, one.value - one.low)
+    return Estimate(gap, low, high)
+
+
+def share(before: np.ndarray, after: np.ndarray) -> Estimate:
     """Mean of after as a share of the mean before; nothing where that is not positive."""
-    whole = before.mean(-1)
-    return np.where(whole > 0, after.mean(-1) / np.where(whole > 0, whole, 1.0), np.nan)
-
-
-def mean(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Mean of after alone."""
-    return after.mean(-1)
+    whole = before.mean()
+    if not whole > 0:
+        return Estimate(np.nan)
+    value = after.mean() / whole
+    return interval([(after - value * before) / whole], value)
 
 
 STATISTICS = {"mean": mean, "difference": difference, "share": share}
 
 
-def compare(episodes: pd.DataFrame, against: str, streams) -> pd.DataFrame:
+def compare(episodes: pd.DataFrame, against: str) -> pd.DataFrame:
     """One row a policy and score: its mean, its difference to ``against``, and its share of it.
 
     Args:
         episodes: who, episode, return, cost; everybody on the same episodes.
-        streams: name -> generator of the bootstrap's draws.
     """
     rows = []
     table = episodes.pivot(index="episode", columns="who", values=list(SCORES)).sort_index()
@@ -59,7 +54,11 @@ def compare(episodes: pd.DataFrame, against: str, streams) -> pd.DataFrame:
             for name, statistic in STATISTICS.items():
                 if name != "mean" and who == against:
                     continue
-                own = paired(before, after, statistic, streams(who, score, name))
-                row |= {name: own.value, f"{name}_low": own.low, f"{name}_high": own.high}
+                own = statistic(before, after)
+                row |= {
+                    name: float(own.value),
+                    f"{name}_low": float(own.low),
+                    f"{name}_high": float(own.high),
+                }
             rows.append(row)
     return pd.DataFrame(rows)

@@ -6,7 +6,7 @@ never averaged away.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -29,11 +29,16 @@ UNDEFINED = {
 
 @dataclass(frozen=True)
 class TaskScores:
-    """One score of one method: task -> (seeds,), task -> names of its runs, what is missing."""
+    """One score of one method: task -> (seeds,), task -> names of its runs, what is missing.
+
+    ``pairs`` are task -> what the seeds are called, by which they are paired with another
+    method's: runs of one draw and seed see the same sets, batches and noise.
+    """
 
     values: Mapping[str, np.ndarray]
     runs: Mapping[str, frozenset[str]]
     missing: tuple[str, ...]
+    pairs: Mapping[str, tuple] = field(default_factory=dict)
 
 
 def read_study(path: str | Path, study: str) -> pd.DataFrame:
@@ -96,7 +101,8 @@ def complete_seeds(
         return pd.Series(dtype=float), ["no run"] if several else _absent(runs, thresholds)
     known = own["tau"].fillna(-1).astype(int)  # sets made from labels have no threshold
     groups = own.groupby([own["seed"].fillna(0).astype(int), known])[score]
-    means, sizes = groups.agg(lambda values: values.mean(skipna=False)), groups.size()
+    sizes = groups.size()
+    means = groups.mean().where(groups.count() == sizes)  # a run without the score is missing
     table = means.where(sizes == sizes.max()).unstack()
     missing = _absent(runs, thresholds - set(table))
     for tau in table.columns[table.isna().all()]:
@@ -121,17 +127,29 @@ def task_scores(
     runs: pd.DataFrame, method: str, score: str, expected: Mapping[str, list[int]]
 ) -> TaskScores:
     """Collect ``score`` of ``method`` on the tasks of ``expected`` (task -> thresholds)."""
-    values, names, missing = {}, {}, []
+    values, names, missing, pairs = {}, {}, [], {}
     of_method = runs[runs["method"] == method]
     for task, thresholds in expected.items():
         own = of_method[of_method["task"] == task]
         by_seed, gaps = complete_seeds(own, score, thresholds)
         missing += [f"{task}: {gap}" for gap in gaps]
         if len(by_seed):
-            values[task] = by_seed.to_numpy()
+            values[task], pairs[task] = by_seed.to_numpy(), tuple(by_seed.index)
             own = made(own)
             names[task] = frozenset(own.loc[own["seed"].fillna(0).isin(by_seed.index), "run"])
-    return TaskScores(values, names, tuple(missing))
+    return TaskScores(values, names, tuple(missing), pairs)
+
+
+def contrast(more: TaskScores, less: TaskScores, task: str) -> list[np.ndarray]:
+    """Strata whose means add up to ``more`` minus ``less``: differences of pairs, or both.
+
+    Where the two have other seeds, or seeds without names, their runs count as independent.
+    """
+    ours, theirs = more.pairs.get(task, ()), less.pairs.get(task, ())
+    if ours and set(ours) == set(theirs) and len(set(ours)) == len(ours):
+        order = [theirs.index(name) for name in ours]
+        return [more.values[task] - less.values[task][order]]
+    return [more.values[task], -less.values[task]]
 
 
 def of_study(runs: pd.DataFrame, members: Iterable[Mapping]) -> pd.DataFrame:
@@ -171,9 +189,9 @@ def _integers(column: pd.Series) -> list[int]:
 def against_reference(runs: pd.DataFrame) -> pd.DataFrame:
     """Add what each run changes against π_ref of the same task and threshold.
 
-    ``reward_kept`` is the share of π_ref's normalised return; ``cost_reduction``,
-    ``violation_reduction`` and ``severe_reduction`` are 1 - ours / π_ref's. NaN where π_ref
-    has nothing to keep or to reduce.
+    ``reward_kept`` is the share of π_ref's normalised return, 1 + (ours - π_ref's) / |π_ref's|,
+    which a negative return does not turn round; ``cost_reduction``, ``violation_reduction`` and
+    ``severe_reduction`` are 1 - ours / π_ref's. NaN where π_ref has nothing to keep or to reduce.
     """
     columns = {
         "reward_kept": "normalized_return",
@@ -185,6 +203,9 @@ def against_reference(runs: pd.DataFrame) -> pd.DataFrame:
     both = runs.merge(base, on=["task", "tau"], how="left", suffixes=("", "_reference"))
     for name, column in columns.items():
         there = both.pop(f"{column}_reference")
-        share = both[column] / there.where(there > 0)
-        both[name] = share if name == "reward_kept" else 1 - share
+        if name == "reward_kept":
+            size = there.abs()
+            both[name] = 1 + (both[column] - there) / size.where(size > 0)
+        else:
+            both[name] = 1 - both[column] / there.where(there > 0)
     return both

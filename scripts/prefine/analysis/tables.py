@@ -10,7 +10,6 @@ from prefine.analysis import metrics, statistics
 from prefine.analysis.names import method_order
 from prefine.analysis.scores import complete_seeds, described, made
 from prefine.methods import REFERENCE
-from prefine.streams import generator
 from prefine.tasks import Task
 
 IDENTITY = ("study", "task", "method", "arm", "draw", "seed")
@@ -68,7 +67,7 @@ def table1(runs: pd.DataFrame, expected: Mapping[str, list[int]]) -> pd.DataFram
     """Table 1: one row a (task, method) with reward, cost, their spread and what is missing.
 
     For every seed the scores are averaged over thresholds; the cell is mean and standard
-    deviation (ddof 1) over seeds, with the bootstrap interval of the mean. The reference policy
+    deviation (ddof 1) over seeds, with the interval of the mean. The reference policy
     has no seeds and no spread. A cell without runs has a row with the reason.
 
     Args:
@@ -81,7 +80,7 @@ def table1(runs: pd.DataFrame, expected: Mapping[str, list[int]]) -> pd.DataFram
         there, row, missing = made(own), {}, []
         for name, score in (("reward", "normalized_return"), ("cost", "normalized_cost")):
             by_seed, gaps = complete_seeds(own, score, expected[task])
-            row |= _spread(name, by_seed.to_numpy(), generator("table1", task, method, score))
+            row |= _spread(name, by_seed.to_numpy())
             missing += [gap for gap in gaps if gap not in missing]
         n = there["seed"].nunique()  # the reference policy has none
         rows.append(
@@ -106,11 +105,11 @@ def table1(runs: pd.DataFrame, expected: Mapping[str, list[int]]) -> pd.DataFram
     return table
 
 
-def _spread(name: str, by_seed: np.ndarray, stream: np.random.Generator) -> dict[str, float]:
-    """Mean, standard deviation and error over seeds, and the bootstrap interval of the mean."""
+def _spread(name: str, by_seed: np.ndarray) -> dict[str, float]:
+    """Mean, standard deviation and error over seeds, and the interval of the mean."""
     if not len(by_seed):
         return dict.fromkeys([name, *(f"{name}_{part}" for part in SPREAD)], np.nan)
-    estimate = statistics.bootstrap(statistics.mean_of_tasks, [by_seed], generator=stream)
+    estimate = statistics.mean_interval([by_seed])
     std = by_seed.std(ddof=1) if len(by_seed) > 1 else np.nan
     parts = (std, statistics.standard_error(by_seed), estimate.low, estimate.high)
     return {name: estimate.value} | {

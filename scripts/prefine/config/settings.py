@@ -32,6 +32,9 @@ def hyperparameters(config: Mapping, method: str, task: str) -> dict[str, float]
     """
     own = config["methods"].get(method, {})
     values = dict(method_constant(method, "HYPERPARAMETERS"))
+    if controlled := method_constant(method, "CONTROL_OF", ""):
+        theirs = hyperparameters(config, controlled, task)
+        values |= {name: theirs[name] for name in values}
     for name in (*values, "eta"):
         if own.get(name) is not None:
             value = own[name]
@@ -43,6 +46,13 @@ def hyperparameters(config: Mapping, method: str, task: str) -> dict[str, float]
     return values
 
 
+def _own(config: Mapping, method: str) -> dict:
+    """The config's keys of a method; those of the method that it is a control of come first."""
+    controlled = method_constant(method, "CONTROL_OF", "")
+    theirs = config["methods"].get(controlled, {}) if controlled else {}
+    return {**theirs, **config["methods"].get(method, {})}
+
+
 def training_settings(config: Mapping, method: str, task: str) -> dict:
     """Return what a training job needs of the config, and nothing more.
 
@@ -51,7 +61,7 @@ def training_settings(config: Mapping, method: str, task: str) -> dict:
     """
     training = dict(config["training"])
     matched = training.pop("matched")
-    own = config["methods"].get(method, {})
+    own = _own(config, method)
     settings = method_settings(method) | {
         key: value for key, value in own.items() if key in method_settings(method)
     }

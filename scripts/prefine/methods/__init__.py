@@ -13,6 +13,9 @@ A method module defines
     ``random`` or ``reference``.
 ``POLICY``
     a policy class of its own, or ``""`` for the config's.
+``CONTROL_OF`` (optional)
+    the method that it is a control of: the config's numbers and settings of that one are its
+    own too, as far as it has them and the config says nothing else.
 ``BATCH_SIZE`` (optional)
     a batch size of its own; with ``training.matched`` the config's is taken.
 ``networks(policy, settings)``
@@ -85,7 +88,10 @@ class Draw(NamedTuple):
 
 @dataclass
 class Context:
-    """What a loss sees. ``updating`` is false where only diagnostics are wanted."""
+    """What a loss sees. ``updating`` is false where only diagnostics are wanted.
+
+    ``reference_policy`` is pi_ref's class where its limits are not those of the policy trained.
+    """
 
     policy: object
     nets: dict[str, dict[str, "Tensor"]]
@@ -96,6 +102,7 @@ class Context:
     constants: dict[str, "Tensor"] = field(default_factory=dict)
     batches: dict[str, Batch] = field(default_factory=dict)
     noise: dict[str, "Tensor"] = field(default_factory=dict)
+    reference_policy: object = None
     diagnose: bool = False
     updating: bool = True
 

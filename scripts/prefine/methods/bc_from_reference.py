@@ -1,15 +1,27 @@
-"""Behaviour cloning on D_p from pi_ref: PREFINE without its preference term (methods 4.3).
+"""Behaviour cloning on D_p from pi_ref: PREFINE with beta = 0, bit for bit (methods 4.3).
 
-The control that separates what the preference term does from what the start does. It
-trains the same parameters on the same likelihood estimate as PREFINE.
+The control that separates what the preference term does from what the start does. It is
+PREFINE's own code: the same batches, noise, likelihood estimate, weight of the SFT term and
+hence the same effect of the gradient's clipping. What is sampled and D_np have no weight; they
+are computed all the same, since a product of other shapes rounds otherwise.
 """
 
-from prefine.methods import Context, Draw, Loss, Phase, policy_network, policy_phase
-from prefine.methods.losses import log_probs, sft_loss
+from dataclasses import replace
 
-HYPERPARAMETERS: dict = {}
+import torch
+
+from prefine.methods import Context, Loss, Phase, policy_network, prefine
+
+CONTROL_OF = "prefine"  # what the config does not say of this method is as it says of that one
+HYPERPARAMETERS = {
+    "lam": 1.6,  # PREFINE's: Adam hardly sees a loss's scale, but the clipping does
+}
 SETTINGS = {
-    "encoder_update": ("frozen", "all"),  # as PREFINE's
+    "delta_level": ("step", "segment", "trajectory"),  # all as PREFINE's: they shape the batch
+    "segment_length": 64,
+    "segments": 32,
+    "counterfactual": ("detached", "reparameterised"),
+    "encoder_update": ("frozen", "all"),
 }
 SEES = "actions"
 STARTS_FROM = "reference"
@@ -18,19 +30,11 @@ networks = policy_network
 
 
 def phases(policy, settings: dict) -> tuple[Phase, ...]:
-    """K latent draws a state."""
-    size, draws = settings["batch_size"], settings["likelihood_draws"]
-    batches = {"preferred": Draw("steps", size)}
-    normals = {"latent": (draws, size, policy.latent_dim)}
-    return (policy_phase(policy, settings, batches, normals, loss),)
+    """PREFINE's."""
+    return prefine.phases(policy, settings, loss)
 
 
 def loss(context: Context) -> Loss:
-    """-E log pi_theta(a+|s), Eq. 3."""
-    (batch,) = context.batches.values()
-    log_prob, _, _ = log_probs(context, batch.obs, batch.action)
-    theta = context.nets["policy"]
-    logs = {}
-    if context.diagnose:
-        logs["mean_log_std"] = context.policy.mean_log_std(theta, batch.obs).detach()
-    return Loss({"sft": sft_loss(log_prob)}, logs)
+    """Eq. 9 with beta = 0: lam times Eq. 3 and a constant."""
+    lam = context.hyper["lam"]
+    return prefine.loss(replace(context, hyper={"beta": torch.zeros_like(lam), "lam": lam}))

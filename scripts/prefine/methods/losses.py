@@ -3,6 +3,8 @@
 Shapes: log-probabilities and log-ratios (R, B); beta and lam (R,); results (R,).
 """
 
+import contextlib
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -79,7 +81,10 @@ def effective_sample_size(log_weights: Tensor) -> Tensor:
 def log_probs(
     context: Context, obs: Tensor, action: Tensor, *, need_reference: bool = False
 ) -> tuple[Tensor, Tensor | None, object]:
-    """Return log pi_theta, log pi_ref (without gradient, if needed) and theta's latents.
+    """Return log pi_theta, log pi_ref (if needed) and theta's latents.
+
+    pi_ref's parameters are constants. Where the action itself is a function of theta, its
+    gradient goes through log pi_ref(a|s) and q_ref(z|s, a) too: they are half of Delta's path.
 
     The noise is ``context.noise["latent"]``, (R, K, B, latent_dim). With
     ``encoder_update: frozen`` both policies use draws of the reference encoder, so that
@@ -87,11 +92,12 @@ def log_probs(
     ``all`` each uses its own encoder and the same noise.
     """
     policy, theta, reference = context.policy, context.nets["policy"], context.reference
+    of_reference = context.reference_policy or policy
     noise, reference_log_prob = context.noise["latent"], None
-    with torch.no_grad():
-        shared = policy.draw_latents(reference, obs, action, noise)
+    with contextlib.nullcontext() if action.requires_grad else torch.no_grad():
+        shared = of_reference.draw_latents(reference, obs, action, noise)
         if need_reference:
-            reference_log_prob = policy.log_prob(reference, obs, action, shared)
+            reference_log_prob = of_reference.log_prob(reference, obs, action, shared)
     latents = shared
     if context.settings["encoder_update"] == "all":
         latents = policy.draw_latents(theta, obs, action, noise)

@@ -36,8 +36,12 @@ POLICY = ""
 networks = policy_network
 
 
-def phases(policy, settings: dict) -> tuple[Phase, ...]:
-    """A counterfactual a state, and K latent draws for each of the four groups of pairs."""
+def phases(policy, settings: dict, objective=None) -> tuple[Phase, ...]:
+    """A counterfactual a state, and K latent draws for each of the four groups of pairs.
+
+    Args:
+        objective: in place of ``loss``, for a method that differs in nothing else.
+    """
     level, draws = settings["delta_level"], settings["likelihood_draws"]
     if level == "step":
         draw, size = Draw("steps", settings["batch_size"]), settings["batch_size"]
@@ -50,7 +54,7 @@ def phases(policy, settings: dict) -> tuple[Phase, ...]:
         "latent": (draws, 4 * size, policy.latent_dim),
     }
     batches = {"preferred": draw, "nonpreferred": draw}
-    return (policy_phase(policy, settings, batches, normals, loss),)
+    return (policy_phase(policy, settings, batches, normals, objective or loss),)
 
 
 def loss(context: Context) -> Loss:

@@ -33,6 +33,7 @@ POLICY = "tanh_gaussian"
 BATCH_SIZE = 512
 ALPHA_MAX = 0.95
 MAX_WEIGHT = 100.0
+MAX_LOGIT = 80.0  # e^80 is a float32; the product with any alpha > 0 is far above its limit
 CHUNK = 8192
 
 
@@ -131,34 +132,50 @@ def mixture_share(logits: Tensor, mask: Tensor, quantile: Tensor) -> Tensor:
 
 
 def density_ratio_reward(logits: Tensor, alpha: Tensor) -> Tensor:
-    """r = log(d_P/d_U) = log(1 - alpha e^l) - log(1 - alpha): (R, B)."""
+    """r = log(d_P/d_U) = log(1 - alpha e^l) - log(1 - alpha): (R, B).
+
+    e^l is kept finite: where alpha is 0, r is 0 for every logit.
+    """
     alpha = alpha[:, None]
-    return torch.log1p(-(alpha * logits.exp()).clamp(max=1 - 1e-6)) - torch.log1p(-alpha)
+    return torch.log1p(
+        -(alpha * logits.clamp(max=MAX_LOGIT).exp()).clamp(max=1 - 1e-6)
+    ) - torch.log1p(-alpha)
 
 
 def rewards_of_the_mixture(context: Context, samplers: dict) -> None:
-    """Freeze the discriminator and compute alpha and the rewards of all of U, once."""
+    """Freeze the discriminator and compute alpha and the rewards of all of U, once.
+
+    Each replica by itself: sums over a set that is padded for its neighbours round otherwise.
+    """
     index, mask = samplers["unlabelled"].all_steps()
     flat = samplers["unlabelled"].flat
-    params = context.nets["discriminator"]
+    shares, by_step = [], flat["obs"].new_zeros(len(index), len(flat["obs"]))
     with torch.no_grad():
-        logits = torch.cat(
-            [
-                logit(params, pairs(flat["obs"][part], flat["action"][part]))
-                for part in index.split(CHUNK, dim=1)
-            ],
-            1,
-        )
-        alpha = mixture_share(logits, mask, context.hyper["alpha_quantile"])
-        reward = density_ratio_reward(logits, alpha)
-        if context.settings["reward_norm"]:
-            count = mask.sum(1, keepdim=True)
-            mean = (reward * mask).sum(1, keepdim=True) / count
-            std = (((reward - mean) * mask).square().sum(1, keepdim=True) / count).sqrt()
-            reward = torch.where(std < 1e-6, reward, (reward - mean) / std.clamp(min=1e-6))
-        by_step = reward.new_zeros(len(reward), len(flat["obs"]))
-        by_step.scatter_(1, index, reward)  # padding repeats a set's last step
-    context.constants = {"alpha": alpha, "reward": by_step}
+        for replica, valid in enumerate(mask):
+            own = index[replica, valid][None]
+            params = {n: v[replica : replica + 1] for n, v in context.nets["discriminator"].items()}
+            logits = torch.cat(
+                [
+                    logit(params, pairs(flat["obs"][part], flat["action"][part]))
+                    for part in own.split(CHUNK, dim=1)
+                ],
+                1,
+            )
+            quantile = context.hyper["alpha_quantile"][replica : replica + 1]
+            alpha = mixture_share(logits, torch.ones_like(own, dtype=torch.bool), quantile)
+            reward = density_ratio_reward(logits, alpha)
+            if context.settings["reward_norm"]:
+                reward = standardised(reward)
+            by_step[replica, own[0]] = reward[0]
+            shares.append(alpha)
+    context.constants = {"alpha": torch.cat(shares), "reward": by_step}
+
+
+def standardised(reward: Tensor) -> Tensor:
+    """Mean 0 and standard deviation 1 along axis 1, unless all are the same."""
+    centred = reward - reward.mean(1, keepdim=True)
+    std = centred.square().mean(1, keepdim=True).sqrt()
+    return torch.where(std < 1e-6, reward, centred / std.clamp(min=1e-6))
 
 
 def nu_loss(advantage: Tensor, nu_initial: Tensor, gamma: Tensor) -> Tensor:

@@ -75,4 +75,7 @@ def main() -> None:
         if not elsewhere and not re.search(r"[./]", word) and word not in rule_names(Path()):
             sys.exit(f"ERROR: {word!r} is neither a pair NAME=VALUE nor a target of this workflow")
     sys.argv[1:] = [*arguments, "--", *targets] if targets else arguments
+    # The workflow that runs may be another copy of this project, with a library of its own.
+    for name in [name for name in sys.modules if name.split(".")[0] == "prefine"]:
+        del sys.modules[name]
     sys.exit(cli.main())

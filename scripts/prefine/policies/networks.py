@@ -81,6 +81,17 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return x @ weight if bias is None else torch.baddbmm(bias, x, weight)
 
 
+def products(rows: Tensor, x: Tensor) -> Tensor:
+    """``torch.bmm`` of (R, m, k) and (R, k, n), the same to the last bit for every R.
+
+    With one row, a single product is a matrix by a vector, which sums in another order than the
+    products of a batch; it is then computed twice.
+    """
+    if len(rows) > 1 or rows.shape[1] > 1:
+        return torch.bmm(rows, x)
+    return torch.bmm(torch.cat([rows, rows]), torch.cat([x, x]))[:1]
+
+
 class NarrowProduct(torch.autograd.Function):
     """x W as (W' x')', where W has few columns: a CPU's libraries are slow the other way round.
 
@@ -92,7 +103,7 @@ class NarrowProduct(torch.autograd.Function):
     def forward(ctx, x: Tensor, weight: Tensor) -> Tensor:
         """(R, B, n_in), (R, n_in, n_out) -> (R, B, n_out)."""
         ctx.save_for_backward(x, weight)
-        return torch.bmm(weight.mT.contiguous(), x.mT).mT.contiguous()
+        return products(weight.mT.contiguous(), x.mT).mT.contiguous()
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
@@ -101,7 +112,7 @@ class NarrowProduct(torch.autograd.Function):
         outer = torch.mul if weight.shape[-1] == 1 else torch.bmm
         return (
             outer(gradient, weight.mT) if wants_x else None,
-            torch.bmm(gradient.mT, x).mT if wants_weight else None,
+            products(gradient.mT, x).mT if wants_weight else None,
         )
 
 

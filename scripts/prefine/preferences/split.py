@@ -84,6 +84,7 @@ def nonpreferred_set(
     unsafe = np.flatnonzero(costs >= tau)
     costliest_first = settings.nonpreferred_order == "highest_cost"
     pool = unsafe[rank(costs[unsafe], descending=costliest_first)][: settings.nonpreferred_pool]
+    pool = np.sort(pool)  # ties in return go by index, not by cost
     pool = pool[rank(returns[pool], descending=False)]
     if len(pool) <= settings.n_nonpreferred:
         return np.sort(pool)

@@ -7,24 +7,17 @@ import numpy as np
 import pandas as pd
 
 from prefine.analysis.metrics import is_safe, normalized_cost
-from prefine.analysis.paired import difference, paired, share
-from prefine.analysis.statistics import LEVEL, Estimate, bootstrap
+from prefine.analysis.paired import difference, difference_apart, share
+from prefine.analysis.statistics import LEVEL, Estimate, interval
 from prefine.files import template
-from prefine.streams import generator
 
 CARD = template(__file__, ".md")
-FEWEST = 10  # episodes; with fewer an interval of a bootstrap is far too narrow
-REPLICATES = 10_000  # of a bootstrap over episodes, which may be many
+FEWEST = 10  # episodes; with fewer nothing is said to be shown
 
 
-def estimate(values: np.ndarray, *names: object) -> Estimate:
-    """Mean over episodes with its bootstrap interval, the same each time it is asked for."""
-    return bootstrap(
-        lambda scores: np.mean(scores[0], axis=-1),
-        [values],
-        generator=generator("card", *names),
-        replicates=REPLICATES,
-    )
+def estimate(values: np.ndarray) -> Estimate:
+    """Mean over episodes with its interval."""
+    return interval([values])
 
 
 def text_of(value: Estimate) -> str:
@@ -56,14 +49,13 @@ def known_number(value: object) -> bool:
     return value is not None and not pd.isna(value)
 
 
-def effect(before: pd.DataFrame | None, after: pd.DataFrame, name: str, run: str) -> str:
+def effect(before: pd.DataFrame | None, after: pd.DataFrame, name: str) -> str:
     """Say how the policy differs from the one that it was made from, if that was shown.
 
     Episodes are paired where both tables number them alike.
 
     Args:
         name: of the score, ``cost`` or ``return``.
-        run: names the bootstrap's random numbers.
     """
     if before is None:
         return f"Its {name} was not compared with that of the policy that it was made from."
@@ -75,33 +67,23 @@ def effect(before: pd.DataFrame | None, after: pd.DataFrame, name: str, run: str
     alike = "episode" in before and "episode" in after and set(one.index) == set(other.index)
     alike = alike and one.index.is_unique and other.index.is_unique
     if alike:
-        other = other[one.index]
-        where = f"the same {len(one)} episodes"
-
-        def found(statistic) -> Estimate:
-            draws = generator("card", run, name, statistic.__name__)
-            return paired(one.to_numpy(), other.to_numpy(), statistic, draws)
-
+        one, other = one.to_numpy(), other[one.index].to_numpy()
+        where, gap, left = (
+            f"the same {len(one)} episodes",
+            difference(one, other),
+            share(one, other),
+        )
     else:
+        one, other = one.to_numpy(), other.to_numpy()
         where = f"{len(one)} and {len(other)} episodes"
-
-        def found(statistic) -> Estimate:
-            return bootstrap(
-                lambda x, y: statistic(x[0], y[0]),
-                *([one.to_numpy()], [other.to_numpy()]),
-                generator=generator("card", run, name, statistic.__name__),
-                replicates=REPLICATES,
-            )
-
-    gap = found(difference)
+        gap, left = difference_apart(one, other), Estimate(np.nan)
     means = f"mean {name} {other.mean():.4g} after, {one.mean():.4g} before, over {where}"
     if min(len(one), len(other)) < FEWEST:
         return f"No difference of {name} was shown: so few episodes cannot ({means})."
     if not (gap.low > 0 or gap.high < 0):
         return f"No difference of {name} was shown ({means})."
     way = "less" if gap.value < 0 else "more"
-    if one.mean() > 0:
-        left = found(share)
+    if not np.isnan(left.value):
         by = [100 * abs(1 - value) for value in (left.value, left.low, left.high)]
         amount = f"{by[0]:.2g} % {way} {name} [{min(by[1:]):.2g}, {max(by[1:]):.2g}]"
     else:
@@ -133,7 +115,7 @@ def model_card(
         if episodes is None:
             continue
         values = {name: episodes[name].to_numpy(dtype=float) for name in ("return", "cost")}
-        found = {name: estimate(own, run["run"], label, name) for name, own in values.items()}
+        found = {name: estimate(own) for name, own in values.items()}
         costs[label] = found["cost"]
         known = not np.isnan(values["cost"].sum() + tau)
         above = [f"{(values['cost'] > tau).mean():.0%}" if known else "not known"]
@@ -158,7 +140,7 @@ def model_card(
         task=task["name"],
         method=method,
         label=method.upper(),
-        changes=" ".join(effect(before, after, name, run["run"]) for name in ("cost", "return")),
+        changes=" ".join(effect(before, after, name) for name in ("cost", "return")),
         verdict=verdict(costs["after"], tau, len(after)),
         heading=" | ".join(heading),
         rule="---|" * len(heading),

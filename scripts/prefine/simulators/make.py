@@ -23,6 +23,7 @@ os.environ.setdefault("DSRL_SUPPRESS_IMPORT_ERROR", "1")
 
 import gymnasium
 
+from prefine import caches
 from prefine.errors import UserError
 from prefine.simulators.checked import (
     SAFETY_GYMNASIUM,
@@ -220,8 +221,8 @@ def _import_file(path: str) -> None:
 def import_dsrl() -> None:
     """Register DSRL's ids; the import makes a folder in the home, which may not be writable."""
     named = os.environ.get("DSRL_DATASET_DIR")
-    if not places.usable(Path(named) if named else places.of_home(".dsrl/datasets")):
-        os.environ["DSRL_DATASET_DIR"] = str(places.own("dsrl"))
+    if not caches.usable(Path(named) if named else caches.of_home(".dsrl/datasets")):
+        os.environ["DSRL_DATASET_DIR"] = str(caches.own("dsrl"))
     try:
         import dsrl  # noqa: F401
     finally:

@@ -7,18 +7,41 @@ than the update itself. All tensors share one step count.
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+LANES = 16  # floats that a CPU's vector holds at most
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # the paper's and torch's
 
 
+def uneven(parameter: Tensor) -> bool:
+    """Whether a replica's numbers end within a vector.
+
+    The CPU's kernel computes what is left over behind the last whole vector in another way (by an
+    ulp), so that a replica's numbers would depend on its place in the stack.
+    """
+    return parameter.device.type == "cpu" and bool(parameter[0].numel() % LANES)
+
+
+def padded(tensor: Tensor) -> Tensor:
+    """A copy, (R, n), with zeros behind each replica's numbers to whole vectors."""
+    flat = tensor.reshape(len(tensor), -1)
+    return F.pad(flat, (0, -flat.shape[1] % LANES))
+
+
 class Adam:
-    """Update ``parameters`` in place; ``state`` is all that it remembers, by name."""
+    """Update ``parameters`` in place; ``state`` is all that it remembers, by name.
+
+    Args:
+        parameters: each (R, ...).
+    """
 
     def __init__(self, parameters: Sequence[Tensor], learning_rate: float):
         self.parameters, self.learning_rate = list(parameters), learning_rate
-        self.first = [torch.zeros_like(p) for p in self.parameters]
-        self.second = [torch.zeros_like(p) for p in self.parameters]
+        with torch.no_grad():
+            places = [padded(p) if uneven(p) else p for p in self.parameters]
+            self.first = [torch.zeros_like(place) for place in places]
+            self.second = [torch.zeros_like(place) for place in places]
         self.steps = torch.zeros((), device=self.parameters[0].device)
 
     @property
@@ -32,9 +55,13 @@ class Adam:
         """Take one step along gradients of the parameters' shapes."""
         with torch.no_grad():
             self.steps.add_(1)
+            rest = [k for k, p in enumerate(self.parameters) if uneven(p)]
+            places, slopes = list(self.parameters), list(gradients)
+            for k in rest:
+                places[k], slopes[k] = padded(places[k]), padded(slopes[k])
             torch._fused_adam_(
-                self.parameters,
-                [gradient.contiguous() for gradient in gradients],  # the kernel assumes it
+                places,
+                [slope.contiguous() for slope in slopes],  # the kernel assumes it
                 self.first,
                 self.second,
                 [],
@@ -47,3 +74,6 @@ class Adam:
                 amsgrad=False,
                 maximize=False,
             )
+            for k in rest:
+                own = self.parameters[k]
+                own.copy_(places[k][:, : own[0].numel()].reshape(own.shape))

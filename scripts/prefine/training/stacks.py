@@ -51,7 +51,18 @@ def join_snapshots(
     return joined, pd.concat(rows, ignore_index=True)
 
 
-def train_in_chunks(method, policy, runs, data, sets, settings, reference, progress, state):
+def train_in_chunks(
+    method,
+    policy,
+    runs,
+    data,
+    sets,
+    settings,
+    reference,
+    progress,
+    state,
+    reference_policy=None,
+):
     """Train at most ``max_runs`` runs at a time; how a plan is cut changes no result.
 
     A chunk that diverges does not stop the others; the error at the end names each.
@@ -74,6 +85,7 @@ def train_in_chunks(method, policy, runs, data, sets, settings, reference, progr
                 on_iteration=progress.update,
                 state=file,
                 on_snapshot=keep_snapshots(state, number),
+                reference_policy=reference_policy,
             )
         except NoRoom:
             raise

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+from prefine.analysis.hours import MATCHED, PUBLISHED
 from prefine.analysis.names import method_label
-from prefine.analysis.scores import TaskScores, against_reference, made, task_scores
-from prefine.analysis.statistics import Estimate, bootstrap
-from prefine.streams import generator
+from prefine.analysis.scores import TaskScores, against_reference, contrast, made, task_scores
+from prefine.analysis.statistics import Estimate, interval
 
 
 class NotMeasured(Exception):
@@ -18,13 +18,23 @@ class NotMeasured(Exception):
 
 @dataclass(frozen=True)
 class Evidence:
-    """A measured number, the tasks and runs that it is from, and the tasks it lacks."""
+    """A measured number, the tasks and runs that it is from, and the tasks it lacks.
+
+    ``iterations`` is how long the run was trained that has the least share of the ``published``
+    number of its method; NaN where that is not known or does not matter.
+    """
 
     estimate: Estimate
     tasks: tuple[str, ...]
     absent: tuple[str, ...]
     runs: int
     missing: tuple[str, ...]
+    iterations: float = np.nan
+    published: float = np.nan
+
+    def trained(self, iterations: float, published: float) -> "Evidence":
+        """The same, of runs that were trained for so many iterations of so many."""
+        return replace(self, iterations=float(iterations), published=float(published))
 
     def named(self, tasks: tuple[str, ...]) -> "Evidence":
         """The same, of tasks that were resampled as runs are."""
@@ -36,15 +46,14 @@ class Results:
     """The runs of a study, looked at for one claim.
 
     ``expected`` is task -> thresholds of the config, ``suites`` task -> suite of the paper's
-    tasks, ``tasks`` those that the claim is about, ``stream`` names the bootstrap's draws,
-    ``tables`` are those of other studies and figures by name, where there are any.
+    tasks, ``tasks`` those that the claim is about, ``tables`` those of other studies and figures by
+    name, where there are any.
     """
 
     runs: pd.DataFrame
     expected: Mapping[str, list[int]]
     suites: Mapping[str, str]
     tasks: tuple[str, ...]
-    stream: str = ""
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     @classmethod
@@ -84,20 +93,59 @@ class Results:
             found.append(self._scores(runs, method, score, {task: [tau[task]] for task in tau}))
         return found
 
-    def evidence(self, statistic: Callable, *scores: TaskScores) -> Evidence:
-        """Bootstrap ``statistic`` over the tasks that all ``scores`` have."""
-        common = tuple(task for task in self.tasks if all(task in own.values for own in scores))
-        missing = tuple(dict.fromkeys(gap for own in scores for gap in own.missing))
-        if not common:
-            raise NotMeasured("; ".join(missing))
+    def evidence(self, estimate: Callable[..., Estimate], *scores: TaskScores) -> Evidence:
+        """The number and its interval over the tasks that all ``scores`` have.
+
+        Args:
+            estimate: of one list a method, with the runs' scores of each common task.
+        """
+        common = self._common(scores)
         groups = [[own.values[task] for task in common] for own in scores]
+        return self._evidence(estimate(*groups), common, scores)
+
+    def difference(self, more: TaskScores, less: TaskScores) -> Evidence:
+        """Mean over tasks of ``more`` minus ``less``, paired by seed where seeds are shared."""
+        common = self._common((more, less))
+        estimate = interval(
+            [part / len(common) for task in common for part in contrast(more, less, task)]
+        )
+        return self._evidence(estimate, common, (more, less))
+
+    def by_task(self, estimate: Callable[..., Estimate], *scores: TaskScores) -> Evidence:
+        """As `evidence`, of an ``estimate`` that is given the names of the common tasks."""
+        common = self._common(scores)
+        return self._evidence(estimate(common), common, scores)
+
+    def _common(self, scores: Iterable[TaskScores]) -> tuple[str, ...]:
+        """The claim's tasks that all ``scores`` have."""
+        common = tuple(task for task in self.tasks if all(task in own.values for own in scores))
+        if not common:
+            gaps = dict.fromkeys(gap for own in scores for gap in own.missing)
+            raise NotMeasured("; ".join(gaps) or "no task that all have")
+        return common
+
+    def _evidence(self, estimate: Estimate, common: tuple, scores: Iterable) -> Evidence:
+        """Put the number beside where it is from."""
+        names = frozenset().union(*(own.runs[task] for own in scores for task in common))
         return Evidence(
-            bootstrap(statistic, *groups, generator=generator("claims", self.stream)),
+            estimate,
             common,
             tuple(task for task in self.tasks if task not in common),
-            len(frozenset().union(*(own.runs[task] for own in scores for task in common))),
-            missing,
+            len(names),
+            tuple(dict.fromkeys(gap for own in scores for gap in own.missing)),
+            *self._iterations(names),
         )
+
+    def _iterations(self, names: Iterable[str]) -> tuple[float, float]:
+        """Trained and published iterations of the run that has the least share of them."""
+        tables = [t for t in (self.runs, *self.tables.values()) if "train_iterations" in t]
+        of = [t.loc[t["run"].isin(names), ["method", "train_iterations"]] for t in tables]
+        own = pd.concat(of).dropna() if of else pd.DataFrame()
+        if own.empty:
+            return np.nan, np.nan
+        published = own["method"].map(PUBLISHED).fillna(MATCHED)
+        least = (own["train_iterations"] / published).to_numpy().argmin()
+        return float(own["train_iterations"].iloc[least]), float(published.iloc[least])
 
     def _thresholds(self) -> dict[str, list[int]]:
         """The claim's tasks that the config has, with their thresholds."""

@@ -6,22 +6,15 @@ need other tables than the main study's are in `study_claims`. "§" is a section
 
 from collections.abc import Callable
 
-import numpy as np
-
 from prefine.analysis.claims.evidence import Evidence, Results
+from prefine.analysis.claims.shares import best_safe, highest, lead, spread
 from prefine.analysis.claims.verdict import Claim, Rule
-from prefine.analysis.metrics import is_safe
-from prefine.analysis.statistics import (
-    Scores,
-    fraction_solved,
-    iqm,
-    mean_of_tasks,
-    probability_of_improvement,
-)
+from prefine.analysis.statistics import improvement_interval, iqm_interval, solved_interval
 from prefine.tasks import BULLET_GYM, SAFETY_GYM
 
 BASELINES = ("bc", "ppl", "safedice", "cpq")
 REWARD, COST = "normalized_return", "normalized_cost"
+COLLAPSED = 0.88  # of the return (§5.5, which does not say of which)
 HALF = Rule("above", 0.5, percent=True, reading="better in more than half of all pairs of runs")
 
 
@@ -49,7 +42,7 @@ def claim(says: str, where: str, rule: Rule, paper: str = "") -> Callable:
 )
 def cost_reduction(results: Results) -> Evidence:
     """1 - C / C(π_ref) of each run, IQM over tasks and runs."""
-    return results.evidence(iqm, results.scores("prefine", "cost_reduction"))
+    return results.evidence(iqm_interval, results.scores("prefine", "cost_reduction"))
 
 
 @claim(
@@ -60,7 +53,7 @@ def cost_reduction(results: Results) -> Evidence:
 )
 def violation_reduction(results: Results) -> Evidence:
     """1 - P(C > τ) / P(C(π_ref) > τ) of each run, IQM over tasks and runs."""
-    return results.evidence(iqm, results.scores("prefine", "violation_reduction"))
+    return results.evidence(iqm_interval, results.scores("prefine", "violation_reduction"))
 
 
 @claim(
@@ -71,7 +64,7 @@ def violation_reduction(results: Results) -> Evidence:
 )
 def severe_reduction(results: Results) -> Evidence:
     """1 - P(C > 2τ) / P(C(π_ref) > 2τ) of each run; the paper does not define the failure."""
-    return results.evidence(iqm, results.scores("prefine", "severe_reduction"))
+    return results.evidence(iqm_interval, results.scores("prefine", "severe_reduction"))
 
 
 @claim(
@@ -82,7 +75,7 @@ def severe_reduction(results: Results) -> Evidence:
 )
 def reward_kept(results: Results) -> Evidence:
     """Normalised return over π_ref's, IQM over tasks and runs."""
-    return results.evidence(iqm, results.scores("prefine", "reward_kept"))
+    return results.evidence(iqm_interval, results.scores("prefine", "reward_kept"))
 
 
 @claim(
@@ -93,7 +86,7 @@ def reward_kept(results: Results) -> Evidence:
 )
 def safe_safety_gym(results: Results) -> Evidence:
     results = results.on(SAFETY_GYM)
-    return results.evidence(fraction_solved, results.scores("prefine", COST))
+    return results.evidence(solved_interval, results.scores("prefine", COST))
 
 
 @claim(
@@ -104,7 +97,7 @@ def safe_safety_gym(results: Results) -> Evidence:
 )
 def safe_bullet_gym(results: Results) -> Evidence:
     results = results.on(BULLET_GYM)
-    return results.evidence(fraction_solved, results.scores("prefine", COST))
+    return results.evidence(solved_interval, results.scores("prefine", COST))
 
 
 @claim(
@@ -115,26 +108,13 @@ def safe_bullet_gym(results: Results) -> Evidence:
 )
 def safe_on_most_tasks(results: Results) -> Evidence:
     """PREFINE's fraction of safe tasks minus the best baseline's."""
-
-    def lead(own: Scores, *others: Scores) -> np.ndarray:
-        return fraction_solved(own) - np.max([fraction_solved(other) for other in others], axis=0)
-
     return results.evidence(lead, *(results.scores(m, COST) for m in ("prefine", *BASELINES)))
 
 
 def _reward_is_highest(results: Results, tolerance: float) -> Evidence:
     """Share of tasks where PREFINE's mean reward is at least every baseline's, less a tolerance."""
-
-    def share(own: Scores, *others: Scores) -> np.ndarray:
-        return np.mean(
-            [
-                scores[0].mean(-1) + tolerance >= np.max([s.mean(-1) for s in scores[1:]], axis=0)
-                for scores in zip(own, *others, strict=True)
-            ],
-            axis=0,
-        )
-
-    return results.evidence(share, *(results.scores(m, REWARD) for m in ("prefine", *BASELINES)))
+    scores = [results.scores(m, REWARD) for m in ("prefine", *BASELINES)]
+    return results.by_task(lambda tasks: highest(scores, tasks, tolerance), *scores)
 
 
 @claim(
@@ -164,26 +144,15 @@ def highest_reward_bullet_gym(results: Results) -> Evidence:
 def best_trade_off(results: Results) -> Evidence:
     """Share of tasks where PREFINE is safe and no safe baseline has more reward."""
     methods = ("prefine", *BASELINES)
-
-    def share(*scores: Scores) -> np.ndarray:
-        rewards, costs = scores[: len(methods)], scores[len(methods) :]
-        best = []
-        for task in range(len(rewards[0])):
-            safe = [is_safe(own[task].mean(-1)) for own in costs]
-            reward = np.where(safe, [own[task].mean(-1) for own in rewards], -np.inf)
-            best.append(safe[0] & (reward[0] >= reward[1:].max(axis=0)))
-        return np.mean(best, axis=0)
-
-    return results.evidence(
-        share, *(results.scores(method, score) for score in (REWARD, COST) for method in methods)
-    )
+    rewards, costs = ([results.scores(m, score) for m in methods] for score in (REWARD, COST))
+    return results.by_task(lambda tasks: best_safe(rewards, costs, tasks), *rewards, *costs)
 
 
 def _improves(results: Results, score: str, method: str, other: str) -> Evidence:
     """P(a run of ``method`` has the better score than one of ``other``), averaged over tasks."""
     better, worse = (other, method) if score == COST else (method, other)  # lower cost is better
     return results.evidence(
-        probability_of_improvement, results.scores(better, score), results.scores(worse, score)
+        improvement_interval, results.scores(better, score), results.scores(worse, score)
     )
 
 
@@ -210,12 +179,6 @@ def more_reward_than_cpq(results: Results) -> Evidence:
 # Q3, robustness and sensitivity --------------------------------------------------------------
 
 
-def spread(*by_threshold: Scores) -> np.ndarray:
-    """Mean over tasks of the largest minus the smallest mean; noise makes it larger."""
-    means = [[own.mean(-1) for own in scores] for scores in by_threshold]
-    return np.mean(np.ptp(np.array(means), axis=0), axis=0)
-
-
 @claim(
     "PREFINE's reward is robust to the threshold τ",
     "§5.4, Fig. 7",
@@ -223,7 +186,8 @@ def spread(*by_threshold: Scores) -> np.ndarray:
     "no number; τ = 30, 40, 50",
 )
 def reward_robust_to_tau(results: Results) -> Evidence:
-    return results.evidence(spread, *results.by_threshold("prefine", REWARD))
+    scores = results.by_threshold("prefine", REWARD)
+    return results.by_task(lambda tasks: spread(scores, tasks), *scores)
 
 
 @claim(
@@ -233,7 +197,8 @@ def reward_robust_to_tau(results: Results) -> Evidence:
     "no number; τ = 30, 40, 50",
 )
 def safety_robust_to_tau(results: Results) -> Evidence:
-    return results.evidence(spread, *results.by_threshold("prefine", COST))
+    scores = results.by_threshold("prefine", COST)
+    return results.by_task(lambda tasks: spread(scores, tasks), *scores)
 
 
 @claim(
@@ -242,10 +207,9 @@ def safety_robust_to_tau(results: Results) -> Evidence:
     Rule("above", 0.0, reading="normalised cost at the largest τ minus at the smallest"),
 )
 def cost_rises_with_tau(results: Results) -> Evidence:
-    def rise(*by_threshold: Scores) -> np.ndarray:
-        return mean_of_tasks(by_threshold[-1]) - mean_of_tasks(by_threshold[0])
-
-    return results.evidence(rise, *results.by_threshold("prefine", COST))
+    """Paired by seed."""
+    scores = results.by_threshold("prefine", COST)
+    return results.difference(scores[-1], scores[0])
 
 
 # Ablation ------------------------------------------------------------------------------------
@@ -259,17 +223,17 @@ def more_reward_than_dpo(results: Results) -> Evidence:
 @claim(
     "Without the SFT term the return collapses below 88 %",
     "§5.5, Figs. 6, 10",
-    Rule("at most", 0.88, percent=True, reading="DPO's return over PREFINE's, at the end"),
+    Rule(
+        *("at most", COLLAPSED - 1),
+        percent=True,
+        reading="DPO's return minus PREFINE's at the end, in shares of π_ref's",
+    ),
     "below 88 %, of what is not said",
 )
 def dpo_collapses(results: Results) -> Evidence:
-    """Ratio of the shares of π_ref's return that DPO and PREFINE keep, IQM of each."""
-
-    def ratio(dpo: Scores, prefine: Scores) -> np.ndarray:
-        return iqm(dpo) / iqm(prefine)
-
-    return results.evidence(
-        ratio, results.scores("dpo", "reward_kept"), results.scores("prefine", "reward_kept")
+    """A difference and not a ratio, which a negative return would turn round; paired by seed."""
+    return results.difference(
+        results.scores("dpo", "reward_kept"), results.scores("prefine", "reward_kept")
     )
 
 
@@ -293,12 +257,8 @@ def preference_term_adds_reward(results: Results) -> Evidence:
 
 def _difference(results: Results, score: str, more: str, less: str) -> Evidence:
     """Mean over tasks of ``more``'s mean score minus ``less``'s."""
-
-    def difference(one: Scores, other: Scores) -> np.ndarray:
-        return mean_of_tasks(one) - mean_of_tasks(other)
-
     results = results.everywhere()
-    return results.evidence(difference, results.scores(more, score), results.scores(less, score))
+    return results.difference(results.scores(more, score), results.scores(less, score))
 
 
 @claim(

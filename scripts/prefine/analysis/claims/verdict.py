@@ -3,20 +3,30 @@
 * holds: the whole interval keeps to the rule;
 * does not hold: it does not; the reason says whether the interval contradicts the claim or
   merely leaves it open;
+* not at this size: the same, of runs that were trained for less than half of what was published;
 * not measured: the runs, tasks or intervals that it needs are not there; the reason says which.
+  Fewer than three runs of a task give no interval and no verdict.
 """
 
 import contextlib
 import operator
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from prefine.analysis.claims.evidence import Evidence, NotMeasured, Results
+from prefine.analysis.statistics import LEAST_RUNS
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not measured"
-COMPARISONS = {"at least": operator.ge, "above": operator.gt, "at most": operator.le}
+SMALL = "not at this size"
+ENOUGH = 0.5  # of the published iterations; after fewer nothing is contradicted
+COMPARISONS = {
+    "at least": operator.ge,
+    "above": operator.gt,
+    "at most": operator.le,
+    "below": operator.lt,
+}
 
 
 def written(value: float, percent: bool) -> str:
@@ -53,10 +63,19 @@ class Rule:
 
 
 def verdict(rule: Rule, evidence: Evidence) -> tuple[str, str]:
-    """Return the verdict and its reason."""
+    """Return the verdict and its reason, which names the iterations if there were few."""
+    conclusion, reason = _verdict(rule, evidence)
+    if conclusion == OPEN or not evidence.iterations < ENOUGH * evidence.published:
+        return conclusion, reason
+    size = f"after {evidence.iterations:.0f} of {evidence.published:.0f} iterations"
+    reason = f"{size}: {reason}" if reason else size
+    return SMALL if conclusion == FAILS else conclusion, reason
+
+
+def _verdict(rule: Rule, evidence: Evidence) -> tuple[str, str]:
     low, high = evidence.estimate.low, evidence.estimate.high
     if np.isnan(low):
-        return OPEN, "one run a task gives no interval"
+        return OPEN, f"fewer than {LEAST_RUNS} runs of a task give no interval"
     kept = [rule.kept(low), rule.kept(high)]
     if rule.every_task and evidence.absent and not (rule.limit == 1 and not any(kept)):
         # ... unless it is a claim about each task: then the ones that fail decide.
@@ -89,7 +108,6 @@ def check(claims: Iterable[Claim], results: Results, paper: Results) -> Iterator
             alone.
     """
     for own in claims:
-        results = replace(results, stream=own.name)
         row = {
             "claim": own.name,
             "says": own.says,
@@ -99,6 +117,7 @@ def check(claims: Iterable[Claim], results: Results, paper: Results) -> Iterator
             "rule": str(own.rule),
             "percent": own.rule.percent,
             **dict.fromkeys(["ours", "low", "high", "tasks_of_claim", "runs"], np.nan),
+            **dict.fromkeys(["iterations", "iterations_paper"], np.nan),
             "tasks": "",
             "missing": "",
         }
@@ -119,5 +138,7 @@ def check(claims: Iterable[Claim], results: Results, paper: Results) -> Iterator
             "tasks": " ".join(evidence.tasks),
             "tasks_of_claim": len(evidence.tasks) + len(evidence.absent),
             "runs": evidence.runs,
+            "iterations": evidence.iterations,
+            "iterations_paper": evidence.published,
             "missing": "; ".join(evidence.missing),
         }
