@@ -27,10 +27,10 @@ if AWAITED:
     rule all:
         default_target: True
         input:
-            label_pages(),
+            run.task_paths(f"{RUN}/labels/{{task}}.html", AWAITED),
         localrule: True
         params:
-            text=lambda w: messages.stopped_for_labels(your_turn()),
+            text=lambda w: messages.stopped_for_labels(RUN, config["labels"], AWAITED, COMMAND),
         shell:
             "printf '%s\\n' {params.text:q} >&2"
 

@@ -49,7 +49,7 @@ else:
     processes.leave_lock(Path(".snakemake"))
 
 # A job that waits for the user says how to go on.
-os.environ.setdefault("PREFINE_COMMAND", shlex.join(["snakemake", *sys.argv[1:]]))
+COMMAND = os.environ.setdefault("PREFINE_COMMAND", shlex.join(["snakemake", *sys.argv[1:]]))
 
 # One training job at a time on a GPU, also when other limits replace the profile's.
 if "gpu" not in workflow.global_resources:

@@ -5,23 +5,6 @@ from prefine.pipeline import messages
 AWAITED = messages.tasks_without_labels(config["labels"], Path(f"{RUN}/labels"))
 
 
-def label_pages():
-    """Where a person must label first: all that can be made before that."""
-    return expand(f"{RUN}/labels/{{task}}.html", task=AWAITED)
-
-
-def your_turn():
-    """One line a task that has no labels."""
-    command = os.environ["PREFINE_COMMAND"]
-    return [
-        messages.no_labels_yet(
-            task, *(Path(f"{RUN}/labels/{task}{end}") for end in (".html", ".csv")), own, command
-        )
-        for task, own in config["labels"].items()
-        if task in AWAITED
-    ]
-
-
 onsuccess:
     if not AWAITED:
         print(messages.where_results_are(Path(RUN)), file=sys.stderr, end="")

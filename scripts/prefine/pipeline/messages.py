@@ -55,8 +55,15 @@ def no_labels_yet(task: str, page: Path, sheet: Path, save_as: Path, command: st
     )
 
 
-def stopped_for_labels(lines: Iterable[str]) -> str:
+def stopped_for_labels(
+    folder: str, labels: Mapping[str, str], tasks: Iterable[str], command: str
+) -> str:
     """What is shown where a run has come to the point at which a person must judge."""
+    sheets = {task: Path(folder, "labels", f"{task}.csv") for task in tasks}
+    lines = [
+        no_labels_yet(task, sheet.with_suffix(".html"), sheet, labels[task], command)
+        for task, sheet in sheets.items()
+    ]
     return "\n".join(["", "Stopped, as planned: now it is your turn.", *lines, ""])
 
 
