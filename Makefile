@@ -67,11 +67,11 @@ test: setup
 
 # Not beside other tests: SLURM has the whole machine. Its accounting too with slurmdbd and mariadb-server.
 test-slurm: setup
-	$(BIN)/python -m pytest -m slurm tests/test_slurm.py
+	$(BIN)/python -m pytest -m slurm tests/system/test_slurm.py
 
 # Five GB under /tmp; needs the package index. The solver of conda packages gets a folder of its own.
 test-conda: setup .cache/conda/.installed
-	$(BIN)/python -m pytest -m conda tests/test_conda.py
+	$(BIN)/python -m pytest -m conda tests/system/test_conda.py
 
 .cache/conda/.installed: tests/conda/requirements.txt
 	rm -rf .cache/conda
@@ -92,7 +92,7 @@ pins: setup
 # KILLS=100 SEED=1: as many kills, at the moments of that seed. docs/reliability.md has what came of it.
 test-faults test-kills: setup
 	KILLS=$(or $(KILLS),20) SEED=$(SEED) $(BIN)/python -m pytest -m faults \
-	  $(if $(filter test-kills,$@),tests/test_faults.py)
+	  $(if $(filter test-kills,$@),tests/system/test_faults.py)
 
 verify: setup
 	@$(BIN)/python scripts/verify.py $(FILE) --cores $(CORES) --configfile workflow/presets/$(PRESET).yaml

@@ -22,7 +22,8 @@ from prefine.errors import UserError
 from prefine.methods import REFERENCE
 from prefine.pipeline import figures, processes
 from prefine.pipeline.code import has_gpu, help_jobs_find
-from prefine.pipeline.run import Run, as_json, section
+from prefine.config.settings import as_json
+from prefine.pipeline.run import Run, section
 
 try:
     for config_file in workflow.configfiles:

@@ -1,5 +1,6 @@
 """From the config to what one job is told."""
 
+import json
 from collections.abc import Mapping
 
 from prefine.methods import REFERENCE, method_constant, method_settings
@@ -82,3 +83,8 @@ def recipe(config: Mapping, task: str) -> dict:
     """Return a task's recipe with the common settings filled in."""
     own, common = config["collect"]["recipes"][task], config["collect"]["settings"]
     return {**common, **own, "ppo": {**common["ppo"], **own.get("ppo", {})}}
+
+
+def as_json(value: object) -> str:
+    """A part of the config as a script's argument; equal parts give equal text."""
+    return json.dumps(value, sort_keys=True)

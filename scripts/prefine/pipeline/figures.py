@@ -16,11 +16,11 @@ A script begins with literals:
 """
 
 import ast
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prefine.config.settings import as_json
 from prefine.config.studies import SIZES
 
 if TYPE_CHECKING:
@@ -129,18 +129,14 @@ def facts(run: "Run", figure: Figure) -> dict[str, object]:
         "draw": own.get("draw"),
         "study": study,
         "suite": figure.suite,
-        "tasks": _json(run.tasks_of_suite(figure.suite)),
+        "tasks": as_json(run.tasks_of_suite(figure.suite)),
         "thresholds": run.thresholds(),
         "episodes": config["evaluation"]["curves"]["episodes"],
-        "sizes": _json({name: config["split"][name] for name in SIZES}),
-        "fixed": _json(fixed),
+        "sizes": as_json({name: config["split"][name] for name in SIZES}),
+        "fixed": as_json(fixed),
         "source": run.data_note(),
     }
     return {name: known[name] for name in figure.needs if known[name] is not None}
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, sort_keys=True)
 
 
 def options(run: "Run", figure: Figure) -> list[str]:

@@ -2,9 +2,9 @@
 
 What a run does depends on its row alone. Its streams are named after the run, not after
 its place in the stack, and no operation mixes replicas. On a CPU with one thread it is so to the
-last bit where the batch is a multiple of 16 (tests/test_stack_bits.py): a CPU's kernels compute
-what is left over behind the last whole vector in another way. On a GPU the library chooses its
-matrix kernels by the size of the stack.
+last bit where the batch is a multiple of 16 (tests/training/test_stack_bits.py): a CPU's kernels
+compute what is left over behind the last whole vector in another way. On a GPU the library chooses
+its matrix kernels by the size of the stack.
 """
 
 import time

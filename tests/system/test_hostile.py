@@ -332,7 +332,7 @@ def outside(file, n):
     ids=["compression bomb", "a link to itself", "a link out", "a group"],
 )
 def test_data_that_mean_harm(make, finding, tmp_path):
-    """More of it is in tests/test_dataset.py and tests/test_own_data.py."""
+    """More of it is in tests/data/test_dataset.py and tests/data/test_own_data.py."""
     path = tmp_path / "a.hdf5"
     with h5py.File(path, "w") as file:
         if make is not zeros:

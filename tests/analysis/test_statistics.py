@@ -1,15 +1,10 @@
 """Point estimates against rliable's definitions, intervals against a known distribution."""
 
-import sys
-from pathlib import Path
-
+import coverage
 import numpy as np
 import pytest
 from prefine.analysis import statistics
 from scipy.stats import t, trim_mean
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-import coverage
 
 
 @pytest.fixture

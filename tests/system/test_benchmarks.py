@@ -1,13 +1,8 @@
 """The loops that are timed are the project's own and really train."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from prefine.methods import METHODS, method_module
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 
 @pytest.mark.parametrize("method", METHODS)
