@@ -1,10 +1,15 @@
 """Point estimates against rliable's definitions, intervals against a known distribution."""
 
-import coverage
+import sys
+
 import numpy as np
 import pytest
+from conftest import ROOT
 from prefine.analysis import statistics
 from scipy.stats import t, trim_mean
+
+sys.path.append(str(ROOT / "benchmarks"))
+import coverage
 
 
 @pytest.fixture

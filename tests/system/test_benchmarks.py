@@ -1,8 +1,13 @@
 """The loops that are timed are the project's own and really train."""
 
+import sys
+
 import pytest
 import torch
+from conftest import ROOT
 from prefine.methods import METHODS, method_module
+
+sys.path.append(str(ROOT / "benchmarks"))
 
 
 @pytest.mark.parametrize("method", METHODS)
