@@ -443,6 +443,7 @@ class Run:
         else:
             files += [f"tables/{name}.csv" for name in ("claims", "table1", "dataset_statistics")]
             files += [f"tables/studies/{name}.csv" for name in self.studies if name != "main"]
+            files += [] if self.own_data else ["tables/likeness.csv"]
         return [f"{self.folder}/{path}" for path in files]
 
     def from_root(self, path: str) -> Path:
