@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import yaml
 from conftest import ROOT
 from prefine.data import dataset
 from prefine.data.hdf5 import KEYS
@@ -205,8 +206,6 @@ def test_a_shipped_family_is_whole(path: Path):
 
 
 def test_families_are_small_and_have_recipes():
-    import yaml
-
     assert sum(path.stat().st_size for path in FAMILIES) < 12e6
     recipes = yaml.safe_load((ROOT / "workflow/behaviours/recipes.yaml").read_text())
     for path in FAMILIES:

@@ -14,9 +14,9 @@ import yaml
 from prefine import files
 from prefine.pipeline import cli
 from prefine.policies import file as policy_file
-from prefine.policies.gaussian import GaussianPolicy
+from prefine.policies.gaussian import behaviour_policy
 from prefine.policies.stack import PolicyStack
-from prefine.tasks import TASKS, Task
+from prefine.tasks import TASKS
 
 MEASURED = ("return_mean", "return_std", "cost_mean", "cost_std", "length_mean")
 RECIPES = "recipes.yaml"
@@ -48,12 +48,6 @@ streams are named by task, branch and `seed` (0 where none stands).
 
 {versions}
 """
-
-
-def gaussian(task: Task) -> GaussianPolicy:
-    """The class of behaviour policies; its limits leave log σ as it is."""
-    limits = {"log_std_min": -20.0, "log_std_max": 5.0, "squash_mean": False, "fixed_std": True}
-    return GaussianPolicy(task.obs_dim, task.act_dim, (64, 64), activation="tanh", **limits)
 
 
 def rows_of(snapshots: list[dict]) -> list[dict]:
@@ -118,7 +112,7 @@ def main() -> None:
     mean, std = arrays.pop("obs_mean"), arrays.pop("obs_std")
     params = {name: torch.from_numpy(value) for name, value in arrays.items()}
     metadata = {"task": task.to_dict(), "runs": rows, "versions": about["versions"]}
-    stack = PolicyStack(gaussian(task), params, mean, std, metadata)
+    stack = PolicyStack(behaviour_policy(task), params, mean, std, metadata)
     policy_file.check_policy(args.arrays, stack.policy, params, mean, std)
     folder, recipes = args.output, args.output / RECIPES
     folder.mkdir(parents=True, exist_ok=True)
