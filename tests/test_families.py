@@ -1,5 +1,6 @@
 """How families of behaviour policies are made: the trainer, the choice of snapshots, the files."""
 
+import json
 import subprocess
 import sys
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import ROOT
+from conftest import ROOT, counts, snakemake
 from prefine.data import selection
 from prefine.data.behaviours import Weight, limit_at, train_branch
 from prefine.policies import file as policy_file
@@ -76,23 +77,26 @@ TINY = {"environments": 4, "rate": 0.3, "limits": [[0, 3], [1, 80]], "steps": 16
 TINY["ppo"] = {"learning_rate": [1e-3, 1e-4], "n_steps": 100, "batch_size": 100, "n_epochs": 1}
 
 
+def train(folder, name, recipe):
+    """Train a branch by the script."""
+    command = [sys.executable, ROOT / "scripts/data/behaviours.py", "--task", "BallRun"]
+    command += ["--branch", name, "--recipe", json.dumps({"BallRun": {name: recipe}})]
+    command += ["--output", folder / f"{name}.npz"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Branches `first` and `second`, which goes on from it, trained by the script."""
+    """The branches `first` and `second`, which goes on from it."""
     folder = tmp_path_factory.mktemp("behaviours")
-    second = TINY | {"begin": ["first", 800], "rest": 4, "steps": 1200, "every": 2}
-    recipes = {"BallRun": {"second": second, "first": TINY}}  # in the wrong order
-    (folder / "recipes.yaml").write_text(yaml.safe_dump(recipes))
-    command = [sys.executable, ROOT / "scripts/data/behaviours.py", "--task", "BallRun"]
-    command += ["--recipes", folder / "recipes.yaml", "--output", folder / "out"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return folder / "out", command
+    train(folder, "first", TINY)
+    train(folder, "second", TINY | {"begin": ["first", 800], "rest": 4, "steps": 1200, "every": 2})
+    return folder
 
 
-def test_branches_are_trained_once_and_go_on_from_each_other(trained):
-    folder, command = trained
-    with np.load(folder / "first.npz") as first, np.load(folder / "second.npz") as second:
+def test_branches_repeat_and_go_on_from_each_other(trained):
+    with np.load(trained / "first.npz") as first, np.load(trained / "second.npz") as second:
         assert first["row.steps"].tolist() == [400, 800, 1200, 1600]
         assert second["row.steps"].tolist() == [400, 1200]
         np.testing.assert_allclose(first["row.limit"], [22.25, 41.5, 60.75, 80])
@@ -100,29 +104,23 @@ def test_branches_are_trained_once_and_go_on_from_each_other(trained):
         np.testing.assert_array_equal(second[weights][0], first[weights][1])
         np.testing.assert_array_equal(second[weights][1], first[weights][1])  # it rests
         assert (first[weights][0] != first[weights][1]).any()
-        recipe = dict(TINY)
-        again = train_branch("BallRun", "first", recipe)
+        again = train_branch("BallRun", "first", TINY)
         np.testing.assert_array_equal(again.policies[3][weights], first[weights][3])
-    before = {path: path.stat().st_mtime_ns for path in folder.glob("*.npz")}
-    (folder / "second.npz").unlink()
-    assert subprocess.run(command, capture_output=True).returncode == 0
-    assert (folder / "second.npz").exists()
-    assert (folder / "first.npz").stat().st_mtime_ns == before[folder / "first.npz"]
-
-
-def test_a_branch_that_nothing_begins_is_named(tmp_path):
-    recipes = {"BallRun": {"lost": TINY | {"begin": ["gone", 1]}}}
-    (tmp_path / "recipes.yaml").write_text(yaml.safe_dump(recipes))
-    command = [sys.executable, ROOT / "scripts/data/behaviours.py", "--task", "BallRun"]
-    command += ["--recipes", tmp_path / "recipes.yaml", "--output", tmp_path / "out"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 1 and "ERROR: recipes: lost: begin names no branch" in done.stderr
 
 
 def test_snapshots_are_chosen_and_become_a_family(trained, tmp_path):
-    folder, _ = trained
+    branches = sorted(trained.glob("*.npz"))
     command = [sys.executable, ROOT / "scripts/data/choose_behaviours.py", "--task", "BallRun"]
-    command += ["--trained", folder, "--thresholds", "[10, 40]", "--first", "2", "--episodes", "2"]
+    command += [
+        "--trained",
+        *branches,
+        "--thresholds",
+        "[10, 40]",
+        "--first",
+        "2",
+        "--episodes",
+        "2",
+    ]
     for name in ("table1", "tables23"):
         path = ROOT / f"workflow/paper/{name.replace('23', '2_3')}.csv"
         command += [f"--{name}", path]
@@ -131,7 +129,7 @@ def test_snapshots_are_chosen_and_become_a_family(trained, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     command = [sys.executable, ROOT / "scripts/data/family.py", "--output", tmp_path / "shipped"]
     command += ["--arrays", tmp_path / "BallRun.npz", "--about", tmp_path / "BallRun.json"]
-    command += ["--trained", folder]
+    command += ["--trained", *branches]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     stack = policy_file.load(tmp_path / "shipped/BallRun.safetensors")
@@ -174,3 +172,16 @@ def test_a_search_finds_what_is_asked_for():
     rng = np.random.default_rng(0)
     found = selection.search(list(range(20)), 60, value, 3000, rng)
     assert len(set(found)) == len(found) and value(found) <= -26
+
+
+def test_making_families_anew_is_a_job_a_branch(project, tmp_path):
+    overlay = tmp_path / "some.yaml"
+    overlay.write_text("tasks: [HalfCheetahVelocity, HopperVelocity]\n")
+    options = ["-n", "--cores", "2", "--configfile", overlay]
+    jobs = counts(snakemake("behaviours", *options, cwd=project))
+    recipes = yaml.safe_load((ROOT / "workflow/behaviours/recipes.yaml").read_text())
+    branches = sum(len(recipes[task]) for task in ("HopperVelocity", "HalfCheetahVelocity"))
+    assert jobs.pop("total") == branches + 5
+    assert jobs == {"train_behaviours": branches, "choose_behaviours": 2, "family": 2} | {
+        "behaviours": 1
+    }

@@ -18,7 +18,6 @@ from prefine.analysis.likeness import distance, scores
 from prefine.data import selection
 from prefine.data.behaviours import Arrays
 from prefine.data.thinning import cells
-from prefine.errors import UserError
 from prefine.evaluation.rollout import evaluate
 from prefine.files import atomic
 from prefine.pipeline import cli
@@ -41,10 +40,10 @@ class Snapshot:
     arrays: Arrays
 
 
-def read(folder: Path) -> tuple[list[Snapshot], dict[str, dict]]:
+def read(paths: list[Path]) -> tuple[list[Snapshot], dict[str, dict]]:
     """All snapshots of all branches, and the branches' recipes."""
     found, recipes = [], {}
-    for path in sorted(folder.glob("*.npz")):
+    for path in sorted(paths):
         with np.load(path) as file:
             arrays = dict(file)
         recipes[path.stem] = json.loads(str(arrays.pop("recipe")))
@@ -53,8 +52,6 @@ def read(folder: Path) -> tuple[list[Snapshot], dict[str, dict]]:
             row = {name: float(column[place]) for name, column in rows.items()}
             own = {name: column[place] for name, column in arrays.items()}
             found.append(Snapshot(path.stem, row, own))
-    if not found:
-        raise UserError(f"{folder}: has no branch")
     return found, recipes
 
 
@@ -97,9 +94,8 @@ def play(snapshots: list[Snapshot], task: Task, n: int, purpose: str, workers: i
 
 
 def main() -> None:
-    parser = cli.parser(
-        __doc__, "trained table1 tables23 output", task=str, thresholds=cli.json_argument
-    )
+    parser = cli.parser(__doc__, "table1 tables23 output", task=str, thresholds=cli.json_argument)
+    parser.add_argument("--trained", type=Path, nargs="+", required=True, help="all branches")
     parser.add_argument("--candidates", type=int, default=110)
     parser.add_argument("--first", type=int, default=6, help="episodes of each candidate")
     parser.add_argument("--episodes", type=int, default=20, help="of each that is chosen")

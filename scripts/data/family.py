@@ -64,13 +64,14 @@ def rows_of(snapshots: list[dict]) -> list[dict]:
     ]
 
 
-def recipe_of(branches: dict[str, dict], trained: Path | None) -> dict[str, dict]:
+def recipe_of(branches: dict[str, dict], trained: list[Path]) -> dict[str, dict]:
     """The recipes of a family's branches and of those that they go on from.
 
     Args:
-        trained: the folder of all branches, one .npz each with its ``recipe``.
+        trained: the files of all branches, each with its ``recipe``.
     """
     found: dict[str, dict] = {}
+    files_of = {path.stem: path for path in trained}
     todo = dict(branches)
     while todo:
         name, own = todo.popitem()
@@ -79,7 +80,7 @@ def recipe_of(branches: dict[str, dict], trained: Path | None) -> dict[str, dict
             source, steps = Path(own["begin"][0]).stem, own["begin"][1]
             found[name]["begin"] = [source, steps]
             if source not in found | todo:
-                with np.load(trained / f"{source}.npz") as file:
+                with np.load(files_of[source]) as file:
                     todo[source] = json.loads(str(file["recipe"]))
     return dict(sorted(found.items()))
 
@@ -103,7 +104,7 @@ def dumped(content: object) -> str:
 
 def main() -> None:
     parser = cli.parser(__doc__, "arrays about output")
-    parser.add_argument("--trained", type=Path, help="the folder of the task's branches")
+    parser.add_argument("--trained", type=Path, nargs="*", default=[], help="all branches")
     args = parser.parse_args()
     about = json.loads(args.about.read_text())
     task, rows = TASKS[about["task"]], rows_of(about["snapshots"])

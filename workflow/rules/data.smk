@@ -117,7 +117,7 @@ else:
             "../../envs/collect.yaml"
         threads: lambda w: config["evaluation"]["workers"] if run.family(w) else 1
         resources:
-            mem_mb=4000,
+            mem_mb=6000,
         params:
             how=run.how_to_collect,
             code=run.code("data/collect"),
