@@ -194,7 +194,7 @@ def test_a_family_becomes_a_dataset(tmp_path, family):
 def test_a_shipped_family_is_whole(path: Path):
     stack = policy_file.load(path)
     task, rows = TASKS[path.stem], stack.metadata["runs"]
-    assert stack.metadata["task"]["env_id"] == task.env_id
+    assert stack.metadata["task"] == task.name
     assert len(rows) == len(stack) == len(set(stack.names))
     played = sum(row["episodes"] for row in rows)
     assert task.n_trajectories < played < 2 * task.n_trajectories

@@ -112,7 +112,7 @@ def main() -> None:
         arrays = dict(file)
     mean, std = arrays.pop("obs_mean"), arrays.pop("obs_std")
     params = {name: torch.from_numpy(value) for name, value in arrays.items()}
-    metadata = {"task": task.to_dict(), "runs": rows, "versions": about["versions"]}
+    metadata = {"task": task.name, "runs": rows, "versions": about["versions"]}
     stack = PolicyStack(behaviour_policy(task), params, mean, std, metadata)
     policy_file.check_policy(args.arrays, stack.policy, params, mean, std)
     folder, recipes = args.output, args.output / RECIPES
