@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
-from prefine import files
+from prefine import files, frames
 from prefine.analysis.likeness import likeness
 from prefine.report.tables import likeness_html, likeness_markdown
 from prefine.tasks import TASKS
@@ -32,7 +32,7 @@ def table():
     ]
     statistics = pd.DataFrame([common | sets | {"mean_cost_reference": 20.0} | r for r in rows])
     returns = {name: pd.Series([-1.0, 3.0, 2.0]) for name in TASK_NAMES}
-    paper = files.read_csv(ROOT / "workflow/paper/table1.csv")
+    paper = frames.read_csv(ROOT / "workflow/paper/table1.csv")
     return likeness(statistics, returns, THRESHOLDS, paper)
 
 

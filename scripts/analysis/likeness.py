@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from prefine import files
+from prefine import files, frames
 from prefine.analysis.likeness import likeness
 from prefine.pipeline import cli
 from prefine.report.tables import likeness_html, likeness_markdown
@@ -14,8 +14,8 @@ def main() -> None:
     )
     parser.add_argument("--trajectories", type=Path, nargs="+", required=True)
     args = parser.parse_args()
-    returns = {path.stem: files.read_csv(path)["return"] for path in args.trajectories}
-    statistics, table1 = files.read_csv(args.statistics), files.read_csv(args.table1)
+    returns = {path.stem: frames.read_csv(path)["return"] for path in args.trajectories}
+    statistics, table1 = frames.read_csv(args.statistics), frames.read_csv(args.table1)
     table = likeness(statistics, returns, args.thresholds, table1)
     files.write_table(args.csv, table)
     files.write_text(args.markdown, likeness_markdown(table))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from prefine import files, provenance
+from prefine import files, frames, provenance
 from prefine.analysis.likeness import distance, scores
 from prefine.data import selection
 from prefine.data.behaviours import Arrays
@@ -104,7 +104,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     task = TASKS[args.task]
-    table1, tables23 = files.read_csv(args.table1), files.read_csv(args.tables23)
+    table1, tables23 = frames.read_csv(args.table1), frames.read_csv(args.tables23)
     paper = tables23.set_index("task").loc[task.name].to_dict()
     reached = table1[table1["method"] == "reference"].set_index("task").loc[task.name]
     paper |= {"reference_reward": reached["reward"], "reference_cost": reached["cost"]}

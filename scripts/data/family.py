@@ -20,6 +20,8 @@ from prefine.tasks import TASKS
 
 MEASURED = ("return_mean", "return_std", "cost_mean", "cost_std", "length_mean")
 RECIPES = "recipes.yaml"
+LEFT_OUT = ("environment_seed_names", "number")
+RENAMED = {"seed_of_environments_and_ppo": "seed", "stopped_before_its_last_step": "stopped"}
 
 CARD = """# Behaviour policies of {task}
 
@@ -38,8 +40,7 @@ Mean and standard deviation over {episodes} rollouts each, made after the snapsh
 ## Recipe
 
 A *branch* is one training; `limits` are pairs (share of the steps, cost limit), with straight lines
-between them. The names of the keys are explained in `scripts/prefine/data/behaviours.py`. Random
-streams are named by task, branch and `seed` (0 where none stands).
+between them. The names of the keys are explained in `scripts/prefine/data/behaviours.py`.
 
 ```yaml
 {recipe}```
@@ -75,7 +76,9 @@ def recipe_of(branches: dict[str, dict], trained: list[Path]) -> dict[str, dict]
     todo = dict(branches)
     while todo:
         name, own = todo.popitem()
-        found[name] = {key: v for key, v in own.items() if key != "environment_seed_names"}
+        found[name] = {RENAMED.get(key, key): v for key, v in own.items() if key not in LEFT_OUT}
+        if not found[name].get("stopped"):
+            found[name].pop("stopped", None)
         if "begin" in own:
             source, steps = Path(own["begin"][0]).stem, own["begin"][1]
             found[name]["begin"] = [source, steps]

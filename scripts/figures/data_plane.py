@@ -4,7 +4,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from prefine import files
+from prefine import frames
 from prefine.analysis.names import source_note
 from prefine.pipeline import cli
 from prefine.report import style as plotting
@@ -48,7 +48,7 @@ def main() -> None:
     parser = cli.parser(__doc__, "likeness output", thresholds=cli.json_argument)
     parser.add_argument("--trajectories", type=Path, nargs="+", required=True)
     args = parser.parse_args()
-    table = files.read_csv(args.likeness).set_index("task", drop=False)
+    table = frames.read_csv(args.likeness).set_index("task", drop=False)
 
     plotting.use_style()
     n = len(args.trajectories)
@@ -61,7 +61,7 @@ def main() -> None:
         axis.set_axis_off()
     for axis, path in zip(axes.flat, args.trajectories, strict=False):
         limits = [tau for tau in args.thresholds[path.stem] if tau]
-        panel(axis, files.read_csv(path), table.loc[path.stem], limits)
+        panel(axis, frames.read_csv(path), table.loc[path.stem], limits)
     for axis in axes[:, 0]:
         axis.set_ylabel("return")
     for axis in axes.flat[max(0, n - columns) : n]:

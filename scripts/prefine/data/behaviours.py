@@ -22,7 +22,9 @@ A branch of a recipe (workflow/behaviours/recipes.yaml) has
     a branch and a step to go on from, and how many updates the policy then rests while the new
     value function learns.
 ``seed``
-    part of the names of the branch's random streams; 0 where none stands.
+    of the environments and of PPO; where none stands it comes from the names of task and branch.
+``stopped``
+    notes that a branch ended before its last step.
 """
 
 from collections import deque
@@ -223,7 +225,7 @@ def train_branch(
         tell: called with what was measured of each update.
     """
     torch.set_num_threads(1)
-    seed = stream_seed("behaviour", task_name, name, recipe.get("seed", 0)) % 2**31
+    seed = recipe.get("seed", stream_seed("behaviour", task_name, name) % 2**31)
     scale = recipe.get("reward_scale", 1.0)
     envs = Environments(TASKS[task_name], recipe["environments"], seed, scale)
     envs.weight, ppo = recipe.get("weight", 0.0), dict(recipe["ppo"])
