@@ -12,6 +12,7 @@ report: "workflow/report/workflow.rst"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
+include: "workflow/rules/behaviours.smk"
 include: "workflow/rules/preferences.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/evaluation.smk"

@@ -22,7 +22,7 @@ FAMILIES = {
     "data": [*TABLES, "h5py"],
     "download": [*TABLES, "h5py", "requests", "filelock"],
     "import": [*TABLES, *SIMULATORS],
-    "collect": [*SIMULATORS, "numpy", "torch", "stable-baselines3"],
+    "collect": [*TABLES, *SIMULATORS, "torch", "safetensors", "stable-baselines3"],
     "train": [*TABLES, "h5py", "torch", "safetensors"],
     "evaluate": [*TABLES, *SIMULATORS, "torch", "safetensors"],
     # A policy of the user's own; VecNormalize's pickle names Stable-Baselines3.

@@ -1,15 +1,53 @@
-"""Collect a task's dataset in its simulator (PPO at several cost limits)."""
+"""Collect a task's dataset in its simulator.
 
-from prefine import provenance
+A family of behaviour policies plays it (``--family``), or policies are trained for it, PPO at
+several cost limits, and every episode is kept (``--recipe``).
+"""
+
+import argparse
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+from prefine import files, provenance
 from prefine.data import dataset
 from prefine.data.collect import collect
+from prefine.data.thinning import episodes_to_play, thin
+from prefine.evaluation.record import record
 from prefine.pipeline import cli
+from prefine.policies import file as policy_file
 from prefine.tasks import TASKS
 
 
-def main() -> None:
-    parser = cli.parser(__doc__, "output", task=str, recipe=cli.json_argument)
-    args = parser.parse_args()
+def by_family(args: argparse.Namespace) -> tuple[list[dict[str, np.ndarray]], dict]:
+    """Roll a family out and thin what it played; return episodes and metadata."""
+    torch.set_num_threads(1)
+    task, family = TASKS[args.task], policy_file.load(args.family)
+    wanted = args.trajectories or task.n_trajectories
+    counts = episodes_to_play([row["episodes"] for row in family.metadata["runs"]], wanted, task)
+    progress = cli.Progress(f"collect {task.name}", sum(counts), "episodes")
+    played = record(family, task, counts, progress.update, workers=args.workers)
+    progress.close()
+    returns, costs = (
+        np.array([own.steps[name].sum(dtype=np.float64) for own in played])
+        for name in ("rewards", "costs")
+    )
+    kept = [played[place] for place in thin(returns, costs, task, wanted)]
+    logging.info("played %d episodes, kept %d", len(played), len(kept))
+    if len(kept) < wanted:
+        logging.warning("%s: %d trajectories, %d were asked for", task.name, len(kept), wanted)
+    metadata = {
+        "family": {"file": args.family.name, "sha256": files.sha256(args.family)},
+        "policies": family.names,
+        "behaviours": [own.replica for own in kept],  # which policy made each trajectory
+        "numbers": [own.number for own in kept],
+    }
+    return [own.steps for own in kept], metadata
+
+
+def by_recipe(args: argparse.Namespace) -> tuple[list[dict[str, np.ndarray]], dict]:
+    """Train the recipe's policies; return every episode, and metadata."""
     total = sum(behaviour["steps"] for behaviour in args.recipe["behaviours"])
     progress = cli.Progress(f"collect {args.task}", total, "steps")
 
@@ -20,16 +58,21 @@ def main() -> None:
 
     log = collect(args.task, args.recipe, on_steps)
     progress.close()
-    metadata = {
-        "source": "collect",
-        "task": args.task,
-        "env_id": TASKS[args.task].env_id,
-        "recipe": args.recipe,
-        "behaviours": log.behaviours,
-        "seeds": log.seeds,
-        "versions": provenance.versions(),
-    }
-    dataset.write(args.output, log.episodes, metadata)
+    metadata = {"recipe": args.recipe, "behaviours": log.behaviours, "seeds": log.seeds}
+    return log.episodes, metadata
+
+
+def main() -> None:
+    parser = cli.parser(__doc__, "output", task=str)
+    how = parser.add_mutually_exclusive_group(required=True)
+    how.add_argument("--recipe", type=cli.json_argument, help="trains policies")
+    how.add_argument("--family", type=Path, help="policies that are there")
+    parser.add_argument("--trajectories", type=int, help="of a family; DSRL's number if not given")
+    parser.add_argument("--workers", type=int, default=1, help="processes that step simulators")
+    args = parser.parse_args()
+    episodes, made = (by_family if args.family else by_recipe)(args)
+    common = {"source": "collect", "task": args.task, "env_id": TASKS[args.task].env_id}
+    dataset.write(args.output, episodes, common | made | {"versions": provenance.versions()})
 
 
 if __name__ == "__main__":

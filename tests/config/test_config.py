@@ -242,6 +242,13 @@ def test_every_key_of_the_schema_is_described():
             },
             ["collect.recipes.BallRun.behaviours.0.continues", "nothing to continue"],
         ),
+        ({"collect": {"train": "yes"}}, ["collect.train: 'yes'", "must be boolean"]),
+        ({"collect": {"trajectories": {"BallRum": 600}}}, ["'BallRum'", "did you mean 'BallRun'?"]),
+        ({"collect": {"trajectories": {"BallRun": 0}}}, ["collect.trajectories.BallRun: 0"]),
+        (
+            {"collect": {"trajectories": {"BallRun": 119}}},
+            ["collect.trajectories.BallRun: 119", "D_p and D_np alone take 120"],
+        ),
         (
             recipe_of_ball_run({"step": 9}),
             ["collect.recipes.BallRun.behaviours.0"],

@@ -31,7 +31,7 @@ prefine:
   run: mine
   tasks: [BallRun]
   figures: {fig1: {task: BallRun, tau: 20}, fig4: {task: BallRun}}
-  collect: {recipes: {BallRun: {behaviours: [{steps: 2000, penalty: 0.0}]}}}
+  collect: {train: true, recipes: {BallRun: {behaviours: [{steps: 2000, penalty: 0.0}]}}}
 """
 
 

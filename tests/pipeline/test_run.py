@@ -35,7 +35,7 @@ def test_the_paper_ends_in_its_tables_and_figures(paper):
     targets = set(paper.targets())
     assert {f"results/paper/tables/{name}.csv" for name in ("claims", "table1")} <= targets
     pictures = {path for path in targets if path.endswith(".png")}
-    assert len(pictures) == 18 and "results/paper/figures/fig10_ablation.png" in pictures
+    assert len(pictures) == 19 and "results/paper/figures/fig10_ablation.png" in pictures
     assert not any("own" in path for path in targets)
 
 

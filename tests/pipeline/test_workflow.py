@@ -12,6 +12,8 @@ PAPER_JOBS = {
     "trajectories": 12,
     "split": 12,
     "dataset_statistics": 1,
+    "likeness": 1,
+    "plane": 1,
     "pretrain": 12,
     "split_sizes": 2,  # Figure 5
     "plan": 117,
@@ -81,6 +83,8 @@ def test_the_paper_s_protocol_in_every_documented_form(project, form):
         ("paper_comparison", {"train": 70, "train_and_follow": 14, "table1": 1}),
         ("table1", {"collect": 12, "train": 70, "train_and_follow": 14, "runs": 1}),
         ("claims", {"collect": 12, "train": 72, "train_and_follow": 15, "runs": 1}),
+        ("likeness", {"collect": 12, "split": 12, "dataset_statistics": 1, "likeness": 1}),
+        ("plane", {"collect": 12, "split": 12, "likeness": 1, "plane": 1}),
         ("table2", {"collect": 12, "split": 12, "dataset_statistics": 1}),
         ("table3", {"collect": 12, "split": 12, "dataset_statistics": 1}),
     ],
@@ -88,7 +92,7 @@ def test_the_paper_s_protocol_in_every_documented_form(project, form):
 def test_a_figure_or_table_asks_for_just_its_runs(project, target, expected):
     jobs = counts(snakemake(target, "-n", "--cores", "8", cwd=project))
     assert {name: jobs[name] for name in expected} == expected
-    if target in ("table2", "table3", "fig13"):
+    if target in ("table2", "table3", "fig13", "likeness", "plane"):
         assert "train" not in jobs
 
 

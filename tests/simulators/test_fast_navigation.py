@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 import pytest
-from prefine.evaluation import worker as rollout_worker
 from prefine.simulators import make as simulators
+from prefine.simulators.blocks import NavigationBlock, environments
 from prefine.tasks import TASKS
 
 GOAL_TASKS = ["PointGoal1", "CarGoal1"]
@@ -81,8 +81,8 @@ def test_other_navigation_tasks_equal_stock_ones(name):
 @pytest.mark.parametrize("name", ["CarGoal1", "PointButton1"])
 def test_a_block_s_environments_are_stock_ones_bit_for_bit(name):
     """Three in one block, each at another step of its episode; one begins a second one."""
-    block, rng = rollout_worker.environments(navigation(name)), np.random.default_rng(0)
-    assert isinstance(block, rollout_worker.NavigationBlock)
+    block, rng = environments(navigation(name)), np.random.default_rng(0)
+    assert isinstance(block, NavigationBlock)
     stock = [simulators.make(navigation(name), stock=True) for _ in range(3)]
     for step in range(90):
         for slot, first in enumerate((0, 10, 20)):

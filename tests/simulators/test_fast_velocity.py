@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from prefine.evaluation import worker as rollout_worker
 from prefine.simulators import make as simulators
+from prefine.simulators.blocks import environments
 from prefine.simulators.fast.velocity import VelocityBlock
 from prefine.tasks import TASKS
 
@@ -42,7 +42,7 @@ def test_episodes_are_the_stock_environment_s_bit_for_bit(name):
 @pytest.mark.parametrize("name", VELOCITY)
 def test_a_block_s_environments_are_stock_ones_bit_for_bit(name):
     """Some step while others wait, so that limits are not passed together."""
-    block, rng = rollout_worker.environments(TASKS[name]), np.random.default_rng(0)
+    block, rng = environments(TASKS[name]), np.random.default_rng(0)
     assert isinstance(block, VelocityBlock)
     stock, ends = [simulators.make(name, stock=True) for _ in range(4)], np.zeros(4, int)
     waits = rng.permutation(1150)[:3]  # at each of these steps, one of the last three

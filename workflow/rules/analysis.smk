@@ -154,6 +154,41 @@ rule dataset_statistics:
         "--html {output.html:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
+# How like DSRL's datasets ours are; of DSRL's tasks, the user's own have nothing beside them.
+rule likeness:
+    input:
+        statistics=f"{RUN}/tables/dataset_statistics.csv",
+        trajectories=run.task_paths(f"{RUN}/trajectories/{{task}}.csv"),
+        table1=PAPER / "table1.csv",
+    output:
+        csv=f"{RUN}/tables/likeness.csv",
+        html=report(
+            f"{RUN}/tables/likeness.html",
+            caption="../report/likeness.rst",
+            category=section("Data"),
+            labels={"item": "Datasets beside DSRL's"},
+        ),
+        markdown=f"{RUN}/tables/likeness.md",
+    log:
+        f"{RUN}/logs/likeness.log",
+    benchmark:
+        f"{RUN}/benchmarks/likeness.jsonl"
+    localrule: True
+    conda:
+        "../../envs/data.yaml"
+    params:
+        thresholds=run.thresholds(),
+        code=run.code("analysis/likeness"),
+    message:
+        "Set each dataset beside DSRL's"
+    shell:
+        'python "$PREFINE_SCRIPTS/analysis/likeness.py" --statistics {input.statistics:q} '
+        "--trajectories {input.trajectories:q} --table1 {input.table1:q} "
+        "--thresholds {params.thresholds:q} --csv {output.csv:q} "
+        "--markdown {output.markdown:q} --html {output.html:q} "
+        ">> {log:q} 2> >(tee -a {log:q} >&2)"
+
+
 rule table2:
     """Table 2 of the paper; one file holds Tables 2 and 3."""
     input:

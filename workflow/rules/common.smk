@@ -17,6 +17,7 @@ from prefine import caches
 from prefine.config import strict_yaml
 from prefine.config.check import check
 from prefine.config.constraints import check_files
+from prefine.config.settings import thresholds
 from prefine.data.dsrl import how_to_help
 from prefine.errors import UserError
 from prefine.methods import REFERENCE

@@ -103,7 +103,10 @@ elif config["source"] == "file":
 
 else:
 
+    # A family of policies plays the task; where there is none, policies are trained for it.
     rule collect:
+        input:
+            family=run.family,
         output:
             f"{RUN}/data/{{task}}.hdf5",
         log:
@@ -112,17 +115,17 @@ else:
             f"{RUN}/benchmarks/collect/{{task}}.jsonl"
         conda:
             "../../envs/collect.yaml"
-        threads: 1
+        threads: lambda w: config["evaluation"]["workers"] if run.family(w) else 1
         resources:
-            mem_mb=4000,
+            mem_mb=6000,
         params:
-            recipe=run.recipe,
+            how=run.how_to_collect,
             code=run.code("data/collect"),
         message:
             "Collect {wildcards.task} in its simulator"
         shell:
             'python "$PREFINE_SCRIPTS/data/collect.py" '
-            "--task {wildcards.task} --recipe {params.recipe:q} "
+            "--task {wildcards.task} {params.how:q} --workers {threads} "
             "--output {output:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
 
 

@@ -149,6 +149,15 @@ def check_meaning(config: Mapping) -> None:
                     f"config: collect.recipes.{task}.behaviours.0.continues: True is not "
                     "allowed; the first behaviour has nothing to continue"
                 )
+    sets = config["split"]["n_preferred"] + config["split"]["n_nonpreferred"]
+    for task, n in config["collect"]["trajectories"].items():
+        if task not in TASKS:
+            raise UserError(f"config: {unknown_key(task, 'collect.trajectories', TASKS)}")
+        if n < sets:
+            raise UserError(
+                f"config: collect.trajectories.{task}: {n} is not allowed; D_p and D_np alone take "
+                f"{sets} (split.n_preferred and split.n_nonpreferred)"
+            )
     fig1 = config["figures"]["fig1"]
     if fig1["task"] not in config["tasks"]:
         raise UserError(

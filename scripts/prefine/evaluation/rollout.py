@@ -66,6 +66,7 @@ class Block:
     noise: np.ndarray | None = None  # (horizon, 1, rows_of(task), noise_dim) float32
     sums: np.ndarray | None = None  # (2, rows_of(task)) return and cost so far
     costs: list[np.ndarray] | None = None  # (rows_of(task),) of each step so far
+    record: dict[str, np.ndarray] | None = None  # all steps so far (prefine.evaluation.record)
     params: Params | None = None  # the replica's own, (1, ...)
 
     def keep(self, which: np.ndarray, rows: int) -> None:
@@ -80,19 +81,22 @@ def rows_of(task: Task) -> int:
     return ROWS_OF_SUITE.get(task.suite, ROWS)
 
 
-def blocks_of(task: Task, n_replicas: int, n_episodes: int, workers: int) -> list[Block]:
+def blocks_of(task: Task, n_episodes: Sequence[int], workers: int) -> list[Block]:
     """Cut all episodes into blocks, in the order in which they are played.
 
     They are smaller where there are not enough episodes to keep all workers busy.
+
+    Args:
+        n_episodes: of each replica.
     """
     each = EPISODES_OF_A_WORLD.get(task.suite, 1)
-    share = -(-n_replicas * n_episodes // (workers * LANES * each))
+    share = -(-sum(n_episodes) // (workers * LANES * each))
     largest = BLOCK_OF_TASK.get(task.name) or BLOCK_OF_SUITE.get(task.suite, rows_of(task))
-    n_blocks = -(-n_episodes // min(largest, share))
     return [
         Block(replica, episodes)
-        for replica in range(n_replicas)
-        for episodes in np.array_split(np.arange(n_episodes), n_blocks)
+        for replica, n in enumerate(n_episodes)
+        if n
+        for episodes in np.array_split(np.arange(n), -(-n // min(largest, share)))
     ]
 
 
@@ -174,26 +178,38 @@ class Rollout:
         block.lane, block.length, block.started = lane, 0, False
         block.keep(slice(None), self.width)
         block.obs = np.zeros((1, self.width, task.obs_dim), dtype=np.float32)
-        block.costs = []
+        block.costs, block.record = [], self.new_record()
         block.sums = np.zeros((2, self.width))
         block.params = self.stack.replica(block.replica).params
         if self.mode != "deterministic":
             shape = (task.horizon, self.policy.sample_dim)
             block.noise = np.zeros((shape[0], 1, self.width, shape[1]), dtype=np.float32)
             for episode, row in zip(block.episodes, block.rows, strict=True):
-                stream = generator(self.purpose, task.name, int(episode))
+                stream = self.stream(block.replica, int(episode))
                 block.noise[:, 0, row] = stream.standard_normal(shape, dtype=np.float32)
-        worker.send(block, seeds=FIRST_SEEDS[self.purpose] + block.episodes)
+        worker.send(block, seeds=self.seeds(block))
 
-    def step(self, worker: Worker, block: Block) -> None:
-        """Send a block's next actions."""
+    def new_record(self) -> dict[str, np.ndarray] | None:
+        """Room for the steps of a block that begins; none is kept here."""
+        return None
+
+    def seeds(self, block: Block) -> np.ndarray:
+        """The simulator seeds of a block's episodes, the same for every policy."""
+        return FIRST_SEEDS[self.purpose] + block.episodes
+
+    def stream(self, replica: int, episode: int) -> np.random.Generator:
+        """Where an episode's action noise comes from, the same for every policy."""
+        return generator(self.purpose, self.task.name, episode)
+
+    def actions(self, block: Block) -> np.ndarray:
+        """The next actions of a block's episodes, (n, act_dim) in [-1, 1]."""
         obs = torch.from_numpy((block.obs - self.stack.mean) / self.stack.std)
         noise = self.no_noise
         if block.noise is not None:
             noise = torch.from_numpy(block.noise[min(block.length, self.task.horizon - 1)])
         with torch.no_grad():
             actions = self.policy.act(block.params, obs, self.mode, noise)[0].numpy()
-        worker.send(block, actions=actions[block.rows])
+        return actions[block.rows]
 
     def take(self, block: Block, answer: np.ndarray) -> int:
         """Take the answer to a block's tick; return how many episodes have ended."""
@@ -276,7 +292,21 @@ def evaluate(
     """
     names = names or [str(replica) for replica in range(len(stack))]
     rollout = Rollout(stack, task, action_mode, names, purpose, step_costs)
-    rollout.queue.extend(blocks_of(task, len(stack), n_episodes, workers))
+    play(rollout, [n_episodes] * len(stack), on_episode, workers, silence)
+    table = pd.DataFrame(rollout.rows).sort_values(["replica", "episode"], ignore_index=True)
+    return table if step_costs else table.drop(columns="step_costs")
+
+
+def play(
+    rollout: Rollout,
+    n_episodes: Sequence[int],
+    on_episode: Callable[[int], None],
+    workers: int,
+    silence: float = SILENCE_SECONDS,
+) -> None:
+    """Play so many episodes of each replica in worker processes (`evaluate`)."""
+    task = rollout.task
+    rollout.queue.extend(blocks_of(task, n_episodes, workers))
     busy: set[Worker] = set()
     answers = selectors.DefaultSelector()
 
@@ -301,7 +331,7 @@ def evaluate(
                     block = worker.blocks.popleft()
                     on_episode(rollout.take(block, reply))
                     if len(block.episodes):
-                        rollout.step(worker, block)
+                        worker.send(block, actions=rollout.actions(block))
                     else:
                         rollout.start(worker, block.lane)
                     if worker.blocks:
@@ -319,5 +349,3 @@ def evaluate(
         answers.close()
         for worker in busy:
             worker.close()
-    table = pd.DataFrame(rollout.rows).sort_values(["replica", "episode"], ignore_index=True)
-    return table if step_costs else table.drop(columns="step_costs")

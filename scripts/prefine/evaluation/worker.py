@@ -7,16 +7,14 @@ about.
 import json
 import sys
 import traceback
-from collections.abc import Iterable
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
 import numpy as np
 
 from prefine.errors import UserError
-from prefine.simulators import make as simulators
-from prefine.simulators.fast.velocity import VelocityBlock, is_velocity
-from prefine.tasks import SAFETY_GYM, Task
+from prefine.simulators.blocks import Environments, environments
+from prefine.tasks import Task
 
 STEP = -1  # in place of a seed
 ANSWER, FAILURE = b"A", b"F"  # first byte of a reply
@@ -40,54 +38,7 @@ class Failure(NamedTuple):
     mendable: bool
 
 
-class OneByOne:
-    """Environments of one task, each with a number, that are stepped in turn."""
-
-    def __init__(self, task: Task):
-        self.task = task
-        self.envs: dict[int, simulators.SeededEnv] = {}
-
-    def reset(self, slot: int, seed: int) -> np.ndarray:
-        """Begin the seed's episode in an environment, which is made when it is first reset."""
-        if slot not in self.envs:
-            self.envs[slot] = simulators.make(self.task)
-        return self.envs[slot].reset(seed=seed)[0]
-
-    def step(self, slots: np.ndarray, actions: np.ndarray) -> Iterable:
-        """Step some environments with an action each; return the columns of an answer."""
-        steps = [self.envs[slot].step(action) for slot, action in zip(slots, actions, strict=True)]
-        obs, reward, terminated, truncated, info = zip(*steps, strict=True)
-        return obs, reward, [known["cost"] for known in info], terminated, truncated
-
-
-class NavigationBlock(OneByOne):
-    """Navigation environments: what takes longer for one than its share of many is done last."""
-
-    def reset(self, slot: int, seed: int) -> np.ndarray:
-        if slot not in self.envs:
-            self.envs[slot] = simulators.make(self.task)
-            self.envs[slot].unwrapped.task.lidars_later = True
-        return self._with_lidars([slot], super().reset(slot, seed)[None])[0]
-
-    def step(self, slots: np.ndarray, actions: np.ndarray) -> Iterable:
-        obs, *others = super().step(slots, actions)
-        return self._with_lidars(slots, np.array(obs)), *others
-
-    def _with_lidars(self, slots: Iterable[int], obs: np.ndarray) -> np.ndarray:
-        from prefine.simulators.fast.navigation import add_lidars
-
-        add_lidars([self.envs[slot].unwrapped.task for slot in slots], obs)
-        return obs
-
-
-def environments(task: Task) -> OneByOne | VelocityBlock:
-    """What plays the episodes of a task, the same whichever it is."""
-    if is_velocity(task):
-        return VelocityBlock(simulators.make(task, stock=True))
-    return NavigationBlock(task) if task.suite == SAFETY_GYM else OneByOne(task)
-
-
-def answer(task: Task, envs: OneByOne | VelocityBlock, tick: np.ndarray) -> np.ndarray:
+def answer(task: Task, envs: Environments, tick: np.ndarray) -> np.ndarray:
     """Do one tick, which resets all its slots or steps them all."""
     said, slots = np.zeros(len(tick), answer_type(task)), tick["slot"]
     if tick["seed"][0] == STEP:

@@ -91,9 +91,17 @@ class Run(OwnRun):
         """What a script's --task is given."""
         return input.get("task") or self.task_of(wildcards)
 
-    def recipe(self, wildcards) -> str:
-        """How a task is collected."""
-        return as_json(recipe(self.config, wildcards.task))
+    def family(self, wildcards) -> str | list:
+        """The shipped policies that play a task; none where they are trained by recipe."""
+        path = self.from_root(f"workflow/behaviours/{wildcards.task}.safetensors")
+        return str(path) if path.exists() and not self.config["collect"]["train"] else []
+
+    def how_to_collect(self, wildcards, input) -> list[str]:
+        """How a task is collected, as options."""
+        if not input.family:
+            return ["--recipe", as_json(recipe(self.config, wildcards.task))]
+        n = self.config["collect"]["trajectories"].get(wildcards.task)
+        return ["--family", input.family] + ([] if n is None else ["--trajectories", str(n)])
 
     def job_settings(self, wildcards) -> str:
         """What a training job needs of the config."""
@@ -328,6 +336,7 @@ class Run(OwnRun):
         else:
             files += [f"tables/{name}.csv" for name in ("claims", "table1", "dataset_statistics")]
             files += [f"tables/studies/{name}.csv" for name in self.studies if name != "main"]
+            files += [] if self.own_data else ["tables/likeness.csv"]
         return [f"{self.folder}/{path}" for path in files]
 
     def from_root(self, path: str) -> Path:

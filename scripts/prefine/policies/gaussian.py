@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from prefine.policies.networks import Params, init_mlp, mlp
+from prefine.tasks import Task
 
 LOG_2PI = math.log(2.0 * math.pi)
 
@@ -124,6 +125,20 @@ class GaussianPolicy:
         if self.fixed_std:
             with torch.no_grad():
                 params["log_std"].clamp_(self.log_std_min, self.log_std_max)
+
+
+def behaviour_policy(task: Task) -> GaussianPolicy:
+    """The class of the policies in workflow/behaviours/; its limits leave log sigma as it is."""
+    return GaussianPolicy(
+        task.obs_dim,
+        task.act_dim,
+        hidden=(64, 64),
+        log_std_min=-20.0,
+        log_std_max=5.0,
+        activation="tanh",
+        squash_mean=False,
+        fixed_std=True,
+    )
 
 
 @dataclass(frozen=True)

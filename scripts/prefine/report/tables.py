@@ -162,17 +162,23 @@ def _statistics_lines(table: pd.DataFrame) -> list[list[str]]:
         "mean_return_reference": "return D_ref",
         "mean_cost_reference": "cost D_ref",
     }
-    lines = [[*columns.values(), "costs agree"]]
+    lines = _beside_paper(table, columns)
+    shares = [f"{100 * x:.2f} %" if pd.notna(x) else "–" for x in table["cost_agreement"]]
+    return [[*line, end] for line, end in zip(lines, ["costs agree", *shares], strict=True)]
+
+
+def _beside_paper(table: pd.DataFrame, columns: dict[str, str], digits: int = 1) -> list[list[str]]:
+    """A heading row and one row a task; behind a number the paper's (``paper_{column}``)."""
+    lines = [[*columns.values()]]
     for row in table.to_dict("records"):
         line = []
         for name in columns:
             value = row[name]
-            text = f"{value:.1f}" if isinstance(value, float) else str(value)
+            text = f"{value:.{digits}f}" if isinstance(value, float) else str(value)
             text = "–" if pd.isna(value) else text
             own = row.get(f"paper_{name}", np.nan)
-            line.append(text if pd.isna(own) else f"{text} ({own:.1f})")
-        share = row["cost_agreement"]
-        lines.append([*line, "–" if pd.isna(share) else f"{100 * share:.2f} %"])
+            line.append(text if pd.isna(own) else f"{text} ({own:.{digits}f})")
+        lines.append(line)
     return lines
 
 
@@ -195,3 +201,43 @@ def dataset_statistics_html(table: pd.DataFrame) -> str:
 
 def _statistics_note(table: pd.DataFrame) -> str:
     return f"In brackets the paper's numbers, on DSRL's data. {source_note(table['source'])}"
+
+
+def _likeness_lines(table: pd.DataFrame) -> list[list[str]]:
+    """Lay the datasets out beside DSRL's; sizes are whole, shares have two digits."""
+    sizes = {
+        "task": "Task",
+        "trajectories": "trajectories",
+        "max_cost": "max. cost",
+        "min_return": "least return",
+        "max_return": "largest return",
+    }
+    sets = {
+        "mean_return_preferred": "return D_p",
+        "mean_cost_preferred": "cost D_p",
+        "mean_return_nonpreferred": "return D_np",
+        "mean_cost_nonpreferred": "cost D_np",
+    }
+    shares = {"reference_reward": "reward D_ref", "reference_cost": "cost D_ref / τ"}
+    parts = [
+        _beside_paper(table, columns, digits)
+        for columns, digits in ((sizes, 0), (sets, 1), (shares, 2))
+    ]
+    return [[*a, *b, *c] for a, b, c in zip(*parts, strict=True)]
+
+
+def _likeness_note(table: pd.DataFrame) -> str:
+    return (
+        "In brackets DSRL's numbers and, of D_p, D_np and D_ref, the paper's; of D_ref what "
+        f"π_ref reaches in Table 1. {source_note(table['source'])}"
+    )
+
+
+def likeness_markdown(table: pd.DataFrame) -> str:
+    """Render the datasets beside DSRL's."""
+    return markdown(_likeness_lines(table), _likeness_note(table))
+
+
+def likeness_html(table: pd.DataFrame) -> str:
+    """Render the datasets beside DSRL's as a page for the report."""
+    return html_page("Datasets beside DSRL's", _likeness_lines(table), _likeness_note(table))

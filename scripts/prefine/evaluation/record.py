@@ -1,0 +1,104 @@
+"""Rollouts of which every step is kept: how behaviour policies give a dataset (methods 2.2)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from prefine.evaluation.rollout import Block, Rollout, play
+from prefine.policies.stack import PolicyStack
+from prefine.streams import generator, stream_seed
+from prefine.tasks import Task
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One episode, by which policy, its number, and its steps in DSRL's layout (raw, float32)."""
+
+    replica: int
+    number: int
+    steps: dict[str, np.ndarray]
+
+
+class Recording(Rollout):
+    """Rollouts with sampled actions; each policy's episodes have starts and noise of their own.
+
+    Both come from names (task, policy, episode), so that a dataset does not depend on what else
+    is played.
+    """
+
+    def __init__(self, stack: PolicyStack, task: Task):
+        super().__init__(stack, task, "sampled", stack.names, "collect", step_costs=False)
+        self.episodes: list[Episode] = []
+
+    def stream(self, replica: int, episode: int) -> np.random.Generator:
+        """The episode's own noise."""
+        return generator("collect", self.task.name, self.names[replica], episode)
+
+    def new_record(self) -> dict[str, np.ndarray]:
+        """Room for a block's steps, (horizon, rows, ...) each; one more of observations."""
+        task, shape = self.task, (self.task.horizon, self.width)
+        return {
+            "observations": np.zeros((shape[0] + 1, self.width, task.obs_dim), np.float32),
+            "actions": np.zeros((*shape, task.act_dim), np.float32),
+            "rewards": np.zeros(shape, np.float32),
+            "costs": np.zeros(shape, np.float32),
+        }
+
+    def seeds(self, block: Block) -> np.ndarray:
+        """The episodes' own starts."""
+        names = "collect", self.task.name, self.names[block.replica]
+        return np.array([stream_seed(*names, int(e), "start") % 2**31 for e in block.episodes])
+
+    def actions(self, block: Block) -> np.ndarray:
+        """The next actions, which are kept as they are sent."""
+        actions = super().actions(block)
+        block.record["actions"][block.length, block.rows] = actions
+        return actions
+
+    def take(self, block: Block, answer: np.ndarray) -> int:
+        """Keep the answer; episodes that have ended are cut out of the block's record."""
+        rows, step, record = block.rows, block.length, block.record
+        if not block.started:
+            record["observations"][0, rows] = answer["obs"]
+            return super().take(block, answer)
+        record["observations"][step + 1, rows] = answer["obs"]
+        record["rewards"][step, rows] = answer["reward"]
+        record["costs"][step, rows] = answer["cost"]
+        for place in np.flatnonzero(answer["terminated"] | answer["truncated"]):
+            steps = cut(record, rows[place], step + 1, bool(answer["terminated"][place]))
+            self.episodes.append(Episode(block.replica, int(block.episodes[place]), steps))
+        return super().take(block, answer)
+
+
+def cut(
+    record: dict[str, np.ndarray], row: int, length: int, terminated: bool
+) -> dict[str, np.ndarray]:
+    """One episode of a block's record, (length, ...) each; it ends in a terminal or a timeout."""
+    obs = record["observations"][: length + 1, row]
+    last = np.arange(length) == length - 1
+    steps = {name: record[name][:length, row].copy() for name in ("actions", "rewards", "costs")}
+    steps |= {"observations": obs[:-1].copy(), "next_observations": obs[1:].copy()}
+    return steps | {"terminals": last & terminated, "timeouts": last & (not terminated)}
+
+
+def record(
+    stack: PolicyStack,
+    task: Task,
+    n_episodes: Sequence[int],
+    on_episode: Callable[[int], None] = lambda n: None,
+    workers: int = 1,
+) -> list[Episode]:
+    """Play so many episodes of each policy with sampled actions and keep all steps.
+
+    Args:
+        stack: policies whose metadata names each (``runs``).
+        n_episodes: of each policy.
+        workers: processes that step environments; they change no number.
+
+    Returns:
+        The episodes by policy and number.
+    """
+    rollout = Recording(stack, task)
+    play(rollout, n_episodes, on_episode, workers)
+    return sorted(rollout.episodes, key=lambda own: (own.replica, own.number))
