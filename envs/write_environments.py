@@ -19,7 +19,7 @@ SIMULATORS = ["dsrl", "safety-gymnasium", "bullet-safety-gym", "gymnasium", "muj
 # What the simulators import without saying so, or say in a version that cannot be met.
 SIMULATORS += ["xmltodict", "pyyaml", "imageio", "h5py", "matplotlib", "tqdm"]
 FAMILIES = {
-    "data": [*TABLES, "h5py"],
+    "data": [*TABLES, "h5py", "scipy"],
     "download": [*TABLES, "h5py", "requests", "filelock"],
     "import": [*TABLES, *SIMULATORS],
     "collect": [*TABLES, *SIMULATORS, "torch", "safetensors", "stable-baselines3"],
@@ -27,7 +27,7 @@ FAMILIES = {
     "evaluate": [*TABLES, *SIMULATORS, "torch", "safetensors"],
     # A policy of the user's own; VecNormalize's pickle names Stable-Baselines3.
     "policy": [*TABLES, *SIMULATORS, "torch", "safetensors", "stable-baselines3"],
-    "export": [*TABLES, "torch", "safetensors", "onnx", "onnxscript"],
+    "export": [*TABLES, "scipy", "torch", "safetensors", "onnx", "onnxscript"],
     "overlap": [*TABLES, "h5py", "scikit-learn", "umap-learn"],
     "plot": [*TABLES, "matplotlib", "scipy", "seaborn"],
     "tensorboard": ["pandas", "pyarrow", "tqdm", "torch", "tensorboard"],

@@ -33,7 +33,7 @@ def read(args, trajectories: pd.DataFrame) -> dict[str, np.ndarray]:
     Raises:
         UserError: there are none yet, or they are of other trajectories; it says what to do.
     """
-    found = files.read_csv(args.fingerprints)
+    found = frames.read_csv(args.fingerprints)
     trajectories = trajectories.assign(fingerprint=found["fingerprint"])
     sources = [args.labels, *sheets_of(args.sheet)]
     newest = lay_out(args.sheet, filled_in(found, sources), sources[:1])  # if it was removed

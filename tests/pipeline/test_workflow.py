@@ -136,10 +136,10 @@ def test_code_hash_follows_imports_and_only_them():
     def names(script):
         return {path.name for path in imported_modules(ROOT / "scripts" / script)}
 
-    assert {"plotting.py", "tables.py"} <= names("figures/fig03_reward_cost.py")
+    assert {"style.py", "names.py"} <= names("figures/fig03_reward_cost.py")
     train = names("training/train.py")
-    assert {"training.py", "networks.py", "policies.py", "dataset.py"} <= train
-    assert not {"plotting.py", "tables.py", "rollout.py", "simulators.py"} & train
+    assert {"loop.py", "networks.py", "gaussian.py", "dataset.py"} <= train
+    assert not {"style.py", "tables.py", "rollout.py", "make.py"} & train
     prefine = imported_modules(ROOT / "scripts/prefine/methods/prefine.py")
     assert "losses.py" in {path.name for path in prefine}
 

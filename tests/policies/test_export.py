@@ -120,6 +120,10 @@ def test_loading_in_three_lines(exported):
 
 def test_what_cannot_be_loaded_says_so(tmp_path):
     policies(tmp_path / "all.safetensors", "gaussian")
+    of_before = policy_file.load(tmp_path / "all.safetensors")
+    task = {key: value for key, value in TASK.to_dict().items() if not key.startswith("action_")}
+    of_before = replace(of_before, metadata=of_before.metadata | {"task": task})
+    policy_file.save(tmp_path / "all.safetensors", of_before)
     with pytest.raises(UserError, match="holds 2 runs"):
         load_policy(tmp_path / "all.safetensors")
     with pytest.raises(UserError, match="no run run9"):

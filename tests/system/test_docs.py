@@ -71,13 +71,16 @@ def blocks(page: str) -> dict[str, str]:
     return {f"{number} {text.splitlines()[0]}": text for number, text in enumerate(found)}
 
 
-def dry_run(tmp_path, *texts: str) -> str:
+def dry_run(tmp_path, *texts: str, labelled: bool = True) -> str:
     """The jobs that configs on top of the preset ask for, with files that are there."""
     names = []
     for number, text in enumerate(texts):
         text = text.replace(" model.zip", " examples/own_policy/HalfCheetahVelocity.zip")
         text = text.replace("statistics.json", "examples/own_policy/HalfCheetahVelocity.json")
         text = text.replace("careful.hdf5", "LICENSE")  # a dry run opens no log
+        for own in yaml.safe_load(text).get("labels", {}).values() if labelled else []:
+            text = text.replace(f" {own}", f" {tmp_path / own}")
+            (tmp_path / own).write_text("trajectory,label\n0,preferred\n")
         assert yaml.safe_load(text)
         names.append(tmp_path / f"{number}.yaml")
         names[-1].write_text(text)
@@ -96,8 +99,10 @@ def of_own_policy() -> list[str]:
 def test_the_first_configs_for_an_own_policy_are_right(tmp_path, files):
     texts = of_own_policy()
     assert len(texts) == 3
-    jobs = dry_run(tmp_path, *(texts[number] for number in files))
-    assert re.search(r"label_sheet +1\n", jobs) and re.search(r"export_chosen +1\n", jobs)
+    own = [texts[number] for number in files]
+    assert re.search(r"export_chosen +1\n", dry_run(tmp_path, *own))
+    first = dry_run(tmp_path, *own, labelled=False)
+    assert re.search(r"label_sheet +1\n", first) and "export_chosen" not in first
 
 
 def test_the_readmes_config_is_right(tmp_path):

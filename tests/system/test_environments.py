@@ -40,6 +40,8 @@ def scripts_of_rules():
         for rule in re.split(r"^ *(?=(?:use )?rule )", file.read_text(), flags=re.MULTILINE):
             families = set(re.findall(r"envs/(\w+)\.yaml", rule))
             scripts = set(re.findall(r"PREFINE_SCRIPTS/([\w/{}.]+)\.py", rule))
+            if "figures/{params.script}" in scripts:
+                scripts = {f"figures/{p.stem}" for p in (ROOT / "scripts/figures").glob("*.py")}
             assert bool(families) == bool(scripts) and len(families) < 2, rule[:100]
             for family in families:
                 found.setdefault(family, set()).update(scripts)

@@ -6,8 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from prefine.errors import UserError
 from prefine.policies import file as policy_file
 from prefine.policies.stack import PolicyStack
+from prefine.tasks import OWN
 
 
 class Actor(torch.nn.Module):
@@ -104,13 +106,22 @@ def load_policy(path: str | Path, run: str | None = None, seed: int | None = Non
     path = Path(path)
     path = path / "policy.safetensors" if path.is_dir() else path
     stack = policy_file.load_run(path, run)
-    return LoadedPolicy(Actor(stack, *action_bounds(stack.metadata)), stack.metadata, seed)
+    return LoadedPolicy(Actor(stack, *action_bounds(stack.metadata, path)), stack.metadata, seed)
 
 
-def action_bounds(metadata: dict) -> tuple:
+def action_bounds(metadata: dict, path: str | Path) -> tuple:
     """The bounds of the environment's own actions, numbers or (act_dim,); the unit box if not said.
 
-    Files of before 0.2 have them beside the task.
+    Files of before 0.2 have them beside the task, or not at all.
+
+    Raises:
+        UserError: the environment is the user's own, and they are not there.
     """
-    known = metadata if "action_low" in metadata else metadata.get("task", {})
+    task = metadata.get("task", {})
+    known = metadata if "action_low" in metadata else task
+    if "action_low" not in known and task.get("suite") == OWN:
+        raise UserError(
+            f"{path}: does not say the bounds of its actions; export it (scripts/export.py with "
+            "--low and --high)"
+        )
     return known.get("action_low", -1.0), known.get("action_high", 1.0)

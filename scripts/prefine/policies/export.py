@@ -48,8 +48,9 @@ def export(
         UserError: the file is no policy, or has no such run.
     """
     stack, folder = policy_file.load_run(policies, run), Path(folder)
-    lowest, highest = action_bounds(stack.metadata)
-    low, high = lowest if low is None else low, highest if high is None else high
+    if low is None or high is None:
+        lowest, highest = action_bounds(stack.metadata, policies)
+        low, high = lowest if low is None else low, highest if high is None else high
     actor = Actor(stack, low, high).eval()
     bounds = {"action_low": actor.low.tolist(), "action_high": actor.high.tolist()}
     kept = {key: stack.metadata[key] for key in KEPT if key in stack.metadata}
