@@ -33,10 +33,9 @@ CAVEAT = (
 
 def read(path: Path) -> tuple[str, pd.DataFrame]:
     """Return the task, which a file is named after, and the table: empty if there is none."""
-    try:
-        return path.stem, frames.read_csv(path)
-    except (FileNotFoundError, pd.errors.EmptyDataError):
+    if not path.exists() or not path.read_bytes().strip():
         return path.stem, pd.DataFrame()
+    return path.stem, frames.read_csv(path)
 
 
 def phases(iterations: pd.Series, until: pd.Series) -> pd.Series:

@@ -80,7 +80,7 @@ def test_table1_averages_thresholds_within_a_seed_first():
     assert row["reward_se"] == pytest.approx(row["reward_std"] / np.sqrt(2))
     assert row["cost_std"] == pytest.approx(np.std([1.0, 0.5], ddof=1))
     assert row["missing"] == "tau=40: no run"
-    assert 0.3 <= row["reward_low"] < row["reward"] < row["reward_high"] <= 0.7
+    assert np.isnan([row["reward_low"], row["reward_high"]]).all()  # of two runs
 
 
 def test_table1_compares_seeds_over_the_same_thresholds_and_names_the_others():

@@ -100,7 +100,7 @@ def test_a_lock_stays_while_someone_works_there_and_goes_when_he_was_killed(tmp_
 @pytest.mark.parametrize("other", ["another machine", "a cluster"])
 def test_a_lock_stays_whose_jobs_may_live_on(folder, other):
     if other == "a cluster":
-        text = "import sys, pathlib; from prefine import processes;"
+        text = "import sys, pathlib; from prefine.pipeline import processes;"
         text += "processes.leave_lock(pathlib.Path(sys.argv[1]))"
         assert start(text, folder).wait() == 0
     else:

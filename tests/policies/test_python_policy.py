@@ -19,9 +19,9 @@ def test_a_python_function(tmp_path):
     obs = np.random.default_rng(0).normal(size=(N, OBS_DIM)).astype(np.float32) * 10
     centre, half = CENTRE.numpy(), HALF.numpy()
     np.testing.assert_allclose(
-        centre + half * own.act(obs), np.clip(0.5 * obs[:, :2], LOW, HIGH), atol=1e-5
+        centre + half * own.act(obs)[0], np.clip(0.5 * obs[:, :2], LOW, HIGH), atol=1e-5
     )
-    assert not own.has_density and own.description["kind"] == "python"
+    assert not own.has_density and own.metadata["kind"] == "python"
 
 
 @pytest.mark.parametrize(

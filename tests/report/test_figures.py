@@ -126,7 +126,7 @@ def test_a_line_has_the_mean_of_its_threshold_with_an_interval(draw, runs):
     row = numbers.set_index(["task", "tau"])
     ant = row.loc["AntVelocity", 10]
     assert ant["reward"] == pytest.approx(0.7) and ant["reward_std"] == pytest.approx(0.1)
-    assert ant["reward_low"] == pytest.approx(0.6) and ant["reward_high"] == pytest.approx(0.8)
+    assert ant["reward_low"] < 0.6 and ant["reward_low"] + ant["reward_high"] == pytest.approx(1.4)
     assert ant["safety"] == pytest.approx(0.6) and ant["runs"] == 3
     assert row.loc["AntVelocity", 20]["safety"] == pytest.approx(0.58)
     assert ("BallRun", 20) not in row.index and ("BallRun", 10) in row.index
@@ -180,7 +180,7 @@ def test_a_run_is_held_against_the_preferred_set_that_it_was_trained_on(draw, ru
     ant = row.loc["AntVelocity"]
     assert ant["preferred"] == pytest.approx(0.8) and ant["reward"] == pytest.approx(0.95)
     assert ant["difference"] == pytest.approx(0.15) and ant["runs"] == 6
-    assert ant["difference_low"] >= 0.1 - 1e-9 and ant["difference_high"] <= 0.2 + 1e-9
+    assert 0 < ant["difference_low"] < 0.1 and 0.2 < ant["difference_high"] < 0.3
     assert row.loc["BallRun", "preferred"] == pytest.approx(0.75)  # its larger threshold cannot be
     assert row["paper_reward"].isna().all() and "Ours alone" in note
     assert "DroneRun (PREFINE): no run" in note

@@ -14,6 +14,7 @@ import numpy as np
 
 from prefine.errors import UserError
 from prefine.simulators.blocks import Environments, environments
+from prefine.simulators.checked import EnvironmentRaised
 from prefine.tasks import Task
 
 STEP = -1  # in place of a seed
@@ -65,7 +66,9 @@ def serve(connection: Connection) -> None:
                 reply = ANSWER + answer(task, envs, tick).tobytes()
             except Exception as error:
                 known = isinstance(error, UserError)
-                failure = Failure(str(error) if known else traceback.format_exc(), known)
+                # What an environment raised once it may not raise again; it is played once more.
+                mendable = known and not isinstance(error, EnvironmentRaised)
+                failure = Failure(str(error) if known else traceback.format_exc(), mendable)
                 reply = FAILURE + json.dumps(failure).encode()
             connection.send_bytes(reply)
     except (EOFError, ConnectionError, KeyboardInterrupt):

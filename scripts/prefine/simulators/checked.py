@@ -117,6 +117,10 @@ class FiveValues(gymnasium.Wrapper):
         return tuple(found)
 
 
+class EnvironmentRaised(UserError):
+    """An exception of an environment's own code."""
+
+
 class Unusable(Exception):
     """What an environment did, and the mend; which environment and step is added further out."""
 
@@ -180,7 +184,8 @@ class CheckedEnv(gymnasium.Wrapper):
         except Unusable as error:
             raise UserError(f"environment {self._name}: {when} {error}") from None
         except (Exception, SystemExit) as error:
-            raise UserError(f"environment {self._name}: {when} {_failure(error)}") from error
+            text = f"environment {self._name}: {when} {_failure(error)}"
+            raise EnvironmentRaised(text) from error
 
     def _observation(self, value: object) -> np.ndarray:
         array = _array(value)
