@@ -107,17 +107,19 @@ def test_the_figure_is_drawn(project):
 FORMAT = """
 import numpy as np
 from prefine.policies.formats import read
+from prefine.tasks import sized
 
 arrays = np.load("layers.npz")
 settings = {"file": "layers.npz", "format": "layers"}
-policy = read.read_policy(settings, 3, 2, np.array([-2.0, 0.0]), np.array([2.0, 3.0]))
+task = sized(3, 2, [-2.0, 0.0], [2.0, 3.0])
+policy = read.read_policy(settings, task)
 obs = np.random.default_rng(1).normal(size=(5, 3)).astype("f4")
 actions = np.tanh(obs @ arrays["w0"].T + arrays["b0"]) @ arrays["w1"].T + arrays["b1"]
 wanted = np.clip((actions - [0.0, 1.5]) / [2.0, 1.5], -1, 1)
-np.testing.assert_allclose(policy.act(obs), wanted, atol=1e-5)
+np.testing.assert_allclose(policy.act(obs)[0], wanted, atol=1e-5)
 assert policy.has_density
 try:
-    read.read_policy(settings | {"file": "config.yaml"}, 3, 2, -1, 1)
+    read.read_policy(settings | {"file": "config.yaml"}, task)
 except read.UserError as error:
     print(error)
 """

@@ -1,5 +1,6 @@
 """The library by itself: its documented program runs, and it installs without the workflow."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -54,7 +55,8 @@ def installed(wheel, tmp_path_factory):
 
 def outside(python, code, cwd):
     """Run code where the repository is not."""
-    done = subprocess.run([python, "-c", code], cwd=cwd, capture_output=True, text=True)
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([python, "-c", code], cwd=cwd, env=own, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

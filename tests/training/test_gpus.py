@@ -5,7 +5,7 @@ import sys
 
 from conftest import ROOT
 
-CLAIM = "from prefine.training.gpus import claim; print(claim(2), flush=True); input()"
+CLAIM = "from prefine.training.cuda import claim; print(claim(2), flush=True); input()"
 
 
 def job(tmp_path, **environment):

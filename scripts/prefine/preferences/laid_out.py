@@ -120,6 +120,7 @@ def check_same_content(path: Path, used: Path, trajectories: pd.DataFrame) -> No
     table, before = read_sheet(path), read_sheet(used)
     if table is None or before is None or {"fingerprint", "return"} & set(table.columns):
         return
+    before = before.assign(trajectory=pd.to_numeric(before["trajectory"]))
     numbers = pd.to_numeric(table["trajectory"], errors="coerce")
     now = dict(zip(numbers, table["label"].str.strip(), strict=True))
     if any(now.get(row.trajectory) != row.label for row in before.itertuples()):
