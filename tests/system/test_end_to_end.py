@@ -190,10 +190,11 @@ def test_an_edit_reruns_what_it_can_change(done):
         return found
 
     assert (
-        jobs("plotting.py", '"font.size": 8', '"font.size": 9') == FIGURE_JOBS | FIGURE_JOBS_OF_DATA
+        jobs("report/style.py", '"font.size": 8', '"font.size": 9')
+        == FIGURE_JOBS | FIGURE_JOBS_OF_DATA
     )
     assert (
-        jobs("losses.py", "-F.logsigmoid(beta", "-2 * F.logsigmoid(beta")
+        jobs("methods/losses.py", "-F.logsigmoid(beta", "-2 * F.logsigmoid(beta")
         == {
             # Those that use losses.py, on two tasks; bc, SafeDICE and CPQ do not.
             "train": 10,
@@ -211,12 +212,15 @@ def test_an_edit_reruns_what_it_can_change(done):
         }
         | FIGURE_JOBS
     )
-    training = jobs("training.py", "[group], learning_rate", "[group], 0.5 * learning_rate")
+    training = jobs("training/loop.py", "[group], learning_rate", "[group], 0.5 * learning_rate")
     trained = [training[rule] for rule in ("pretrain", "train", "train_and_follow")]
     assert trained == [2, 16, 4] and "collect" not in training
-    assert jobs("losses.py", "The loss functions", "These are the loss functions") == {}
+    assert jobs("methods/losses.py", "The loss functions", "These are the loss functions") == {}
     assert (
-        jobs("rollout.py", "ROWS, ROWS_OF_SUITE = 64", "ROWS, ROWS_OF_SUITE = 16")["evaluate"] == 21
+        jobs("evaluation/rollout.py", "ROWS, ROWS_OF_SUITE = 64", "ROWS, ROWS_OF_SUITE = 16")[
+            "evaluate"
+        ]
+        == 21
     )
 
 

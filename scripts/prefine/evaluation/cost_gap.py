@@ -43,7 +43,6 @@ COLUMNS = (
     "trajectories",
     "simulated",
     "agreement",
-    "resolved",
     "auc",
     "horizon",
     "every",
