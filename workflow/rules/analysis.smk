@@ -36,7 +36,6 @@ rule runs:
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
-# A study besides the main one: its runs and those that it shares with earlier studies.
 use rule runs as study_table with:
     input:
         episodes=lambda w: run.study_episodes(w.study),
@@ -63,7 +62,6 @@ use rule runs as study_table with:
         "Reduce the episodes of {wildcards.study} to one row a run"
 
 
-# Learning curves: one row a run and iteration.
 use rule runs as curves_table with:
     input:
         episodes=lambda w: run.followed_paths("curves", "parquet", w.study),

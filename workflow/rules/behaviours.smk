@@ -6,20 +6,17 @@ BEHAVIOUR_RECIPES = yaml.safe_load(run.from_root("workflow/behaviours/recipes.ya
 WITH_RECIPE = [task for task in TASKS if task in BEHAVIOUR_RECIPES]
 
 
-def begins_from(wildcards):
-    """The branch that a branch goes on from; mostly none."""
-    source, *_ = BEHAVIOUR_RECIPES[wildcards.task][wildcards.branch].get("begin", [None])
-    return f"{BEHAVIOURS}/{source}.npz" if source else []
-
-
 rule behaviours:
     input:
         expand(f"{BEHAVIOURS}/family/{{task}}.safetensors", task=WITH_RECIPE),
 
 
 rule train_behaviours:
-    input:
-        begins_from,
+    input:  # the branch that a branch goes on from; mostly none
+        lambda w: [
+            f"{BEHAVIOURS}/{source}.npz"
+            for source in BEHAVIOUR_RECIPES[w.task][w.branch].get("begin", [])[:1]
+        ],
     output:
         f"{BEHAVIOURS}/{{branch}}.npz",
     log:

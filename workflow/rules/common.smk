@@ -23,7 +23,7 @@ from prefine.errors import UserError
 from prefine.methods import REFERENCE
 from prefine.pipeline import figures, processes
 from prefine.pipeline.code import has_gpu, help_jobs_find
-from prefine.config.settings import as_json
+from prefine.config.settings import as_json, thresholds
 from prefine.pipeline.run import Run, section
 
 try:
