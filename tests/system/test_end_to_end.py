@@ -84,7 +84,7 @@ def test_every_rule_left_a_log_and_a_benchmark(results):
         p.relative_to(results / "benchmarks").with_suffix("")
         for p in results.glob("benchmarks/**/*.jsonl")
     }
-    assert logs == marks and len(logs) == 113
+    assert logs == marks and len(logs) == 115
 
 
 def test_tables_have_a_row_for_every_run_and_episode(results):

@@ -407,6 +407,7 @@ def test_odd_environment_variables(project, canary, tmp_path, monkeypatch):
         "--output",
         "x",
     ]
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "scripts"))
     for value in (SHELL, "[]", "{}", ""):
         monkeypatch.setenv("PREFINE_DSRL", value)
         done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
