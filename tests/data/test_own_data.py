@@ -195,11 +195,11 @@ def test_labels_come_in_whole_or_not_at_all(tmp_path):
         "trajectory,label\n1,good\n": "has another label than preferred or nonpreferred",
         "trajectory,label\n1,preferred\n": "no trajectory is nonpreferred",
         "number,label\n1,preferred\n": "it needs trajectory,label",
-        "": "cannot be read as CSV",
+        "": "has columns none; it needs trajectory,label",
     }.items():
         with pytest.raises(UserError, match=finding):
             read(text)
-    with pytest.raises(UserError, match="cannot be read as CSV"):
+    with pytest.raises(UserError, match="none.csv: is not there"):
         read_labels(tmp_path / "none.csv", trajectories)
 
 

@@ -28,9 +28,12 @@ def save(path: str | Path, stack: PolicyStack) -> None:
     """
     tensors = {f"params.{name}": v.cpu().contiguous() for name, v in stack.params.items()}
     tensors |= {"obs_mean": torch.as_tensor(stack.mean), "obs_std": torch.as_tensor(stack.std)}
-    text = json.dumps(stack.metadata | describe(stack.policy), sort_keys=True)
+    metadata = stack.metadata | describe(stack.policy)
+    own = content_hash(tensors, json.dumps(metadata, sort_keys=True))
+    # One key: safetensors writes several in an order that differs from time to time.
+    text = json.dumps(metadata | {CONTENT: own}, sort_keys=True)
     with atomic(path, noted=False) as temporary:  # the hash in it goes where it goes
-        save_file(tensors, temporary, {"prefine": text, CONTENT: content_hash(tensors, text)})
+        save_file(tensors, temporary, {"prefine": text})
 
 
 def content_hash(tensors: Params, text: str) -> str:
@@ -66,10 +69,10 @@ def load(path: str | Path) -> PolicyStack:
     finding = "not a policy of this project"
     tensors, header = read_tensors(path, finding)
     with reading.refused_in_one_line(path, finding):
-        text = header["prefine"]
-        if CONTENT in header and header[CONTENT] != content_hash(tensors, text):
+        metadata = dict(reading.json_of(f"{path}: {finding}: its header", header["prefine"]))
+        own = metadata.pop(CONTENT, header.get(CONTENT))
+        if own and own != content_hash(tensors, json.dumps(metadata, sort_keys=True)):
             raise UserError(f"{path}: is not what was written: it was damaged{reading.DELETE}")
-        metadata = dict(reading.json_of(f"{path}: {finding}: its header", text))
     params = {n.removeprefix("params."): v for n, v in tensors.items() if n.startswith("params.")}
     try:
         sizes = metadata["obs_dim"], metadata["act_dim"], metadata["hidden"]
