@@ -199,7 +199,7 @@ def test_labels_come_in_whole_or_not_at_all(tmp_path):
     }.items():
         with pytest.raises(UserError, match=finding):
             read(text)
-    with pytest.raises(UserError, match="none.csv: is not there"):
+    with pytest.raises(UserError, match=r"none\.csv: is not there"):
         read_labels(tmp_path / "none.csv", trajectories)
 
 
