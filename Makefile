@@ -122,7 +122,7 @@ clean:
 bench: setup bench-osrl
 	$(BIN)/python benchmarks/stack.py
 	$(BIN)/python benchmarks/methods.py
-	$(BIN)/python benchmarks/evaluation.py
+	$(BIN)/python benchmarks/rollouts.py
 
 bench-osrl: setup .cache/osrl/.installed
 	PYTHONPATH=.cache/osrl $(BIN)/python benchmarks/against_osrl.py

@@ -1,6 +1,5 @@
 """Shared fixtures: small real datasets, made by the project's own collector."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -14,7 +13,6 @@ ROOT = Path(__file__).resolve().parents[1]
 # Over the tiny preset: one task, two methods, no study but `main`.
 SMALL = ["--configfile", "workflow/presets/tiny.yaml", ROOT / "tests/small.yaml"]
 sys.path.insert(0, str(ROOT / "scripts"))  # for processes that do not read pyproject.toml
-os.environ["PYTHONPATH"] = str(ROOT / "scripts")  # for scripts that tests start
 
 TINY_RECIPE = {
     "environments": 2,

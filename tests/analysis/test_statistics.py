@@ -9,7 +9,7 @@ from prefine.analysis import statistics
 from scipy.stats import t, trim_mean
 
 sys.path.append(str(ROOT / "benchmarks"))
-import coverage
+import intervals
 
 
 @pytest.fixture
@@ -162,8 +162,8 @@ def test_a_share_of_tasks_has_the_tasks_that_are_shown_and_not_refuted():
 
 
 def test_intervals_cover_as_often_as_they_say():
-    """A short version of benchmarks/coverage.py: the cells with fewest runs, and skewed costs."""
-    found = coverage.table(100, ("percentile", "chosen"), ("normal", "zeros"))
+    """A short version of benchmarks/intervals.py: the cells with fewest runs, and skewed costs."""
+    found = intervals.table(100, ("percentile", "chosen"), ("normal", "zeros"))
     # 100 trials: a coverage of .93 is measured below .84 once in 1000 times.
     assert found["chosen"].min() >= 0.84 and found["chosen"].mean() >= 0.93
     few = found[(found["tasks"] == 1) & (found["statistic"] == "mean")]

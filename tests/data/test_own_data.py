@@ -238,7 +238,7 @@ def test_environments_that_cannot_be_used_are_named(changes, finding):
 
 def import_data(folder, name, settings, *more):
     """Run the script as the rule does; return what it says."""
-    command = [sys.executable, ROOT / "scripts/data/import_data.py", "--name", name]
+    command = [sys.executable, ROOT / "scripts", "data/import_data.py", "--name", name]
     command += ["--data", settings["data"], "--settings", json.dumps(settings), *more]
     command += ["--output", folder / "o.hdf5", "--task", folder / "task.json"]
     return subprocess.run(list(map(str, command)), capture_output=True, text=True)

@@ -327,7 +327,7 @@ def measured(ball_run_file, tmp_path_factory):
 
 def call(script, *options):
     """Run a script and return what it told the person."""
-    command = [sys.executable, ROOT / f"scripts/{script}.py", *options]
+    command = [sys.executable, ROOT / "scripts", f"{script}.py", *options]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stderr

@@ -180,7 +180,7 @@ def test_the_figure_has_a_panel_for_what_is_missing(measured, tmp_path):
         paths["points"].append(tmp_path / f"{name}.csv")
         paths["numbers"].append(tmp_path / f"{name}.json")
     png = tmp_path / "fig13.png"
-    command = [sys.executable, ROOT / "scripts/figures/fig13_umap.py", "--output", png]
+    command = [sys.executable, ROOT / "scripts", "figures/fig13_umap.py", "--output", png]
     options = [part for name, own in paths.items() for part in (f"--{name}", *own)]
     done = subprocess.run([*command, *options], capture_output=True, text=True)
     assert done.returncode == 0 and not done.stderr, done.stderr

@@ -135,7 +135,8 @@ def run_split(file, table, folder, *more, thresholds=(20, 40), draws=2):
     settings = {"thresholds": thresholds, "draws": draws, "split": asdict(replace(PAPER, **sizes))}
     command = [
         sys.executable,
-        ROOT / "scripts/preferences/split.py",
+        ROOT / "scripts",
+        "preferences/split.py",
         "--task",
         "BallRun",
         "--data",

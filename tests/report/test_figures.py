@@ -36,7 +36,14 @@ def draw(tmp_path):
         runs.to_csv(tmp_path / "runs.csv", index=False)
         tables.table1(runs, EXPECTED).to_csv(tmp_path / "table1.csv", index=False)
         png = tmp_path / f"{script}.png"
-        command = [sys.executable, ROOT / f"scripts/figures/{script}.py", *options, "--output", png]
+        command = [
+            sys.executable,
+            ROOT / "scripts",
+            f"figures/{script}.py",
+            *options,
+            "--output",
+            png,
+        ]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-3000:]
         picture = matplotlib.image.imread(png)

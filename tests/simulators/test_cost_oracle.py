@@ -71,7 +71,7 @@ def test_costs_that_do_not_belong_to_the_task_stop_the_job(share, ball_run_file,
         costs[:wrong] = 1 - costs[:wrong]
         data["costs"][...] = costs
         del data.attrs["sha256"]  # as of another writer
-    command = [sys.executable, str(ROOT / "scripts/data/trajectories.py"), "--task", "BallRun"]
+    command = [sys.executable, ROOT / "scripts", "data/trajectories.py", "--task", "BallRun"]
     command += ["--data", file, "--output", tmp_path / "t.csv", "--checks", tmp_path / "t.json"]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     if share > 1 - 0.999:

@@ -4,6 +4,7 @@ import ast
 import functools
 import re
 import sys
+from collections import Counter
 from importlib.metadata import distributions, packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,7 +40,7 @@ def scripts_of_rules():
     for file in sorted((ROOT / "workflow/rules").glob("*.smk")):
         for rule in re.split(r"^ *(?=(?:use )?rule )", file.read_text(), flags=re.MULTILINE):
             families = set(re.findall(r"envs/(\w+)\.yaml", rule))
-            scripts = set(re.findall(r"PREFINE_SCRIPTS/([\w/{}.]+)\.py", rule))
+            scripts = set(re.findall(r'PREFINE_SCRIPTS" ([\w/{}.]+)\.py', rule))
             if "figures/{params.script}" in scripts:
                 scripts = {f"figures/{p.stem}" for p in (ROOT / "scripts/figures").glob("*.py")}
             assert bool(families) == bool(scripts) and len(families) < 2, rule[:100]
@@ -150,3 +151,13 @@ def test_an_environment_holds_nothing_else(family, simulators_import):
     used |= {name for name, word in BY_ANOTHER_NAME.items() if word in text}
     unused = {canonicalize_name(name) for name in environments.FAMILIES[family]} - used
     assert not unused, f"envs/{family}.yaml: no script of its rules uses {unused}"
+
+
+def test_no_two_folders_that_are_imported_from_hold_the_same_name():
+    """Which of two would be imported hangs on the order of sys.path."""
+    found = Counter(path.name for path in (ROOT / "scripts").iterdir() if path.is_dir())
+    for folder in ("scripts", "tests", "tests/*", "benchmarks", "envs"):
+        found.update(path.stem for path in ROOT.glob(f"{folder}/*.py"))
+    del found["__main__"], found["__pycache__"]
+    assert {name: n for name, n in found.items() if n > 1} == {}
+    assert not found.keys() & ({*sys.stdlib_module_names, *packages_distributions()} - {"prefine"})

@@ -286,7 +286,7 @@ def test_code_that_a_policy_names_is_not_run(tmp_path):
     module.write_text(f"open({str(tmp_path / 'canary')!r}, 'w')\n")
     task = TASK.to_dict() | {"name": "Mine", "suite": OWN, "module": str(module)}
     path = write_policy(tmp_path / "a.safetensors", about={"task": task})
-    command = [sys.executable, ROOT / "scripts/evaluation/evaluate.py", "--policies", path]
+    command = [sys.executable, ROOT / "scripts", "evaluation/evaluate.py", "--policies", path]
     command += ["--settings", '{"episodes": 1, "action_mode": "deterministic"}']
     for more in ([], ["--module"], ["--module", tmp_path / "other.py"]):
         options = [*more, "--output", tmp_path / "out.parquet"]
@@ -401,7 +401,8 @@ def test_odd_environment_variables(project, canary, tmp_path, monkeypatch):
     assert "offline is set" in text and "Traceback" not in text
     command = [
         sys.executable,
-        ROOT / "scripts/data/download.py",
+        ROOT / "scripts",
+        "data/download.py",
         "--task",
         "BallRun",
         "--output",

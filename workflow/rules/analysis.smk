@@ -29,7 +29,7 @@ rule runs:
     message:
         "Reduce the episodes to one row a run"
     shell:
-        'python "$PREFINE_SCRIPTS/analysis/runs.py" '
+        'python "$PREFINE_SCRIPTS" analysis/runs.py '
         "--episodes {input.episodes:q} --training {input.training:q} "
         "--plans {input.plans:q} --manifests {input.manifests:q} {params.members:q} "
         "--output {output:q} "
@@ -114,7 +114,7 @@ rule table1:
     message:
         "Table 1"
     shell:
-        'python "$PREFINE_SCRIPTS/analysis/table1.py" --runs {input:q} --study main '
+        'python "$PREFINE_SCRIPTS" analysis/table1.py --runs {input:q} --study main '
         "--thresholds {params.thresholds:q} --csv {output.csv:q} --html {output.html:q} "
         "--markdown {output.markdown:q} --latex {output.latex:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
@@ -146,7 +146,7 @@ rule dataset_statistics:
     message:
         "Tables 2 and 3: statistics of D_p and D_np"
     shell:
-        'python "$PREFINE_SCRIPTS/analysis/dataset_statistics.py" --manifests {input.manifests:q} '
+        'python "$PREFINE_SCRIPTS" analysis/dataset_statistics.py --manifests {input.manifests:q} '
         "--checks {input.checks:q} --paper {input.paper:q} "
         "--csv {output.csv:q} --markdown {output.markdown:q} "
         "--html {output.html:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
@@ -180,7 +180,7 @@ rule likeness:
     message:
         "Set each dataset beside DSRL's"
     shell:
-        'python "$PREFINE_SCRIPTS/analysis/likeness.py" --statistics {input.statistics:q} '
+        'python "$PREFINE_SCRIPTS" analysis/likeness.py --statistics {input.statistics:q} '
         "--trajectories {input.trajectories:q} --table1 {input.table1:q} "
         "--thresholds {params.thresholds:q} --csv {output.csv:q} "
         "--markdown {output.markdown:q} --html {output.html:q} "

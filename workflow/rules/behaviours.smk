@@ -36,7 +36,7 @@ rule train_behaviours:
     message:
         "Train the branch {wildcards.branch} of {wildcards.task}'s behaviour policies"
     shell:
-        'python "$PREFINE_SCRIPTS/data/behaviours.py" --task {wildcards.task} '
+        'python "$PREFINE_SCRIPTS" data/behaviours.py --task {wildcards.task} '
         "--branch {wildcards.branch} --recipe {params.recipe:q} --output {output:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
 
@@ -64,7 +64,7 @@ rule choose_behaviours:
     message:
         "Choose the family of {wildcards.task} by rollouts"
     shell:
-        'python "$PREFINE_SCRIPTS/data/choose_behaviours.py" --task {wildcards.task} '
+        'python "$PREFINE_SCRIPTS" data/choose_behaviours.py --task {wildcards.task} '
         "--trained {input.trained:q} --table1 {input.table1:q} --tables23 {input.tables23:q} "
         "--thresholds {params.thresholds:q} --workers {threads} --output {output.arrays:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
@@ -91,6 +91,6 @@ rule family:
     message:
         "Write the family of {wildcards.task} and its card"
     shell:
-        'python "$PREFINE_SCRIPTS/data/family.py" --arrays {input.arrays:q} '
+        'python "$PREFINE_SCRIPTS" data/family.py --arrays {input.arrays:q} '
         "--about {input.about:q} --trained {input.trained:q} --output {params.folder:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"

@@ -34,7 +34,7 @@ if config["source"] == "dsrl":
         message:
             "Get {wildcards.task} of DSRL"
         shell:
-            'python "$PREFINE_SCRIPTS/data/download.py" '
+            'python "$PREFINE_SCRIPTS" data/download.py '
             "--task {wildcards.task} --output {output:q} "
             ">> {log:q} 2> >(tee -a {log:q} >&2)"
 
@@ -66,7 +66,7 @@ elif config["source"] == "policy":
         message:
             "Play the policy of {wildcards.task}"
         shell:
-            'python "$PREFINE_SCRIPTS/data/rollouts.py" '
+            'python "$PREFINE_SCRIPTS" data/rollouts.py '
             "--name {wildcards.task} --policy {params.policy:q} "
             "--settings {params.settings:q} {params.data:q} {params.labelled} "
             "--output {output.data:q} --task {output.task:q} "
@@ -95,7 +95,7 @@ elif config["source"] == "file":
         message:
             "Bring the data of {wildcards.task} into DSRL's layout"
         shell:
-            'python "$PREFINE_SCRIPTS/data/import_data.py" '
+            'python "$PREFINE_SCRIPTS" data/import_data.py '
             "--name {wildcards.task} --data {params.data:q} "
             "--settings {params.settings:q} {params.labelled} "
             "--output {output.data:q} --task {output.task:q} "
@@ -124,7 +124,7 @@ else:
         message:
             "Collect {wildcards.task} in its simulator"
         shell:
-            'python "$PREFINE_SCRIPTS/data/collect.py" '
+            'python "$PREFINE_SCRIPTS" data/collect.py '
             "--task {wildcards.task} {params.how:q} --workers {threads} "
             "--output {output:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
 
@@ -148,7 +148,7 @@ rule trajectories:
     message:
         "Tabulate the trajectories of {wildcards.task} and recompute their costs"
     shell:
-        'python "$PREFINE_SCRIPTS/data/trajectories.py" '
+        'python "$PREFINE_SCRIPTS" data/trajectories.py '
         "--task {params.task:q} --data {input.data:q} "
         "--output {output.table:q} --checks {output.checks:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"

@@ -26,7 +26,7 @@ rule evaluate_reference:
     message:
         "Roll out the reference policy of {wildcards.task}"
     shell:
-        'python "$PREFINE_SCRIPTS/evaluation/evaluate.py" '
+        'python "$PREFINE_SCRIPTS" evaluation/evaluate.py '
         "--policies {input.policies:q} {params.plan:q} "
         "--module {input.module:q} --settings {params.settings:q} --workers {threads} "
         "--output {output:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
@@ -94,7 +94,7 @@ rule cost_gap:
     message:
         "Cost gap of the policies on the way of {wildcards.task}"
     shell:
-        'python "$PREFINE_SCRIPTS/evaluation/cost_gap.py" --policies {input.policies:q} '
+        'python "$PREFINE_SCRIPTS" evaluation/cost_gap.py --policies {input.policies:q} '
         "--data {input.data:q} --trajectories {input.trajectories:q} --splits {input.splits:q} "
         "--module {input.module:q} --source {params.source} --settings {params.settings:q} "
         "--output {output:q} "
@@ -127,7 +127,7 @@ rule overlap:
     message:
         "Lay out states of D_p and D_np of {wildcards.task}"
     shell:
-        'python "$PREFINE_SCRIPTS/evaluation/overlap.py" '
+        'python "$PREFINE_SCRIPTS" evaluation/overlap.py '
         "--task {params.task:q} --data {input.data:q} "
         "--trajectories {input.trajectories:q} --splits {input.splits:q} "
         "--manifest {input.manifest:q} --settings {params.settings:q} "

@@ -31,5 +31,5 @@ for figure in run.figures():
             figure.title
         # It is read when the job runs, when `figure` is the last one: params alone may stand here.
         shell:
-            'python "$PREFINE_SCRIPTS/figures/{params.script}.py" {params.options:q} '
+            'python "$PREFINE_SCRIPTS" figures/{params.script}.py {params.options:q} '
             "--output {output.png:q} >> {log:q} 2> >(tee -a {log:q} >&2)"

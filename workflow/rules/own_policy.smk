@@ -29,7 +29,7 @@ rule import_policy:
     message:
         "Take the policy of {wildcards.task} as it is, or distil it"
     shell:
-        'python "$PREFINE_SCRIPTS/own_policy/import_policy.py" '
+        'python "$PREFINE_SCRIPTS" own_policy/import_policy.py '
         "--task {params.task:q} --policy {params.policy:q} "
         "--data {input.data:q} "
         "--settings {params.settings:q} --output {output.policy:q} --log {output.log:q} "
@@ -91,7 +91,7 @@ rule choose:
     message:
         "Choose beta, lambda and the policy of {wildcards.task}"
     shell:
-        'python "$PREFINE_SCRIPTS/own_policy/choose.py" '
+        'python "$PREFINE_SCRIPTS" own_policy/choose.py '
         "--before {input.before:q} --episodes {input.episodes:q} "
         "--plans {input.plans:q} --settings {params.settings:q} --output {output.choice:q} "
         "--table {output.table:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
@@ -125,7 +125,7 @@ rule compare:
     message:
         "Play {wildcards.task} before and after on the same episodes"
     shell:
-        'python "$PREFINE_SCRIPTS/own_policy/compare.py" '
+        'python "$PREFINE_SCRIPTS" own_policy/compare.py '
         "--choice {input.choice:q} --policies {params.policies:q} "
         "--reference {input.reference:q} --policy {params.policy:q} {params.control:q} "
         "--settings {params.settings:q} "
@@ -158,7 +158,7 @@ rule before_after:
     message:
         "Before and after, with intervals"
     shell:
-        'python "$PREFINE_SCRIPTS/own_policy/before_after.py" '
+        'python "$PREFINE_SCRIPTS" own_policy/before_after.py '
         "--episodes {input.episodes:q} --choices {input.choices:q} "
         "--csv {output.csv:q} --html {output.html:q} --markdown {output.markdown:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
@@ -187,7 +187,7 @@ rule export_chosen:
     message:
         "Export the chosen policy of {wildcards.task}"
     shell:
-        'python "$PREFINE_SCRIPTS/own_policy/export_chosen.py" '
+        'python "$PREFINE_SCRIPTS" own_policy/export_chosen.py '
         "--choice {input.choice:q} "
         "--policies {params.policies:q} --episodes {input.episodes:q} "
         "--manifest {input.manifest:q} --source {params.source:q} --output {params.folder:q} "

@@ -28,7 +28,7 @@ rule split:
     message:
         "Split {wildcards.task} by its thresholds"
     shell:
-        'python "$PREFINE_SCRIPTS/preferences/split.py" '
+        'python "$PREFINE_SCRIPTS" preferences/split.py '
         "--task {params.task:q} --data {input.data:q} "
         "--trajectories {input.trajectories:q} --settings {params.settings:q} "
         "--source {params.source} {params.reuse:q} {params.labels:q} "
@@ -86,7 +86,7 @@ rule label_sheet:
     message:
         "Lay out the trajectories of {wildcards.task} to be labelled"
     shell:
-        'python "$PREFINE_SCRIPTS/preferences/label_sheet.py" '
+        'python "$PREFINE_SCRIPTS" preferences/label_sheet.py '
         "--task {params.task:q} --data {input.data:q} "
         "--trajectories {input.trajectories:q} --axes {params.axes:q} "
         "--sheet {params.sheet:q} --page {output.page:q} "
@@ -121,7 +121,7 @@ rule calibrate:
     message:
         "Compare the shares that make D_p and D_ref with the paper's tables"
     shell:
-        'python "$PREFINE_SCRIPTS/analysis/calibrate.py" --trajectories {input.trajectories:q} '
+        'python "$PREFINE_SCRIPTS" analysis/calibrate.py --trajectories {input.trajectories:q} '
         "--tables1 {input.tables1:q} --tables23 {input.tables23:q} "
         "--settings {params.settings:q} --csv {output.csv:q} --markdown {output.markdown:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"

@@ -33,7 +33,7 @@ rule claims:
     message:
         "The paper's claims: its numbers, ours, verdicts"
     shell:
-        'python "$PREFINE_SCRIPTS/analysis/claims.py" '
+        'python "$PREFINE_SCRIPTS" analysis/claims.py '
         "--runs {input.runs:q} --paper {input.paper:q} --study main "
         "--sizes {input.sizes:q} --sweep {input.sweep:q} --ablation {input.ablation:q} "
         "--cost-gap {input.cost_gap:q} --overlap {input.overlap:q} --timing {input.timing:q} "
@@ -67,7 +67,7 @@ rule provenance:
     message:
         "Where the numbers come from"
     shell:
-        'python "$PREFINE_SCRIPTS/analysis/provenance.py" --training {input.training:q} '
+        'python "$PREFINE_SCRIPTS" analysis/provenance.py --training {input.training:q} '
         "--episodes {input.episodes:q} --manifests {input.manifests:q} "
         "--config {params.config:q} --json {output.json:q} --html {output.html:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"

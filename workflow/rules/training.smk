@@ -30,7 +30,7 @@ rule pretrain:
     message:
         "Pretrain the reference policy of {wildcards.task}"
     shell:
-        'python "$PREFINE_SCRIPTS/training/train.py" --task {params.task:q} --method reference '
+        'python "$PREFINE_SCRIPTS" training/train.py --task {params.task:q} --method reference '
         "--data {input.data:q} --trajectories {input.trajectories:q} --splits {input.splits:q} "
         "--settings {params.settings:q} --output {output.policy:q} --log {output.log:q} "
         "--state {params.state:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
@@ -55,7 +55,7 @@ rule plan:
     message:
         "Plan the runs of {wildcards.job}"
     shell:
-        'python "$PREFINE_SCRIPTS/training/plan.py" --manifest {input:q} --output {output:q} '
+        'python "$PREFINE_SCRIPTS" training/plan.py --manifest {input:q} --output {output:q} '
         "--study {params.arm.study} --task {params.arm.task} --method {params.arm.method} "
         "--arm {params.arm.name} --settings {params.settings:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
@@ -97,7 +97,7 @@ rule train:
     message:
         "Train {wildcards.job}, all runs of a plan at once"
     shell:
-        'python "$PREFINE_SCRIPTS/training/train.py" '
+        'python "$PREFINE_SCRIPTS" training/train.py '
         "--task {params.task:q} --method {params.method} "
         "--data {input.data:q} --trajectories {input.trajectories:q} --splits {input.splits:q} "
         "--plan {input.plan:q} {params.sizes:q} {params.reference:q} "
@@ -155,7 +155,7 @@ rule timing:
     message:
         "Time every method, one after another, with nothing beside"
     shell:
-        'python "$PREFINE_SCRIPTS/training/timing.py" --task {params.task:q} --data {input.data:q} '
+        'python "$PREFINE_SCRIPTS" training/timing.py --task {params.task:q} --data {input.data:q} '
         "--trajectories {input.trajectories:q} --splits {input.splits:q} "
         "--reference {input.reference:q} {params.tau} --settings {params.settings:q} "
         "--methods {params.methods:q} --output {output:q} "
@@ -179,5 +179,5 @@ rule tensorboard:
     message:
         "Training logs as TensorBoard events"
     shell:
-        'python "$PREFINE_SCRIPTS/training/event_files.py" --logs {input:q} --output {output:q} '
+        'python "$PREFINE_SCRIPTS" training/event_files.py --logs {input:q} --output {output:q} '
         ">> {log:q} 2> >(tee -a {log:q} >&2)"

@@ -18,7 +18,7 @@ def has_gpu() -> bool:
 
 
 def help_jobs_find(scripts: Path) -> None:
-    """Let jobs find the scripts, the library and the Python that runs Snakemake.
+    """Let jobs find the scripts and the Python that runs Snakemake.
 
     Wherever they are started, and also where its .venv is not activated. A conda environment of
     a rule still goes before it.
@@ -26,13 +26,8 @@ def help_jobs_find(scripts: Path) -> None:
     os.environ["PREFINE_SCRIPTS"] = (
         "scripts" if Path("scripts").resolve() == scripts else str(scripts)
     )
-    _put_first("PYTHONPATH", scripts)
-    _put_first("PATH", Path(sys.executable).parent)
-
-
-def _put_first(variable: str, folder: Path) -> None:
-    rest = os.environ.get(variable)
-    os.environ[variable] = os.pathsep.join(filter(None, [str(folder), rest]))
+    own = str(Path(sys.executable).parent)
+    os.environ["PATH"] = os.pathsep.join(filter(None, [own, os.environ.get("PATH")]))
 
 
 def imported_modules(path: Path) -> set[Path]:

@@ -172,7 +172,7 @@ def test_fewer_trajectories_take_fewer_episodes_of_each():
 def test_a_family_becomes_a_dataset(tmp_path, family):
     path, output = tmp_path / "BallRun.safetensors", tmp_path / "BallRun.hdf5"
     policy_file.save(path, family)
-    command = [sys.executable, ROOT / "scripts/data/collect.py", "--task", "BallRun"]
+    command = [sys.executable, ROOT / "scripts", "data/collect.py", "--task", "BallRun"]
     command += ["--family", path, "--output", output, "--workers", "2", "--trajectories", "940"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

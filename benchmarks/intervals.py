@@ -1,6 +1,6 @@
 """How often intervals that say 95 % hold the truth, with few runs: candidates by simulation.
 
-    python benchmarks/coverage.py --trials 2000
+    python benchmarks/intervals.py --trials 2000
 
 Cells are 1, 3, 12 tasks x 3, 5 runs, laws of a run's score, and two statistics. The truth is the
 statistic of the law itself. Runs of one cell that do not differ at all have no spread to go by:

@@ -79,7 +79,7 @@ TINY["ppo"] = {"learning_rate": [1e-3, 1e-4], "n_steps": 100, "batch_size": 100,
 
 def train(folder, name, recipe):
     """Train a branch by the script."""
-    command = [sys.executable, ROOT / "scripts/data/behaviours.py", "--task", "BallRun"]
+    command = [sys.executable, ROOT / "scripts", "data/behaviours.py", "--task", "BallRun"]
     command += ["--branch", name, "--recipe", json.dumps({"BallRun": {name: recipe}})]
     command += ["--output", folder / f"{name}.npz"]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -110,7 +110,7 @@ def test_branches_repeat_and_go_on_from_each_other(trained):
 
 def test_snapshots_are_chosen_and_become_a_family(trained, tmp_path):
     branches = sorted(trained.glob("*.npz"))
-    command = [sys.executable, ROOT / "scripts/data/choose_behaviours.py", "--task", "BallRun"]
+    command = [sys.executable, ROOT / "scripts", "data/choose_behaviours.py", "--task", "BallRun"]
     command += [
         "--trained",
         *branches,
@@ -127,7 +127,7 @@ def test_snapshots_are_chosen_and_become_a_family(trained, tmp_path):
     command += ["--rounds", "2", "--output", tmp_path / "BallRun.npz"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
-    command = [sys.executable, ROOT / "scripts/data/family.py", "--output", tmp_path / "shipped"]
+    command = [sys.executable, ROOT / "scripts", "data/family.py", "--output", tmp_path / "shipped"]
     command += ["--arrays", tmp_path / "BallRun.npz", "--about", tmp_path / "BallRun.json"]
     command += ["--trained", *branches]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -7,7 +7,7 @@ a time.
 
 A job has the paper's 15 policies of a task and method, and its 100 episodes of each.
 
-    python benchmarks/evaluation.py  # half an hour
+    python benchmarks/rollouts.py  # half an hour
 """
 
 import sys

@@ -63,7 +63,7 @@ def test_the_plane_is_drawn(table, tmp_path):
     for name in TASK_NAMES:
         own = pd.DataFrame({"cost": rng.integers(0, 80, 50), "return": rng.normal(300, 99, 50)})
         files.write_table(tmp_path / f"{name}.csv", own)
-    command = [sys.executable, ROOT / "scripts/figures/data_plane.py", "--likeness"]
+    command = [sys.executable, ROOT / "scripts", "figures/data_plane.py", "--likeness"]
     command += [tmp_path / "likeness.csv", "--output", tmp_path / "plane.png", "--trajectories"]
     command += [tmp_path / f"{name}.csv" for name in TASK_NAMES]
     command += ["--thresholds", json.dumps(THRESHOLDS)]

@@ -1,0 +1,16 @@
+"""Run one of the scripts beside this file: ``python scripts data/collect.py --task ...``.
+
+So that a script finds the library wherever it is started: Snakemake empties PYTHONPATH for a job
+in a conda environment.
+"""
+
+import runpy
+import sys
+from pathlib import Path
+
+SCRIPTS = Path(__file__).resolve().parent
+
+if __name__ == "__main__":
+    sys.path[0] = str(SCRIPTS)
+    sys.argv[:2] = [str(SCRIPTS / sys.argv[1])]
+    runpy.run_path(sys.argv[0], run_name="__main__")
