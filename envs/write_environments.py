@@ -21,6 +21,7 @@ SIMULATORS += ["xmltodict", "pyyaml", "imageio", "h5py", "matplotlib", "tqdm"]
 FAMILIES = {
     "data": [*TABLES, "h5py", "scipy"],
     "download": [*TABLES, "h5py", "requests", "filelock"],
+    "minari": [*TABLES, "h5py", "gymnasium", "minari"],
     "import": [*TABLES, *SIMULATORS],
     "collect": [*TABLES, *SIMULATORS, "torch", "safetensors", "stable-baselines3"],
     "train": [*TABLES, "h5py", "torch", "safetensors"],

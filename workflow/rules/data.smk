@@ -152,3 +152,33 @@ rule trajectories:
         "--task {params.task:q} --data {input.data:q} "
         "--output {output.table:q} --checks {output.checks:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
+
+
+rule export_minari:
+    input:
+        run.task_paths(f"{RUN}/minari/{{task}}/trajectories-v0", TASKS),
+
+
+rule minari:
+    input:
+        data=f"{RUN}/data/{{task}}.hdf5",
+        task=run.task_file,
+    output:
+        directory(f"{RUN}/minari/{{task}}/trajectories-v0"),
+    log:
+        f"{RUN}/logs/minari/{{task}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/minari/{{task}}.jsonl"
+    conda:
+        "../../envs/minari.yaml"
+    resources:
+        mem_mb=6000,
+    params:
+        task=run.task_argument,
+        code=run.code("data/export_minari"),
+    message:
+        "Write {wildcards.task}'s data as Minari's"
+    shell:
+        'python "$PREFINE_SCRIPTS" data/export_minari.py '
+        "--task {params.task:q} --data {input.data:q} --output {output:q} "
+        ">> {log:q} 2> >(tee -a {log:q} >&2)"

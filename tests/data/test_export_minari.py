@@ -1,0 +1,47 @@
+"""What Minari loads is what was written, and what it wrote is read again."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from prefine.data import dataset, own
+from prefine.data.hdf5 import KEYS, read
+from prefine.tasks import TASKS
+
+
+@pytest.fixture(scope="module")
+def exported(ball_run_file, tmp_path_factory):
+    """The folder that MINARI_DATASETS_PATH names, after an export of a small dataset."""
+    folder = tmp_path_factory.mktemp("minari")
+    output = folder / "BallRun/trajectories-v0"
+    command = [sys.executable, ROOT / "scripts", "data/export_minari.py", "--task", "BallRun"]
+    subprocess.run(
+        list(map(str, [*command, "--data", ball_run_file, "--output", output])),
+        check=True,
+        cwd=folder,
+    )
+    return folder
+
+
+def test_minari_loads_every_trajectory(exported, ball_run_file, monkeypatch):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(exported))
+    import minari
+
+    table = dataset.trajectory_table(ball_run_file, TASKS["BallRun"])
+    loaded = minari.load_dataset("BallRun/trajectories-v0")
+    assert loaded.total_episodes == len(table)
+    for episode, (_, row) in zip(loaded, table.iterrows(), strict=True):
+        assert len(episode.observations) == row["length"] + 1
+        assert episode.rewards.sum(dtype=float) == pytest.approx(row["return"])
+        assert episode.infos["cost"].sum() == pytest.approx(row["cost"])
+        assert episode.truncations[-1] == (row["ended_by"] == "timeout")
+    assert minari.get_normalized_score(loaded, np.array([TASKS["BallRun"].max_return])) == 1
+
+
+def test_what_was_written_is_read_as_data_of_one_s_own(exported, ball_run_file):
+    task = TASKS["BallRun"]
+    again = own.load(exported / "BallRun/trajectories-v0", task)
+    for key, values in read(ball_run_file, task, KEYS).items():
+        np.testing.assert_array_equal(again[key], values, err_msg=key)
