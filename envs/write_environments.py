@@ -23,11 +23,10 @@ FAMILIES = {
     "download": [*TABLES, "h5py", "requests", "filelock"],
     "minari": [*TABLES, "h5py", "gymnasium", "minari"],
     "import": [*TABLES, *SIMULATORS],
+    # Also a policy of the user's own: VecNormalize's pickle names Stable-Baselines3.
     "collect": [*TABLES, *SIMULATORS, "torch", "safetensors", "stable-baselines3"],
     "train": [*TABLES, "h5py", "torch", "safetensors"],
     "evaluate": [*TABLES, *SIMULATORS, "torch", "safetensors"],
-    # A policy of the user's own; VecNormalize's pickle names Stable-Baselines3.
-    "policy": [*TABLES, *SIMULATORS, "torch", "safetensors", "stable-baselines3"],
     "export": [*TABLES, "scipy", "torch", "safetensors", "onnx", "onnxscript"],
     "overlap": [*TABLES, "h5py", "scikit-learn", "umap-learn"],
     "plot": [*TABLES, "matplotlib", "scipy", "seaborn"],

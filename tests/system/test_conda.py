@@ -68,7 +68,7 @@ def conda(tmp_path_factory):
 def through_conda(conda, tmp_path_factory):
     """The project after runs with conda in which every rule family has a part."""
     folder = copy_project(tmp_path_factory.mktemp("through"))
-    snakemake("all", "tensorboard", *CONDA, *SMALL, cwd=folder)
+    snakemake("all", "tensorboard", "export_minari", *CONDA, *SMALL, cwd=folder)
     # The rule that downloads, with a file that is there already.
     name = TASKS["BallRun"].file
     (folder / "data/dsrl").mkdir(parents=True)

@@ -120,6 +120,12 @@ def test_nothing_is_installed_that_the_lock_does_not_name():
     assert not extra
 
 
+def test_no_two_environments_are_the_same():
+    """Snakemake would make one of the two, and the other would only take reading."""
+    made = {(ROOT / f"envs/{family}.yaml").read_text() for family in environments.FAMILIES}
+    assert len(made) == len(environments.FAMILIES) == len(list((ROOT / "envs").glob("*.yaml")))
+
+
 def test_every_environment_is_of_some_rule():
     assert set(SCRIPTS) == set(environments.FAMILIES)
 

@@ -54,7 +54,7 @@ elif config["source"] == "policy":
         benchmark:
             f"{RUN}/benchmarks/rollouts/{{task}}.jsonl"
         conda:
-            "../../envs/policy.yaml"
+            "../../envs/collect.yaml"
         resources:
             mem_mb=4000,
         params:

@@ -17,7 +17,7 @@ rule import_policy:
     wildcard_constraints:
         task=one_of(run.own_policies),
     conda:
-        "../../envs/policy.yaml"
+        "../../envs/collect.yaml"
     threads: config["training"]["threads"]
     resources:
         mem_mb=4000,
@@ -112,7 +112,7 @@ rule compare:
     benchmark:
         f"{RUN}/benchmarks/compare/{{task}}.jsonl"
     conda:
-        "../../envs/policy.yaml"
+        "../../envs/collect.yaml"
     threads: config["evaluation"]["workers"]
     resources:
         mem_mb=4000,
