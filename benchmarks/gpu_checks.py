@@ -1,16 +1,15 @@
 """Whether training on this device is the CPU's to float32 rounding; a part of ``gpu.py``.
 
 Both devices get the CPU's random numbers, for a GPU's own streams are others. There are two checks,
-each of 50 iterations of 3 runs whose sets have different sizes.
+each of 50 iterations of 3 runs whose sets have different sizes. One goes step by step and has the
+close bounds (``gpu_steps.py``). The other goes from beginning to end by the workflow's own
+functions, with and without CUDA graphs, in chunks, and killed and gone on with.
 
-One compares step by step (``gpu_steps.py``) and has the close bounds.
-
-From beginning to end, by the workflow's own functions, with and without CUDA graphs, in chunks, and
-killed and gone on with. Adam divides a gradient by its own size, so where a gradient is nothing but
-rounding its step is not: parameters part. At small sizes they hardly do: a CPU whose observations
-are changed in their last bit parts from itself by 2e-5 of its way at most, or by 1e-3 where a ReLU
-opens or closes; other draws are 0.7 apart. At real sizes the last bit makes up to 1e-2, so that no
-whole run of those sizes is compared.
+Adam divides a gradient by its own size, so where a gradient is nothing but rounding its step is
+not: parameters part. At small sizes they hardly do: a CPU whose observations are changed in their
+last bit parts from itself by 2e-5 of its way at most, and by 1e-2 and more if they are changed by
+2^-11; other draws are 0.7 apart. A GPU rounds in every product, so the bound is above the second.
+At real sizes the last bit makes up to 1e-2, so that no whole run of those sizes is compared.
 """
 
 import contextlib

@@ -41,7 +41,7 @@ def table(heads: list[str], rows: list[list[str]]) -> list[str]:
 
 def checks(found: dict) -> list[str]:
     """One row a check: the largest differences from the CPU."""
-    keys = ("gradient", "first", "loss", "drift", "largest")
+    keys = ("gradient", "jump", "first", "loss", "drift", "largest")
     rows = []
     for name, check in found.items():
         verdict = "yes" if check.get("passed") else "**no**"
@@ -52,7 +52,8 @@ def checks(found: dict) -> list[str]:
         bits = f"{sum(bits.values())} of {len(bits)}" if bits else ""
         cells = [number(check[key]) if key in check else "" for key in keys]
         rows.append([name, verdict, *cells, bits])
-    heads = ["check", "passed", "gradient", "first iteration", "losses", "parameters", "largest"]
+    heads = ["check", "passed", "gradient, median", "gradient, largest", "first iteration"]
+    heads += ["losses", "parameters", "largest"]
     text = (
         "Largest relative differences from the CPU over 50 iterations and all ways (with and "
         "without graphs, in chunks, killed and gone on with); `parameters` is by the way that they "

@@ -1,10 +1,12 @@
 """Each step of a method on this device from the CPU's state; a part of ``gpu_checks.py``.
 
-At a velocity task's real sizes: before each step the device gets the CPU's state, and
-the gradient and the loss of each group of parameters are compared. Nothing can grow, so the bounds
-are close. Both were measured on a CPU with every observation changed in its last bit, which is what
-a device that rounds otherwise does (7e-5 of a gradient, where a ReLU opens or closes; 1e-6 else),
-and by 2^-11, which is what TF32 does (1e-2).
+At a velocity task's real sizes: before each step the device gets the CPU's state, and the gradient
+and the loss of each group of parameters are compared, so that nothing can grow. The bounds are
+between what was measured on a CPU with every observation changed in its last bit, which is what a
+device that rounds otherwise does (median of all steps 1e-6), and by 2^-11, which is what TF32 does
+(7e-3 and more). In a step in which the last bit opens or closes a ReLU, or changes which samples
+count (CPQ), a gradient jumps by up to 3e-3: hence a bound for the median and another for the
+largest.
 """
 
 from dataclasses import replace
@@ -17,8 +19,8 @@ from gpu_checks import CPU, FIRST, ITERATIONS, RUNS, Case, relative, training_on
 from prefine.training.adam import BETA_1
 from prefine.training.cuda import set_up_torch
 
-GRADIENT = 1e-3  # |g - g_CPU| / |g_CPU| of one step
-JUMPS = {"cpq": 2e-2}  # which samples count is yes or no there: the last bit 3e-3, 2^-11 2e-1
+GRADIENT = 5e-4  # |g - g_CPU| / |g_CPU|, the median of all steps
+JUMP = 5e-2  # the largest of all steps
 
 
 def step_by_step(case: Case, on: torch.device, data_error: float = 0.0) -> dict:
@@ -28,7 +30,7 @@ def step_by_step(case: Case, on: torch.device, data_error: float = 0.0) -> dict:
         data_error: by how much the device's observations are off, which is how bounds are found.
     """
     parts = case.parts()
-    worst_of = {"gradient": 0.0, "loss": 0.0, "update": 0.0}
+    steps = []
     captured: list[bool] = []
     phases = parts["method"].phases(parts["policy"], parts["settings"])
     with training_on(CPU, CPU):
@@ -40,13 +42,15 @@ def step_by_step(case: Case, on: torch.device, data_error: float = 0.0) -> dict:
             copy_into(ours.nets(), cpu.nets())
             ours.begin(number)
             for iteration in range(ITERATIONS):
-                for name, value in one_step(cpu, ours, iteration).items():
-                    worst_of[name] = max(worst_of[name], value)
+                steps.append(one_step(cpu, ours, iteration))
             captured.append(ours.loop.graph.graph is not None)
     if on.type == "cuda" and not all(captured):
         raise AssertionError(f"steps were not captured as CUDA graphs: {captured}")
-    bounds = {"gradient": JUMPS.get(case.method, GRADIENT), "loss": FIRST}
-    return {"passed": all(worst_of[name] <= bounds[name] for name in bounds)} | worst_of
+    table = pd.DataFrame(steps)
+    found = {name: float(value) for name, value in table.max().items()}
+    found = {"gradient": float(table["gradient"].median()), "jump": found.pop("gradient")} | found
+    bounds = {"gradient": GRADIENT, "jump": JUMP, "loss": FIRST}
+    return {"passed": all(found[name] <= bounds[name] for name in bounds)} | found
 
 
 def wrong(data, error: float):
