@@ -3,6 +3,7 @@
 The time of a step does not depend on the values, so none of the simulators is needed.
 """
 
+import functools
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -71,6 +72,7 @@ def arrays() -> dict[str, np.ndarray]:
     }
 
 
+@functools.cache
 def transitions(sees: str) -> Transitions:
     """What a method may see of them."""
     kind, values = SEES[sees], arrays()

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 
@@ -82,6 +81,8 @@ def write(path: str | Path, episodes: Sequence[dict[str, np.ndarray]], metadata:
 
     The file is made in memory: HDF5 ends the process with a crash if the disk is full.
     """
+    import h5py
+
     content, hashes = io.BytesIO(), {}
     with h5py.File(content, "w") as file:
         for key in KEYS:

@@ -10,14 +10,17 @@ import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 
 from prefine import reading
 from prefine.data import packing
 from prefine.errors import UserError, reason, shown
 from prefine.tasks import Task
+
+if TYPE_CHECKING:  # imported where a file is read, for training needs none
+    import h5py
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +39,10 @@ CONTENT = "sha256"  # attribute of a file that this project wrote: array -> hash
 
 
 @contextlib.contextmanager
-def opened(path: str | Path) -> Iterator[h5py.File]:
+def opened(path: str | Path) -> "Iterator[h5py.File]":
     """Open a file; what HDF5 itself finds wrong becomes one line."""
+    import h5py
+
     reading.size_of(path, reading.DATA)
     try:
         with h5py.File(path, "r") as file:
@@ -60,7 +65,7 @@ def opened(path: str | Path) -> Iterator[h5py.File]:
         raise UserError(f"{path}: {finding}") from None
 
 
-def checked_datasets(file: h5py.File, path: str | Path, task: Task) -> dict[str, h5py.Dataset]:
+def checked_datasets(file: "h5py.File", path: str | Path, task: Task) -> "dict[str, h5py.Dataset]":
     """Return the arrays of a file in DSRL's layout, none of them read yet.
 
     Costs may be missing where ``task.has_costs`` is false.
@@ -103,8 +108,10 @@ def check_claim(path: str | Path, n_bytes: int) -> None:
         raise UserError(f"{path}: claims {n_bytes:,} bytes of data in a file of {size:,}")
 
 
-def member(group: h5py.Group, path: str | Path, key: str):
+def member(group: "h5py.Group", path: str | Path, key: str):
     """Return a group or array that lies in the file itself."""
+    import h5py
+
     link = group.get(key, getlink=True)
     if link is None:
         layout = f"; DSRL's layout has {', '.join(KEYS)}" if key in KEYS else ""
@@ -114,8 +121,10 @@ def member(group: h5py.Group, path: str | Path, key: str):
     return group[key]
 
 
-def plain_dataset(group: h5py.Group, path: str | Path, key: str) -> h5py.Dataset:
+def plain_dataset(group: "h5py.Group", path: str | Path, key: str) -> "h5py.Dataset":
     """Return an array that lies in the file itself and holds numbers."""
+    import h5py
+
     values = member(group, path, key)
     if not isinstance(values, h5py.Dataset):
         raise UserError(f"{path}: {key}: is a group, not an array")
@@ -172,7 +181,7 @@ def blocks(
             yield start, n_steps, rows
 
 
-def content_hashes(file: h5py.File, path: str | Path) -> dict[str, str]:
+def content_hashes(file: "h5py.File", path: str | Path) -> dict[str, str]:
     """Array -> hash of its bytes, as this project noted it in the file; none in others' files."""
     text = file.attrs.get(CONTENT)
     if text is None:
@@ -194,7 +203,7 @@ def check_hashes(path: str | Path, digests: dict, expected: dict[str, str]) -> N
             )
 
 
-def stored_rows(values: h5py.Dataset, start: int, stop: int, where: str) -> np.ndarray:
+def stored_rows(values: "h5py.Dataset", start: int, stop: int, where: str) -> np.ndarray:
     """Rows of an array, unpacked within bounds."""
     packing.check_pieces(values, start, min(stop, len(values)), where)
     return values[start:stop]

@@ -5,10 +5,12 @@ filters that it does not know. So only filters whose output can be bounded are r
 """
 
 import zlib
-
-import h5py
+from typing import TYPE_CHECKING
 
 from prefine.errors import UserError, shown
+
+if TYPE_CHECKING:
+    import h5py
 
 MAX_PIECE = 2**26  # bytes of a piece, unpacked
 MAX_PIECES = 1_000_000
@@ -30,14 +32,14 @@ LZF_RATIO = 90  # at most, by its format: 264 bytes for 3
 CHECKSUM = 4  # bytes of fletcher32
 
 
-def filters_of(values: h5py.Dataset) -> list[tuple[int, str]]:
+def filters_of(values: "h5py.Dataset") -> list[tuple[int, str]]:
     """Number and name of the filters of an array, in the order in which it was packed."""
     properties = values.id.get_create_plist()
     found = (properties.get_filter(place) for place in range(properties.get_nfilters()))
     return [(number, name.decode("ascii", "replace")) for number, _, _, name in found]
 
 
-def check(values: h5py.Dataset, where: str) -> None:
+def check(values: "h5py.Dataset", where: str) -> None:
     """Refuse an array whose pieces are too large, too many, or packed in a way not read here.
 
     Raises:
@@ -75,7 +77,7 @@ def check(values: h5py.Dataset, where: str) -> None:
 _ORDERS = ([], [SHUFFLE], [DEFLATE], [LZF], [SHUFFLE, DEFLATE], [SHUFFLE, LZF])
 
 
-def piece_bytes(values: h5py.Dataset) -> int:
+def piece_bytes(values: "h5py.Dataset") -> int:
     """Size of an unpacked piece."""
     size = values.dtype.itemsize
     for length in values.chunks:
@@ -83,7 +85,7 @@ def piece_bytes(values: h5py.Dataset) -> int:
     return size
 
 
-def check_pieces(values: h5py.Dataset, start: int, stop: int, where: str) -> None:
+def check_pieces(values: "h5py.Dataset", start: int, stop: int, where: str) -> None:
     """Unpack the pieces that hold some rows, no further than to the size that they must have.
 
     Raises:
@@ -109,7 +111,7 @@ def check_pieces(values: h5py.Dataset, start: int, stop: int, where: str) -> Non
 
 
 def check_piece(
-    values: h5py.Dataset, offset: tuple, numbers: list[int], size: int, place: str
+    values: "h5py.Dataset", offset: tuple, numbers: list[int], size: int, place: str
 ) -> None:
     """Unpack one piece as HDF5 would, and compare its size."""
     mask, content = values.id.read_direct_chunk(offset)

@@ -143,7 +143,11 @@ class Noise:
     A block's numbers are a function of the replica's name, the role and the block, so a
     run can start at any block and its neighbours do not matter. ``transforms`` turn a role's
     numbers (R, n, *rest), of all iterations of a block at once, into what is used.
+
+    Each kind of device has numbers of its own, and a GPU's differ between models.
     """
+
+    drawn_on: torch.device | None = None  # where they are drawn, if not where they are used
 
     def __init__(
         self,
@@ -168,12 +172,13 @@ class Noise:
 
     def _draw(self, role: str, block: int) -> Tensor:
         draw, shape = self.draws[role]
-        generator = torch.Generator(self.on)
+        on = self.drawn_on or self.on
+        generator = torch.Generator(on)
         replicas = []
         for name in self.names:
             generator.manual_seed(stream_seed(name, role, block))
-            replicas.append(draw((NOISE_BLOCK, *shape), generator=generator, device=self.on))
-        values = torch.stack(replicas)
+            replicas.append(draw((NOISE_BLOCK, *shape), generator=generator, device=on))
+        values = torch.stack(replicas).to(self.on)
         if role in self.transforms:
             values = self.transforms[role](values.flatten(1, 2)).unflatten(1, values.shape[1:3])
         return values

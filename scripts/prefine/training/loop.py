@@ -336,7 +336,9 @@ class Watch:
     def see(self, group: str, loss: Tensor) -> None:
         """Note which replicas are still fine."""
         self.fine &= torch.isfinite(loss.detach())
-        self.now[group] = loss.detach()
+        if group not in self.now:
+            self.now[group] = torch.empty_like(loss)  # a captured step writes where it wrote
+        self.now[group].copy_(loss.detach())
 
     def end_iteration(self) -> None:
         """Count the iterations before the first bad one."""
