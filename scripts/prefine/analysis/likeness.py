@@ -104,7 +104,8 @@ def distance(found: Mapping[str, float], paper: Mapping[str, float], task: Task)
         terms.append(max(0.0, abs(found["mean_cost_preferred"] - printed) / 10 - 0.5))
     reward, cost = (f"reference_{name}" for name in ("reward", "cost"))
     terms.append(max(0.0, abs(found[reward] - paper[reward]) / 0.15 - 0.4))
-    terms.append(max(0.0, abs(np.log(found[cost] / paper[cost])) / np.log(1.6) - 0.6))
+    # Hardest to meet: an even density has few of the costliest among the best.
+    terms.append(2.5 * max(0.0, abs(np.log(found[cost] / paper[cost])) / np.log(1.6) - 0.6))
     terms += [4 * max(0.0, 1.25 - found[name] / 100) for name in ("n_safe", "n_unsafe")]
     size = 10 * max(0.0, 1 - found["trajectories"] / task.n_trajectories)
     above = 10 * max(0.0, found["max_return"] / task.max_return - 1.06)
