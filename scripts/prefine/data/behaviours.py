@@ -21,10 +21,12 @@ A branch of a recipe (workflow/behaviours/recipes.yaml) has
 ``begin``, ``rest``
     a branch and a step to go on from, and how many updates the policy then rests while the new
     value function learns.
+``log_std``
+    log sigma of a branch that goes on from another, in place of that one's.
 ``seed``
     of the environments and of PPO; where none stands it comes from the names of task and branch.
-``stopped``
-    notes that a branch ended before its last step.
+``stopped``, ``simulator``
+    notes that a branch ended before its last step, or was trained with another version.
 """
 
 from collections import deque
@@ -237,6 +239,8 @@ def train_branch(
     model = PPO("MlpPolicy", vec, seed=seed, device="cpu", policy_kwargs=network, **ppo)
     if source is not None:
         begin_from(model, vec, source)
+        if "log_std" in recipe:
+            model.policy.log_std.data.fill_(recipe["log_std"])
     callback = _Snapshots(recipe, vec, envs, tell)
     model.learn(recipe["steps"], callback=callback)
     return callback.branch
