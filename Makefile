@@ -1,5 +1,6 @@
 # make quickstart   set up, then the main job: both suites, collected data, a report (minutes)
 # make test         set up, then the tests
+# make test-library  the library by itself on Python 3.11, 3.12 and 3.13, as far as they are here; 12 GB
 # make test-slurm   set up, then the tests that start a SLURM here; root, apt-get install slurm-wlm munge
 # make own-policy-example   set up, then two pretrained policies made safe from labels, and a report
 # make test-conda   set up, then the tests that create every environment of envs/ and run rules in them
@@ -18,7 +19,7 @@ CORES ?= $(shell nproc)
 PRESET ?= quickstart
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup quickstart own-policy-example report test test-slurm test-conda test-container test-faults test-kills verify pins docs lint format clean
+.PHONY: setup quickstart own-policy-example report test test-library test-slurm test-conda test-container test-faults test-kills verify pins docs lint format clean
 
 setup: .venv/.installed .venv/.library
 
@@ -64,6 +65,10 @@ own-policy-example: setup
 # One process more than cores, for some tests wait.
 test: setup
 	$(BIN)/python -m pytest -n $$(($(CORES) + 1)) --dist loadfile --no-loadscope-reorder --durations 20
+
+# Environments of its own in .cache/library; VERSIONS="3.12 3.13" takes these alone.
+test-library:
+	$(PYTHON) tests/library/run.py $(VERSIONS)
 
 # Not beside other tests: SLURM has the whole machine. Its accounting too with slurmdbd and mariadb-server.
 test-slurm: setup

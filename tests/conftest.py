@@ -1,5 +1,7 @@
 """Shared fixtures: small real datasets, made by the project's own collector."""
 
+import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -12,7 +14,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # Over the tiny preset: one task, two methods, no study but `main`.
 SMALL = ["--configfile", "workflow/presets/tiny.yaml", ROOT / "tests/small.yaml"]
-sys.path.insert(0, str(ROOT / "scripts"))  # for processes that do not read pyproject.toml
+if not os.environ.get("INSTALLED_PREFINE"):  # tests/library/run.py tests the one of pip
+    sys.path.insert(0, str(ROOT / "scripts"))  # for processes that do not read pyproject.toml
+
+HAS_SIMULATORS = importlib.util.find_spec("dsrl") is not None
+needs_simulators = pytest.mark.skipif(not HAS_SIMULATORS, reason="needs DSRL's simulators")
 
 TINY_RECIPE = {
     "environments": 2,
@@ -26,16 +32,21 @@ TINY_RECIPE = {
 @pytest.fixture(scope="session")
 def ball_run_log():
     """A log of 16 BallRun episodes from the simulator."""
+    if not HAS_SIMULATORS:
+        pytest.skip("needs DSRL's simulators")
     from prefine.data.collect import collect
 
     return collect("BallRun", TINY_RECIPE)
 
 
 @pytest.fixture(scope="session")
-def ball_run_file(ball_run_log, tmp_path_factory):
-    """The same episodes as a file in DSRL's layout."""
+def ball_run_file(request, tmp_path_factory):
+    """Such episodes as a file in DSRL's layout; a copy where the simulators are not installed."""
+    if not HAS_SIMULATORS:
+        return ROOT / "tests/data/BallRun.hdf5"
     from prefine.data import dataset
 
+    ball_run_log = request.getfixturevalue("ball_run_log")
     path = tmp_path_factory.mktemp("data") / "BallRun.hdf5"
     dataset.write(path, ball_run_log.episodes, {"source": "collect", "task": "BallRun"})
     return path
@@ -73,7 +84,8 @@ def project(tmp_path_factory):
 
 
 def copy_project(folder):
-    """Copy what a run needs, without results."""
+    """Copy what a run needs, without results; skip the test where the library is alone."""
+    pytest.importorskip("snakemake")
     for name in ("Snakefile", "config.yaml", "workflow", "profiles", "scripts", "envs"):
         source = ROOT / name
         if source.is_dir():

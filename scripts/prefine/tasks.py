@@ -47,6 +47,11 @@ class Task:
                 object.__setattr__(self, name, tuple(getattr(self, name)))
 
     @property
+    def is_velocity(self) -> bool:
+        """Whether it is one of Safety-Gymnasium's velocity tasks, as DSRL has them."""
+        return self.suite == SAFETY_GYM and "Velocity" in self.env_id
+
+    @property
     def file(self) -> str:
         """Name of DSRL's file, which holds the largest cost and the number of trajectories."""
         env = self.env_id.replace("Offline", "Safety", 1)

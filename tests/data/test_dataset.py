@@ -9,7 +9,7 @@ import sys
 import h5py
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, needs_simulators
 from prefine import files
 from prefine.data import dataset, hdf5
 from prefine.errors import UserError
@@ -260,6 +260,7 @@ def test_loader_of_the_paper_methods_has_no_rewards_or_costs(ball_run_file):
     assert names == {"observations", "actions", "starts", "lengths", "mean", "std"}
 
 
+@needs_simulators
 def test_a_collected_file_loads_with_dsrl_itself(ball_run_file):
     theirs = simulators.make("BallRun").unwrapped.get_dataset(str(ball_run_file))
     ours = dataset.read(ball_run_file, TASK)
@@ -308,6 +309,7 @@ def test_a_failed_write_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@needs_simulators
 def test_what_dsrl_loads_loads_here(ball_run_file, tmp_path):
     theirs = simulators.make("BallRun").unwrapped.get_dataset(str(ball_run_file))
     with h5py.File(tmp_path / "theirs.hdf5", "w") as file:  # as its own scripts write

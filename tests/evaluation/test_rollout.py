@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import needs_simulators
 from prefine.errors import UserError
 from prefine.evaluation import rollout
 from prefine.policies import file as policy_file
@@ -28,6 +29,7 @@ def some_policies(task, n=2, kind="cvae", hidden=(16,)) -> PolicyStack:
     return PolicyStack(policy, params, mean, std)
 
 
+@needs_simulators
 @pytest.mark.parametrize("mode", ["deterministic", "bcq", "sampled"])
 def test_episodes_equal_a_plain_loop(mode):
     task = TASKS["BallRun"]
@@ -54,6 +56,7 @@ def test_episodes_equal_a_plain_loop(mode):
         assert row["length"] == 100
 
 
+@needs_simulators
 def test_rollouts_repeat_bitwise_and_equal_policies_have_equal_episodes():
     task = TASKS["BallCircle"]
     stack = some_policies(task)
@@ -67,6 +70,7 @@ def test_rollouts_repeat_bitwise_and_equal_policies_have_equal_episodes():
     pd.testing.assert_frame_equal(first, second)
 
 
+@needs_simulators
 @pytest.mark.parametrize(
     ("name", "kind", "mode"),
     [("HopperVelocity", "cvae", "sampled"), ("Walker2dVelocity", "gaussian", "deterministic")],
@@ -99,6 +103,7 @@ def children():
     return [int(pid) for pid in listed]
 
 
+@needs_simulators
 def test_a_killed_worker_changes_no_number_and_leaves_no_process():
     task = TASKS["BallRun"]
     arguments = (some_policies(task), task, 10, "sampled")
@@ -197,6 +202,7 @@ def test_an_environment_that_cannot_be_made_is_said_at_once(tmp_path):
         rollout.evaluate(some_policies(task), task, 2, "deterministic")
 
 
+@needs_simulators
 @pytest.mark.parametrize("name", PAPER_TASKS)
 def test_every_task_of_the_paper_can_be_evaluated(name):
     task = TASKS[name]
@@ -205,6 +211,7 @@ def test_every_task_of_the_paper_can_be_evaluated(name):
     assert np.isfinite(table[["return", "cost"]]).all(axis=None)
 
 
+@needs_simulators
 def test_a_fall_ends_the_episode():
     task = TASKS["HopperVelocity"]
     table = rollout.evaluate(some_policies(task, 1), task, 2, "sampled")
@@ -236,6 +243,7 @@ def test_something_else_is_refused_as_a_policy(tmp_path):
         policy_file.load(path)
 
 
+@needs_simulators
 def test_no_worker_is_waited_for_that_has_nothing_to_play():
     """Two blocks, which one worker plays in turn, and room for two workers."""
     task, before, seen = TASKS["BallRun"], set(children()), []

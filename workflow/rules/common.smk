@@ -1,16 +1,46 @@
 # Shared by the rules: the checked config, one `Run`, where the project's own files are.
+import io
 import os
 import re
 import shlex
+import subprocess
 import sys
+import tarfile
+import tempfile
 from pathlib import Path
 
 import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.scheduling.job_scheduler import JobScheduler
+from snakemake.sourcecache import HostingProviderFile
 from snakemake.utils import update_config
 
-ROOT = Path(str(workflow.current_basedir)).resolve().parents[1]
+
+def root_of(rules):
+    """The repository's folder. Of a workflow that is taken from a git host, a copy is made here.
+
+    Snakemake itself fetches the rules and environments of such a workflow, and no code that they call.
+    """
+    if not isinstance(rules, HostingProviderFile):
+        return Path(str(rules)).resolve().parents[1]
+    repository = rules.hosted_repo.repo
+    commit = repository.commit(rules.ref).hexsha
+    place = Path(".snakemake/prefine").resolve() / commit
+    if not place.is_dir():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place.parent) as folder:
+            command = ["git", "--git-dir", repository.git_dir, "archive", commit]
+            packed = subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+            tarfile.open(fileobj=io.BytesIO(packed)).extractall(f"{folder}/all", filter="data")
+            try:
+                Path(folder, "all").rename(place)
+            except OSError:  # another job was first
+                if not place.is_dir():
+                    raise
+    return place
+
+
+ROOT = root_of(workflow.current_basedir)
 sys.path.insert(0, str(ROOT / "scripts"))
 
 from prefine import caches

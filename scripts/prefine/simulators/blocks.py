@@ -1,12 +1,22 @@
 """Many environments of one task, stepped together."""
 
 from collections.abc import Iterable
+from typing import Protocol
 
 import numpy as np
 
 from prefine.simulators import make as simulators
-from prefine.simulators.fast.velocity import VelocityBlock, is_velocity
 from prefine.tasks import SAFETY_GYM, Task
+
+
+class Environments(Protocol):
+    """Environments of one task, each with a number, that are reset alone and stepped together."""
+
+    def reset(self, slot: int, seed: int) -> np.ndarray:
+        """Begin the seed's episode in one of them; return its observation (obs_dim,)."""
+
+    def step(self, slots: np.ndarray, actions: np.ndarray) -> Iterable:
+        """Step B of them; return observations, rewards, costs, terminated and truncated (B,)."""
 
 
 class OneByOne:
@@ -49,11 +59,10 @@ class NavigationBlock(OneByOne):
         return obs
 
 
-Environments = OneByOne | VelocityBlock
-
-
 def environments(task: Task) -> Environments:
     """What plays the episodes of a task, the same whichever it is."""
-    if is_velocity(task):
+    if task.is_velocity:  # needs mujoco, which an environment of one's own does not
+        from prefine.simulators.fast.velocity import VelocityBlock
+
         return VelocityBlock(simulators.make(task, stock=True))
     return NavigationBlock(task) if task.suite == SAFETY_GYM else OneByOne(task)

@@ -8,6 +8,7 @@ import copy
 import dataclasses
 import functools
 import importlib
+import importlib.util
 import inspect
 import os
 import sys
@@ -33,9 +34,9 @@ from prefine.simulators.checked import (
     of_package,
 )
 from prefine.simulators.fast import bullet as fast_bullet
-from prefine.simulators.fast import velocity as fast_velocity
 from prefine.tasks import BULLET_GYM, OWN, TASKS, Task
 
+OF_DSRL = ("dsrl", "safety_gymnasium", "bullet_safety_gym", "mujoco", "pybullet", "imageio")
 EVALUATION_SEED = 10_000  # episode j of an evaluation starts from seed 10 000 + j (methods 2.9)
 # ... and of a validation, on which one of several policies is chosen, from another one.
 FIRST_SEEDS = {"evaluate": EVALUATION_SEED, "validate": 1_000_000}
@@ -219,7 +220,16 @@ def _import_file(path: str) -> None:
 
 
 def import_dsrl() -> None:
-    """Register DSRL's ids; the import makes a folder in the home, which may not be writable."""
+    """Register DSRL's ids; the import makes a folder in the home, which may not be writable.
+
+    Raises:
+        UserError: its simulators are not installed, which an environment of one's own needs not.
+    """
+    if missing := [name for name in OF_DSRL if importlib.util.find_spec(name) is None]:
+        raise UserError(
+            f"DSRL's simulators are not installed here (no {', '.join(missing)}); they need Python "
+            '3.11, pip install ".[simulators]" and pip install --no-deps -r envs/lock-no-deps.txt'
+        )
     named = os.environ.get("DSRL_DATASET_DIR")
     if not caches.usable(Path(named) if named else caches.of_home(".dsrl/datasets")):
         os.environ["DSRL_DATASET_DIR"] = str(caches.own("dsrl"))
@@ -249,7 +259,7 @@ def make(task: str | Task, stock: bool = False) -> SeededEnv:
 
     Raises:
         KeyError: the name is not in the registry.
-        UserError: a task of the user's own cannot be made.
+        UserError: a task of the user's own cannot be made, or DSRL's simulators are not here.
     """
     entry = TASKS[task] if isinstance(task, str) else task
     if entry.suite == OWN:
@@ -264,7 +274,9 @@ def make(task: str | Task, stock: bool = False) -> SeededEnv:
         env = gymnasium.make(entry.env_id, disable_env_checker=True)
     if entry.suite == BULLET_GYM and not stock:
         fast_bullet.speed_up(env)
-    if fast_velocity.is_velocity(entry) and not stock:
+    if entry.is_velocity and not stock:
+        from prefine.simulators.fast import velocity as fast_velocity
+
         env = fast_velocity.VelocityEnv(env)
     if fast_navigation.is_navigation(env):
         if stock:

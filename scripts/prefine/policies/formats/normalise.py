@@ -51,7 +51,7 @@ def read_statistics(path: Path, trust_pickle: bool) -> Standardiser:
         found = _pickled(path)
     else:
         raise UserError(
-            f"{path}: is a pickle, which can run any code when it is read; set "
+            f"{path}: is a pickle, of which one from a stranger is not to be trusted; set "
             "policy.trust_pickle: true if it is your own, or write the statistics as JSON "
             "(docs/own_policy.md has three lines for it)"
         )
@@ -104,12 +104,43 @@ def read_arrays(path: str | Path, *keys: str, most: int = 2**23) -> dict:
     return found
 
 
+# What a pickle of an array names: in `numpy.core` or, since numpy 2, in `numpy._core`.
+ARRAYS = {
+    "ndarray": np.ndarray,
+    "dtype": np.dtype,
+    "_reconstruct": np.zeros(1).__reduce__()[0],
+    "_frombuffer": np.zeros(1).__reduce_ex__(5)[0],
+    "scalar": np.float64(0).__reduce__()[0],
+}
+
+
+class _Shell:
+    """In place of any other object of a pickle: keeps what is stored in it and does nothing."""
+
+    def __new__(cls, *_arguments, **_options):
+        return super().__new__(cls)
+
+    def __init__(self, *_arguments, **_options):
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        if isinstance(state, dict):
+            self.__dict__.update(state)
+
+
+class _Shells(pickle.Unpickler):
+    """Makes arrays and shells: whichever versions wrote a pickle, and nothing of it is run."""
+
+    def find_class(self, module: str, name: str) -> object:
+        return ARRAYS.get(name, _Shell) if module.partition(".")[0] == "numpy" else _Shell
+
+
 def _pickled(path: Path) -> dict:
-    """Unpickle a VecNormalize that the user trusts; needs the packages that it names."""
+    """The numbers of a pickled VecNormalize, without the packages that it names."""
     try:
-        found = pickle.loads(reading.read_bytes(path, reading.ARCHIVE))
+        found = _Shells(io.BytesIO(reading.read_bytes(path, reading.ARCHIVE))).load()
         if not found.norm_obs:
-            size = found.observation_space.shape[0]
+            size = found.observation_space._shape[0]
             return dict(zip(KEYS, (np.zeros(size), np.ones(size), 0.0, None), strict=True))
         statistics = found.obs_rms.mean, found.obs_rms.var, found.epsilon, found.clip_obs
     except Exception as error:  # a pickle can raise anything

@@ -16,7 +16,6 @@ from gymnasium.envs.mujoco.hopper_v4 import HopperEnv
 from gymnasium.envs.mujoco.walker2d_v4 import Walker2dEnv
 
 from prefine.errors import require
-from prefine.tasks import SAFETY_GYM, Task
 
 # The process's first model of each environment: nothing changes one after it was made.
 MODELS: dict[str, mujoco.MjModel] = {}
@@ -53,11 +52,6 @@ class VelocityEnv(gymnasium.Wrapper):
         self._elapsed += 1
         info["cost"] = cost
         return obs, reward, terminated, truncated or self._elapsed >= self._horizon, info
-
-
-def is_velocity(task: Task) -> bool:
-    """Whether this module is for a task."""
-    return task.suite == SAFETY_GYM and "Velocity" in task.env_id
 
 
 def simulate(model: mujoco.MjModel, data: mujoco.MjData, action, n_frames: int) -> None:
