@@ -19,16 +19,25 @@ CORES ?= $(shell nproc)
 PRESET ?= quickstart
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
+# UV=uv: uv makes the environment, of the same lock, and fetches Python 3.11 where there is none.
+ifdef UV
+VENV = $(UV) venv --clear --seed --python 3.11 .venv
+INSTALL = $(UV) pip install --python $(BIN)/python
+else
+VENV = @$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+  || { echo "ERROR: Python 3.11 is needed; call make with PYTHON=/path/to/python3.11, or with UV=uv"; exit 1; }; \
+  $(PYTHON) -m venv .venv
+INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off
+endif
+
 .PHONY: setup quickstart own-policy-example report test test-library test-slurm test-conda test-container test-faults test-kills verify pins docs lint format clean
 
 setup: .venv/.installed .venv/.library
 
 .venv/.installed: envs/lock.txt envs/lock-no-deps.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
-	  { echo "ERROR: Python 3.11 is needed; call make with PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -r envs/lock.txt
-	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --no-deps -r envs/lock-no-deps.txt
+	$(VENV)
+	$(INSTALL) -r envs/lock.txt
+	$(INSTALL) --no-deps -r envs/lock-no-deps.txt
 	@printf '#!%s\nimport sys\n\nsys.path.insert(0, "%s")\nfrom prefine.pipeline.command import main\n\nmain()\n' \
 	  '$(CURDIR)/$(BIN)/python' '$(CURDIR)/scripts' > $(BIN)/snakemake
 	@touch $@
