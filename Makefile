@@ -1,6 +1,6 @@
 # make quickstart   set up, then the main job: both suites, collected data, a report (minutes)
 # make test         set up, then the tests
-# make test-library  the library by itself on Python 3.11, 3.12 and 3.13, as far as they are here; 12 GB
+# make test-library  the library by itself on Python 3.11, 3.12 and 3.13, as far as they are here; 6 GB
 # make test-slurm   set up, then the tests that start a SLURM here; root, apt-get install slurm-wlm munge
 # make own-policy-example   set up, then two pretrained policies made safe from labels, and a report
 # make test-conda   set up, then the tests that create every environment of envs/ and run rules in them

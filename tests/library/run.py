@@ -81,6 +81,7 @@ def main(versions: list[str]) -> None:
         install(own, *FOR_TESTS, *VERSIONS[version])
         if not tested(own):
             failed.append(version)
+        shutil.rmtree(folder)  # with CUDA it takes 6 GB
     if columns:
         print(side_by_side(columns))
     if failed:
