@@ -18,6 +18,9 @@ if not os.environ.get("INSTALLED_PREFINE"):  # tests/library/run.py tests the on
     sys.path.insert(0, str(ROOT / "scripts"))  # for processes that do not read pyproject.toml
 
 HAS_SIMULATORS = importlib.util.find_spec("dsrl") is not None
+needs_workflow = pytest.mark.skipif(
+    importlib.util.find_spec("snakemake") is None, reason="needs the workflow's packages"
+)
 needs_simulators = pytest.mark.skipif(not HAS_SIMULATORS, reason="needs DSRL's simulators")
 
 TINY_RECIPE = {

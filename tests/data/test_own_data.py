@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, snakemake
+from conftest import ROOT, needs_workflow, snakemake
 from prefine.data.own import load
 from prefine.errors import UserError
 from prefine.preferences.labels import read_labels
@@ -270,6 +270,7 @@ def test_a_horizon_that_the_data_do_not_keep_to_is_named(example):
     assert "episode 0 has 60 steps; SafeReach ends after 20" in text and "Traceback" not in text
 
 
+@needs_workflow
 def test_a_file_of_a_task_of_dsrl_keeps_its_numbers(ball_run_file, tmp_path):
     done = import_data(tmp_path, "BallRun", {"data": str(ball_run_file)})
     assert done.returncode == 0, done.stderr

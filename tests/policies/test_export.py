@@ -13,7 +13,7 @@ import onnxruntime
 import pandas as pd
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, needs_workflow
 from prefine.errors import UserError
 from prefine.policies import file as policy_file
 from prefine.policies.actor import LoadedPolicy, load_policy
@@ -247,6 +247,7 @@ def test_card_without_limit_or_costs_speaks_of_neither(tmp_path):
     assert "was not compared with that of the policy" in card
 
 
+@needs_workflow
 def test_command(tmp_path):
     policies(tmp_path / "all.safetensors", "ppo")
     episodes(3.0).to_parquet(tmp_path / "after.parquet")

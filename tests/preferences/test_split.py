@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
+from conftest import ROOT, needs_workflow
 from prefine import files, frames
 from prefine.data.dataset import trajectory_table
 from prefine.preferences.split import (
@@ -148,6 +148,7 @@ def run_split(file, table, folder, *more, thresholds=(20, 40), draws=2):
     return subprocess.run(list(map(str, command)), capture_output=True, text=True)
 
 
+@needs_workflow
 def test_the_sets_of_another_run_are_taken_or_the_trajectory_that_differs_is_named(
     ball_run_file, tmp_path
 ):
@@ -181,3 +182,14 @@ def test_numbers_of_a_table_survive_being_written_and_read(tmp_path):
     table = pd.DataFrame({"return": np.random.default_rng(0).normal(100, 50, 10_000)})
     files.write_table(tmp_path / "table.csv", table)
     pd.testing.assert_frame_equal(frames.read_csv(tmp_path / "table.csv"), table, check_exact=True)
+
+
+def test_a_threshold_need_not_be_whole():
+    returns, costs = np.arange(40.0), np.tile([0.0, 0.25, 0.5, 0.75], 10)
+    settings = SplitSettings(n_preferred=8, n_nonpreferred=8)
+    drawn = [
+        split(returns, costs, "T", tau, 0, settings) for tau in (0.5, 0.6, 1, 1.0, np.int64(1))
+    ]
+    assert (costs[drawn[0].preferred] < 0.5).all() and (costs[drawn[0].nonpreferred] >= 0.5).all()
+    assert drawn[1].preferred.tolist() != drawn[0].preferred.tolist()
+    assert len({one.checksum() for one in drawn[2:]}) == 1

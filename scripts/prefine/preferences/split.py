@@ -46,12 +46,14 @@ class Split:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def split_generator(task: str, tau: int, draw: int, role: int) -> np.random.Generator:
+def split_generator(task: str, tau: float, draw: int, role: int) -> np.random.Generator:
     """Return the stream of one set; the same numbers on every machine.
 
     ``tau`` is 0 where labels take its place.
     """
-    entropy = [SALT, zlib.crc32(task.encode()), tau, draw, role]
+    whole = tau >= 0 and float(tau).is_integer()  # else its 64 bits are a number of their own
+    number = int(tau) if whole else int(np.float64(tau).view(np.uint64))
+    entropy = [SALT, zlib.crc32(task.encode()), number, draw, role]
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy)))
 
 
@@ -120,7 +122,7 @@ def split(
     returns: np.ndarray,
     costs: np.ndarray,
     task: str,
-    tau: int,
+    tau: float,
     draw: int,
     settings: SplitSettings,
 ) -> Split:

@@ -188,7 +188,9 @@ def make_own(env_id: str, module: str | None, horizon: int | None, needs_costs: 
         raise
     except (Exception, SystemExit) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"environment {env_id}: cannot be made ({reason})") from error
+        unknown = isinstance(error, gymnasium.error.UnregisteredEnv) and not module
+        hint = "; `module` must name the Python file that registers it" if unknown else ""
+        raise UserError(f"environment {env_id}: cannot be made ({reason}){hint}") from error
     layers = {base.__name__ for base in classes(env)}
     if layers & {"AutoResetWrapper", "Autoreset"}:
         raise UserError(
@@ -246,7 +248,8 @@ def unit_box(env: gymnasium.Env) -> gymnasium.Env:
     box = env.action_space
     if (box.low == -1).all() and (box.high == 1).all():
         return env
-    return gymnasium.wrappers.RescaleAction(env, -1.0, 1.0)
+    # Arrays of the box's own type: of numbers gymnasium 1.4 warns that it casts them.
+    return gymnasium.wrappers.RescaleAction(env, -np.ones_like(box.low), np.ones_like(box.low))
 
 
 def make(task: str | Task, stock: bool = False) -> SeededEnv:
