@@ -17,7 +17,8 @@ PLACE = ROOT / ".cache/library"
 VERSIONS = {"3.11": ["-c", ROOT / "envs/lock.txt"], "3.12": [], "3.13": []}
 # Beside what `pip install .` brings; some tests compare with these.
 FOR_TESTS = ("pytest", "pyarrow", "scipy", "requests", "onnxruntime", "stable_baselines3")
-TESTS = ("policies", "preferences", "methods", "training", "data", "evaluation/test_rollout.py")
+TESTS = ("policies", "preferences", "methods", "training", "evaluation/test_rollout.py")
+TESTS += tuple(f"data/test_{name}.py" for name in ("dataset", "own_data", "hostile_data"))
 TESTS += ("simulators/test_own_environment.py", "system/test_library.py")
 
 
@@ -32,6 +33,17 @@ def python_of(version: str) -> Path | None:
         if subprocess.run([path, *command], capture_output=True).returncode == 0:
             return Path(path)
     return None
+
+
+def sources() -> Path:
+    """A copy of what pip builds, which leaves folders of its own there."""
+    copy = PLACE / "source"
+    shutil.rmtree(copy, ignore_errors=True)
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    shutil.copytree(ROOT / "scripts", copy / "scripts", ignore=ignored)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy / name)
+    return copy
 
 
 def install(python: Path, *what: str | Path) -> None:
@@ -76,7 +88,7 @@ def main(versions: list[str]) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         subprocess.run([python, "-m", "venv", folder], check=True)
         own = folder / "bin/python"
-        install(own, ".[export]", *VERSIONS[version])
+        install(own, f"{sources()}[export]", *VERSIONS[version])
         columns.append(numbers_of(own, folder / "program"))
         install(own, *FOR_TESTS, *VERSIONS[version])
         if not tested(own):
