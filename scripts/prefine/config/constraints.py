@@ -5,7 +5,14 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from prefine.config.settings import OWN_SOURCES, OWN_TRAINING, thresholds
+from prefine.config.settings import (
+    OWN_SOURCES,
+    OWN_TRAINING,
+    sees,
+    takes_eta,
+    thresholds,
+    training_settings,
+)
 from prefine.data.minari import minari_file
 from prefine.errors import UserError, shown
 from prefine.methods import METHODS, method_constant
@@ -60,7 +67,7 @@ def check_key(place: str, method: str, key: str, value, others: Mapping | None =
         UserError: one line that names the key.
     """
     numbers = dict(method_constant(method, "HYPERPARAMETERS"))
-    extra = ["eta"] if {"beta", "lam"} <= set(numbers) else []
+    extra = ["eta"] if takes_eta(method) else []
     known = method_constant(method, "SETTINGS") | dict.fromkeys(OWN_TRAINING, 1) | (others or {})
     where = f"{place}.{key}"
     if key in numbers or key in extra:
@@ -70,10 +77,10 @@ def check_key(place: str, method: str, key: str, value, others: Mapping | None =
                 f"config: {where}: {value!r} is not allowed; give one number, or one for "
                 f"each of {SAFETY_GYM}, {BULLET_GYM} (and {OWN})"
             )
-        if not all(_is_number(v) and v >= 0 for v in given):
-            raise UserError(
-                f"config: {where}: {value!r} is not allowed; must be a number of at least 0"
-            )
+        share = key in method_constant(method, "SHARES", ())
+        if not all(_is_number(v) and 0 <= v <= (1 if share else v) for v in given):
+            wanted = "from 0 to 1" if share else "of at least 0"
+            raise UserError(f"config: {where}: {value!r} is not allowed; must be a number {wanted}")
     elif key in known:
         _check_setting(where, value, known[key])
     else:
@@ -221,7 +228,7 @@ def check_tasks(config: Mapping) -> None:
                 f"config: file.{task}.thresholds: {limits} is not allowed; labels replace the "
                 "thresholds, so at most one can be given, for normalised costs"
             )
-        needs = [m for m in config["studies"]["main"]["methods"] if _needs_costs(m)]
+        needs = [m for m in config["studies"]["main"]["methods"] if _needs_costs(config, m, task)]
         if limits == [None] and needs:
             raise UserError(
                 f"config: studies.main.methods: {', '.join(needs)} needs costs and a threshold; "
@@ -235,8 +242,8 @@ def check_tasks(config: Mapping) -> None:
             )
 
 
-def _needs_costs(method: str) -> bool:
-    return method_constant(method, "SEES") == "everything"
+def _needs_costs(config: Mapping, method: str, task: str) -> bool:
+    return sees(method, training_settings(config, method, task)) == "everything"
 
 
 def one_spelling(config: dict) -> dict:
