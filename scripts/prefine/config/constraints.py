@@ -14,8 +14,9 @@ from prefine.config.settings import (
     training_settings,
 )
 from prefine.data.minari import minari_file
+from prefine.data.outside import read_scores
 from prefine.errors import UserError, shown
-from prefine.methods import METHODS, method_constant
+from prefine.methods import METHODS, REFERENCE, method_constant
 from prefine.tasks import BULLET_GYM, OWN, SAFETY_GYM, SUITES, TASKS
 
 LARGEST, LONGEST = 1e18, 1000  # number and text of a config
@@ -300,6 +301,8 @@ def check_own_policies(config: Mapping) -> None:
 def check_files(config: Mapping) -> None:
     """The files of own policies are there, and the trajectories that go with them.
 
+    Scores of others are read as they will be: a wrong row is not found after hours of training.
+
     Raises:
         UserError: one line that names the key and the file.
     """
@@ -309,6 +312,8 @@ def check_files(config: Mapping) -> None:
         for key, path in named.items():
             if path and not Path(path).exists():
                 raise UserError(f"config: {key}: {path} is not there")
+    if path := config["outside_scores"]:
+        read_scores(path, (*METHODS, REFERENCE), config["tasks"])
     for task, entry in config["file"].items():
         if config["source"] in OWN_SOURCES and "data" in entry:
             try:

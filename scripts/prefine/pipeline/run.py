@@ -15,6 +15,7 @@ from prefine.config.settings import (
     OWN_SOURCES,
     as_json,
     recipe,
+    sees,
     starts_from_reference,
     suite,
     thresholds,
@@ -136,6 +137,17 @@ class Run(OwnRun):
         own = self.config["evaluation"]
         mode = self.arm(wildcards).action_mode if hasattr(wildcards, "job") else own["action_mode"]
         return as_json({"episodes": episodes or own["episodes"], "action_mode": mode})
+
+    def seen(self) -> str:
+        """What each method of the main study is given of the data."""
+        methods = self.config["studies"]["main"]["methods"]
+        given = {m: sees(m, training_settings(self.config, m, self.tasks[0])) for m in methods}
+        return as_json(given)
+
+    def outside_scores(self) -> list[str]:
+        """The table of others' scores, where there is one."""
+        path = self.config["outside_scores"]
+        return [path] if path else []
 
     # Sets of trajectories.
 
