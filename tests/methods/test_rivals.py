@@ -165,12 +165,12 @@ def test_sums_of_all_segments_and_how_often_they_are_drawn():
 def test_the_border_of_a_share():
     values, each = torch.tensor([3.0, 1.0, 2.0, 4.0]), torch.ones(4)
     assert [trac.border(values, each, share).item() for share in (0.25, 0.5, 0.75, 1.0)] == [
-        *(1.0, 2.0, 3.0, 4.0)
+        *(1.5, 2.5, 3.5, 4.0)
     ]
     assert trac.border(values, each, 0.0) == -torch.inf
     heavy = torch.tensor([1.0, 3.0, 1.0, 1.0])  # the value 1 alone is half of all
-    assert trac.border(values, heavy, 0.5).item() == 1.0
-    assert -trac.border(-values, each, 0.5).item() == 3.0  # of the best half
+    assert trac.border(values, heavy, 0.5).item() == 1.5
+    assert -trac.border(-values, each, 0.5).item() == 2.5  # of the best half
 
 
 def test_borders_are_of_the_safe_segments_of_each_run():
@@ -187,9 +187,9 @@ def test_borders_are_of_the_safe_segments_of_each_run():
     context.hyper = {name: value.repeat(2) for name, value in context.hyper.items()}
     found = trac.borders(context, sampler, 1)
     assert found["high"].tolist() == [4.0, 2.0] and found["low"].tolist() == [1.0, 1.0]
-    assert found["top_from"].tolist() == [3.0, 2.0] and found["bottom_to"].tolist() == [2.0, 1.0]
+    assert found["top_from"].tolist() == found["bottom_to"].tolist() == [2.5, 1.5]
     context.tau = torch.tensor([4.0, -1.0])  # nothing is safe
-    assert trac.borders(context, sampler, 1)["top_from"].tolist() == [3.0, torch.inf]
+    assert trac.borders(context, sampler, 1)["top_from"].tolist() == [2.5, torch.inf]
 
 
 def test_segments_are_a_fifth_of_an_episode_at_most():

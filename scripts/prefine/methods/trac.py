@@ -219,13 +219,17 @@ def borders(context: Context, sampler, length: int) -> dict[str, Tensor]:
 
 
 def border(values: Tensor, share_of_each: Tensor, share: float) -> Tensor:
-    """The least value up to which ``values`` (n,) make up a share of all; -inf for no share."""
+    """The value up to which ``values`` (n,) make up a share of all; -inf for no share.
+
+    It lies between two of them, so that rounding of a sum moves no segment across.
+    """
     if share <= 0:
         return values.new_tensor(-torch.inf)
     order = values.argsort(stable=True)
     reached = share_of_each[order].double().cumsum(0)
-    place = torch.searchsorted(reached, share * reached[-1] * (1 - 1e-9))
-    return values[order[place.clamp(max=len(order) - 1)]]
+    last, place = len(order) - 1, torch.searchsorted(reached, share * reached[-1] * (1 - 1e-9))
+    around = order[place.clamp(max=last)], order[(place + 1).clamp(max=last)]
+    return (values[around[0]] + values[around[1]]) / 2
 
 
 def segment_sums(flat: dict, starts: Tensor, lengths: Tensor, length: int) -> tuple[Tensor, ...]:
