@@ -16,11 +16,11 @@ PAPER_JOBS = {
     "plane": 1,
     "pretrain": 12,
     "split_sizes": 2,  # Figure 5
-    "plan": 117,
-    "train": 94,
+    "plan": 153,
+    "train": 130,
     "train_and_follow": 15,  # PREFINE on 12 tasks, DPO on 2, the sweep
     "evaluate_reference": 12,
-    "evaluate": 117,
+    "evaluate": 153,
     "evaluate_curve": 15,
     "cost_gap": 2,
     "runs": 1,
