@@ -12,7 +12,9 @@ from prefine.methods import METHODS, method_constant
 from test_config import PAPER, SCHEMA, merge
 
 PAGE = (ROOT / "docs/readings.md").read_text()
-ROWS = [line.strip("| ").split(" | ") for line in PAGE.splitlines() if re.match(r"\| [AB]?\d", line)]
+ROWS = [
+    line.strip("| ").split(" | ") for line in PAGE.splitlines() if re.match(r"\| [AB]?\d", line)
+]
 SWITCHES = [key for row in ROWS for key in re.findall(r"`([^`]+)`", row[3])]
 
 
