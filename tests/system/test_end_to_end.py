@@ -16,7 +16,8 @@ from prefine.tasks import TASKS
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 TINY = ["--cores", "2", "--configfile", "workflow/presets/tiny.yaml"]
-METHODS = ["bc", "bc_from_reference", "cpq", "dpo", "ppl", "prefine", "safedice"]
+METHODS = ["bc", "bc_from_reference", "cpl", "cpq", "dpo", "ppl", "prefine", "safedice"]
+METHODS += ["safemil", "trac"]
 TASK_NAMES = ["BallRun", "SwimmerVelocity"]
 FIGURES = {
     "fig1": "fig01_overview",
@@ -197,9 +198,9 @@ def test_an_edit_reruns_what_it_can_change(done):
         jobs("methods/losses.py", "-F.logsigmoid(beta", "-2 * F.logsigmoid(beta")
         == {
             # Those that use losses.py, on two tasks; bc, SafeDICE and CPQ do not.
-            "train": 10,
+            "train": 16,
             "train_and_follow": 4,
-            "evaluate": 15,
+            "evaluate": 21,
             "evaluate_curve": 4,
             "runs": 1,
             "study_table": 6,
@@ -214,13 +215,13 @@ def test_an_edit_reruns_what_it_can_change(done):
     )
     training = jobs("training/loop.py", "[group], learning_rate", "[group], 0.5 * learning_rate")
     trained = [training[rule] for rule in ("pretrain", "train", "train_and_follow")]
-    assert trained == [2, 16, 4] and "collect" not in training
+    assert trained == [2, 22, 4] and "collect" not in training
     assert jobs("methods/losses.py", "The loss functions", "These are the loss functions") == {}
     assert (
         jobs("evaluation/rollout.py", "ROWS, ROWS_OF_SUITE = 64", "ROWS, ROWS_OF_SUITE = 16")[
             "evaluate"
         ]
-        == 21
+        == 27
     )
 
 

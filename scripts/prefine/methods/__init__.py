@@ -9,8 +9,9 @@ A method module defines
     job. A tuple holds choices, of which the first is the default.
 ``SEES``
     what its data hold: ``actions``, ``transitions`` or ``everything`` (``dataset.SEES``).
+    Where a setting decides: {setting: {choice: what its data hold}}.
 ``STARTS_FROM``
-    ``random`` or ``reference``.
+    ``random`` or ``reference``; or by a setting, likewise.
 ``POLICY``
     a policy class of its own, or ``""`` for the config's.
 ``CONTROL_OF`` (optional)
@@ -18,6 +19,10 @@ A method module defines
     own too, as far as it has them and the config says nothing else.
 ``BATCH_SIZE`` (optional)
     a batch size of its own; with ``training.matched`` the config's is taken.
+``ITERATIONS`` (optional)
+    iterations of its publication, if not PREFINE's 500 000; a time is said of so many.
+``SHARES`` (optional)
+    names of those hyper-parameters that are at most 1.
 ``networks(policy, settings)``
     group of parameters -> how one replica's are initialised; ``policy`` is what is saved.
 ``phases(policy, settings)``
@@ -30,7 +35,7 @@ import ast
 import functools
 import importlib
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -167,6 +172,14 @@ def method_settings(name: str) -> dict:
     """Return the defaults of a method's ``SETTINGS``."""
     settings = method_constant(name, "SETTINGS")
     return {key: v[0] if isinstance(v, tuple) else v for key, v in settings.items()}
+
+
+def decided(value: str | Mapping, settings: Mapping) -> str:
+    """``SEES`` or ``STARTS_FROM`` of a method with these settings, one of which may decide it."""
+    if isinstance(value, str):
+        return value
+    ((setting, choices),) = value.items()
+    return choices[settings[setting]]
 
 
 @functools.cache

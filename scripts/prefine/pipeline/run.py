@@ -15,6 +15,8 @@ from prefine.config.settings import (
     OWN_SOURCES,
     as_json,
     recipe,
+    sees,
+    starts_from_reference,
     suite,
     thresholds,
     training_settings,
@@ -27,9 +29,11 @@ from prefine.pipeline.figures import Figure
 from prefine.pipeline.own import OwnRun
 
 SECTIONS = ("Your policy", "Results", "Figures", "Data", "Ablations", "Beyond the paper", "Timing")
-# Figure 4 times what the paper trained (A.4), and OSRL's numbers for CPQ and pi_ref.
+# Figure 4 times what the paper trained (A.4), what a method's publication did where that is not
+# it, and OSRL's number for pi_ref.
 TIMED, TIMED_OSRL = {"iterations": 500_000, "batch_size": 256}, {"iterations": 100_000}
-OF_A_PUBLICATION = ("iterations", "batch_size", "segments", "discriminator_iterations")
+OF_A_PUBLICATION = ("iterations", "batch_size", "segments", "bags", "bag_size")
+OF_A_PUBLICATION += ("discriminator_iterations", "reference_iterations")
 
 
 def section(name: str) -> str:
@@ -124,7 +128,7 @@ class Run(OwnRun):
     def reference_policy(self, wildcards) -> str | list:
         """Only methods that start from the reference policy wait for it."""
         own = self.arm(wildcards)
-        if method_constant(own.method, "STARTS_FROM") != "reference":
+        if not starts_from_reference(own.method, own.settings):
             return []
         return f"{self.folder}/reference/{own.task}.safetensors"
 
@@ -133,6 +137,17 @@ class Run(OwnRun):
         own = self.config["evaluation"]
         mode = self.arm(wildcards).action_mode if hasattr(wildcards, "job") else own["action_mode"]
         return as_json({"episodes": episodes or own["episodes"], "action_mode": mode})
+
+    def seen(self) -> str:
+        """What each method of the main study is given of the data."""
+        methods = self.config["studies"]["main"]["methods"]
+        given = {m: sees(m, training_settings(self.config, m, self.tasks[0])) for m in methods}
+        return as_json(given)
+
+    def outside_scores(self) -> list[str]:
+        """The table of others' scores, where there is one."""
+        path = self.config["outside_scores"]
+        return [path] if path else []
 
     # Sets of trajectories.
 
@@ -306,7 +321,9 @@ class Run(OwnRun):
             name: {key: value for key, value in of.items() if key not in OF_A_PUBLICATION}
             for name, of in config["methods"].items()
         }
-        own["cpq"] = own.get("cpq", {}) | TIMED_OSRL
+        for name in config["studies"]["main"]["methods"]:
+            if iterations := method_constant(name, "ITERATIONS", 0):
+                own[name] = own.get(name, {}) | {"iterations": iterations}
         whole = config | {"methods": own, "training": config["training"] | TIMED}
         whole["reference"] = config["reference"] | TIMED_OSRL
         names = [REFERENCE, *config["studies"]["main"]["methods"]]

@@ -32,6 +32,9 @@ METHOD_COLORS = {
     "ppl": "#009E73",
     "safedice": "#CC79A7",
     "cpq": "#D55E00",
+    "cpl": "#66A61E",
+    "trac": "#A6761D",
+    "safemil": "#7570B3",
     "prefine": "#0072B2",
 }
 SET_COLORS = {

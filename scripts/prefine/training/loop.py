@@ -3,7 +3,8 @@
 What a run does depends on its row alone. Its streams are named after the run, not after
 its place in the stack, and no operation mixes replicas. On a CPU with one thread it is so to the
 last bit where the batch is a multiple of 16 (tests/training/test_stack_bits.py): a CPU's kernels
-compute what is left over behind the last whole vector in another way. On a GPU the library chooses
+compute what is left over behind the last whole vector in another way. (With a layer of odd width
+the batch must be a power of two.) On a GPU the library chooses
 its matrix kernels by the size of the stack.
 """
 
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from prefine.data.dataset import Transitions
 from prefine.errors import UserError
-from prefine.methods import Context, Loss, Phase
+from prefine.methods import REFERENCE, Context, Loss, Phase, decided
 from prefine.policies.networks import Params, clip_replicas, replica_norm, stack
 from prefine.streams import stream_seed
 from prefine.training import checkpoint
@@ -146,7 +147,7 @@ def build_context(
     nets = {}
     for group, init in method.networks(policy, settings).items():
         nets[group] = initial_parameters(init, [f"{name}/{group}" for name in names], on)
-    if method.STARTS_FROM == "reference":
+    if decided(method.STARTS_FROM, settings) == REFERENCE:
         reference = {n: v.to(on).expand(n_replicas, *v.shape[1:]) for n, v in reference.items()}
         nets["policy"] = {name: value.clone() for name, value in reference.items()}
 
