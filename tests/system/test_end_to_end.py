@@ -39,7 +39,7 @@ FIGURES = {
     "plane": "data_plane",
 }
 FIGURE_JOBS = dict.fromkeys(set(FIGURES) - {"fig13", "plane"}, 1)
-NAMES = ["Results", "Figures", "Data", "Ablations", "Beyond the paper", "Timing"]
+NAMES = ["Results", "Films", "Figures", "Data", "Ablations", "Beyond the paper", "Timing"]
 SECTIONS = [f"{number}. {name}" for number, name in enumerate(NAMES, 1)]
 FIGURE_JOBS_OF_DATA = {"fig13": 1, "plane": 1}  # those that ask for no run
 
