@@ -28,6 +28,14 @@ def shown(args) -> tuple[choose.Choice, Path]:
     return choose.of_study(*episodes, args.settings["tau"]), args.policies
 
 
+def names_of(args) -> tuple[str, str]:
+    """What the policies before and after are called."""
+    if not args.choice:
+        return method_label(REFERENCE), method_label(METHOD)
+    cloned = "original" in set(frames.read_parquet(*args.episodes)["who"])
+    return "your policy's clone" if cloned else "your policy", "after PREFINE"
+
+
 def load(args) -> tuple[choose.Choice, PolicyStack, PolicyStack]:
     """What is shown, and both policies, each a stack of one."""
     choice, path = shown(args)
@@ -44,13 +52,14 @@ def main() -> None:
     torch.set_num_threads(1)
     choice, before, after = load(args)
     task = of_policy(args.reference, before.metadata.get("task"), args.module)
-    names = (
-        ("your policy", "after PREFINE") if args.choice else map(method_label, (REFERENCE, METHOD))
-    )
     policies = tuple(
         Policy(stack, name, color, recorded)
         for stack, name, color, recorded in zip(
-            (before, after), names, (BLACK, BLUE), (choice.before, choice.after), strict=True
+            (before, after),
+            names_of(args),
+            (BLACK, BLUE),
+            (choice.before, choice.after),
+            strict=True,
         )
     )
     args.output.mkdir(parents=True, exist_ok=True)

@@ -172,8 +172,8 @@ def page(title: str, told: Mapping, folder: Path) -> str:
     )
     head = "<tr><th>whole episode</th><th>return</th><th>cost</th><th>steps</th></tr>"
     note = html.escape(
-        f"Run {told['run']}, {told['why']}: episode {told['episode']}, seed {told['seed']}. Shown "
-        f"are its first {told['steps']} steps, each {ordinal(told['every'])}. Pictures "
+        f"Run {told['run']}: {told['why']}, episode {told['episode']} (seed {told['seed']}). "
+        f"Shown: {every_of(told['every'])} of the first {told['steps']} steps. Pictures "
         f"{told['view']}."
     )
     return PAGE.substitute(
@@ -185,7 +185,6 @@ def _number(value: float) -> str:
     return "not told" if np.isnan(value) else f"{value:.4g}"
 
 
-def ordinal(number: int) -> str:
-    """Words for an interval: 1 is ``one``, 2 ``second``."""
-    names = {1: "one", 2: "second", 3: "third"}
-    return names.get(number, f"{number}th")
+def every_of(number: int) -> str:
+    """Words for an interval: ``each``, ``every second``, ``every 4th``."""
+    return {1: "each", 2: "every second", 3: "every third"}.get(number, f"every {number}th")

@@ -18,6 +18,7 @@ AUTO, DRAWN = "auto", "drawn"
 Size = tuple[int, int]  # (width, height) in pixels
 Picture = Callable[[], np.ndarray]  # (height, width, 3) uint8 of the present state
 PALE, ORANGE, OUT_OF_SIGHT = (0.88, 0.94, 1.0, 1), (0.9, 0.5, 0.1, 1), (0.0, 0.0, -50.0)
+LARGER, PLANE = 20, 0  # times; a type of geom in MuJoCo
 RED, FLAT_TEXTURE = (0.85, 0.2, 0.1, 0.8), 0  # of MuJoCo: an image, not the sky or a cube
 UPRIGHT, WAY = (0, 0, 0, 1), (178, 24, 43)
 
@@ -164,6 +165,17 @@ def paler_floor(model) -> None:
             model.tex_rgb[begin:end] = dim.astype(np.uint8)
 
 
+def endless_floor(model) -> None:
+    """Make the floor larger, and its squares as many more: a cheetah runs off its 40 m.
+
+    A plane has no end for the physics, whatever is drawn of it.
+    """
+    for number in np.flatnonzero(model.geom_type == PLANE):
+        model.geom_size[number, :2] *= LARGER
+        if (material := model.geom_matid[number]) >= 0:
+            model.mat_texrepeat[material] *= LARGER
+
+
 def projected(points: np.ndarray, camera, lens, size: Size) -> np.ndarray:
     """Where points (n, 3) of the world are in a picture, in pixels (n, 2).
 
@@ -189,6 +201,7 @@ def _mujoco(env: Watched, task: Task, size: Size, backend: str) -> Picture:
     model.vis.global_.offwidth, model.vis.global_.offheight = large
     if not of_navigation:
         paler_floor(model)
+        endless_floor(model)
     renderer = mujoco.Renderer(model, height=large[1], width=large[0])
     options.geomgroup[:] = 1  # hazards and goals have groups of their own
     if of_navigation:
