@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import gymnasium
-import mujoco
 import numpy as np
 
 from prefine.films.drawn import Color, Disc, Line, Point, Polygon, Scene, Shape
@@ -180,6 +179,8 @@ def _color(model, number: int) -> Color:
 
 
 def _outline(model, data, number: int, axes: tuple[int, int], color: Color) -> Shape | None:
+    import mujoco  # which environments of one's own need not have
+
     kind, size = mujoco.mjtGeom(model.geom_type[number]), model.geom_size[number]
     place, turn = data.geom_xpos[number], data.geom_xmat[number].reshape(3, 3)
     flat = list(axes)
