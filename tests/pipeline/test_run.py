@@ -40,6 +40,7 @@ def test_the_paper_ends_in_its_tables_and_figures(paper):
     pictures = {path for path in targets if path.endswith(".png")}
     assert len(pictures) == 19 and "results/paper/figures/fig10_ablation.png" in pictures
     assert not any("own" in path for path in targets)
+    assert {f"results/paper/films/{task}.html" for task in PAPER["tasks"]} <= targets
 
 
 def test_what_a_study_lacks_is_not_drawn():
@@ -57,6 +58,20 @@ def test_what_a_study_lacks_is_not_drawn():
     bullet = run_of(tasks=["BallRun"], figures={"fig1": {"task": "BallRun", "tau": 20}})
     assert "fig12_learning_bullet_gym" in drawn(bullet)
     assert not {"fig11_learning_safety_gym", "fig02_cost_gap"} & drawn(bullet)
+
+
+def test_a_film_is_of_prefine_or_of_ones_own_policy(paper):
+    others = run_of(studies=PAPER["studies"] | {"main": {"methods": ["bc"], "curves": []}})
+    assert others.filmed == [] and not any("films" in path for path in others.targets())
+    of_walker = wildcards(task="Walker2dVelocity")
+    before, after = paper.film_policies(of_walker)
+    assert before == "results/paper/reference/Walker2dVelocity.safetensors"
+    assert after == "results/paper/policies/main/Walker2dVelocity/prefine.safetensors"
+    given = SimpleNamespace(policies=[before, after], choice=[])
+    options = paper.film_arguments(of_walker, given)
+    assert options == ["--reference", before, "--policies", after]
+    assert json.loads(paper.film_settings(of_walker))["tau"] == 40
+    assert json.loads(paper.film_settings(wildcards(task="BallRun")))["tau"] == 20
 
 
 def test_options_of_a_figure(paper):

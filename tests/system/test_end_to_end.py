@@ -40,7 +40,7 @@ FIGURES = {
     "plane": "data_plane",
 }
 FIGURE_JOBS = dict.fromkeys(set(FIGURES) - {"fig13", "plane"}, 1)
-NAMES = ["Results", "Figures", "Data", "Ablations", "Beyond the paper", "Timing"]
+NAMES = ["Results", "Films", "Figures", "Data", "Ablations", "Beyond the paper", "Timing"]
 SECTIONS = [f"{number}. {name}" for number, name in enumerate(NAMES, 1)]
 FIGURE_JOBS_OF_DATA = {"fig13": 1, "plane": 1}  # those that ask for no run
 
@@ -202,6 +202,7 @@ def test_an_edit_reruns_what_it_can_change(done):
             "train_and_follow": 4,
             "evaluate": 21,
             "evaluate_curve": 4,
+            "film": 2,
             "runs": 1,
             "study_table": 6,
             "curves_table": 3,
@@ -286,6 +287,19 @@ def test_another_run_can_take_the_sets_of_this_one(done, results, tmp_path):
     snakemake("results/again/splits/BallRun.csv", *options, cwd=done[0])
     splits = [(folder / "splits/BallRun.csv").read_text() for folder in (results, again)]
     assert splits[0] == splits[1]
+
+
+@browser.needed
+@pytest.mark.parametrize("task", TASK_NAMES)
+def test_a_film_plays_without_a_network(results, task):
+    told = json.loads((results / f"films/{task}/film.json").read_text())
+    with browser.opened(results / f"films/{task}.html") as page:
+        page.wait_for_function("document.querySelector('video').currentTime > 0")
+        page.locator("table").get_by_text("PREFINE").wait_for()
+        own = "(v => [v.duration, v.videoWidth, v.error])(document.querySelector('video'))"
+        duration, width, error = page.evaluate(own)
+    assert error is None and width == told["size"][0]
+    assert duration == pytest.approx(told["seconds"], abs=0.1)
 
 
 @pytest.fixture(scope="module")

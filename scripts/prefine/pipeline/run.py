@@ -28,7 +28,8 @@ from prefine.pipeline.code import code_hash
 from prefine.pipeline.figures import Figure
 from prefine.pipeline.own import OwnRun
 
-SECTIONS = ("Your policy", "Results", "Figures", "Data", "Ablations", "Beyond the paper", "Timing")
+SECTIONS = ("Your policy", "Results", "Films", "Figures", "Data", "Ablations")
+SECTIONS += ("Beyond the paper", "Timing")
 # Figure 4 times what the paper trained (A.4), what a method's publication did where that is not
 # it, and OSRL's number for pi_ref.
 TIMED, TIMED_OSRL = {"iterations": 500_000, "batch_size": 256}, {"iterations": 100_000}
@@ -297,6 +298,45 @@ class Run(OwnRun):
             paths.append(f"{self.folder}/cost_gap/{task}.csv")
         return paths
 
+    # Films.
+
+    @functools.cached_property
+    def filmed(self) -> list[str]:
+        """The tasks of which there are films: where PREFINE's policies are."""
+        return [t for t in self.tasks if self.own_policies or f"main/{t}/prefine" in self.arms]
+
+    def film_choice(self, wildcards) -> str | list:
+        """Which policy is handed back, where it is the user's own that is made safe."""
+        return f"{self.folder}/choice/{wildcards.task}.json" if self.own_policies else []
+
+    def film_policies(self, wildcards) -> list[str]:
+        """Where the policies of a film are: before, and those of which one is after."""
+        after = [f"{self.folder}/policies/main/{wildcards.task}/prefine.safetensors"]
+        if self.own_policies:
+            after = self.candidate_paths(wildcards, "policies", "safetensors")
+        return [f"{self.folder}/reference/{wildcards.task}.safetensors", *after]
+
+    def film_episodes(self, wildcards) -> list[str]:
+        """The evaluation by which run and episode of a film are chosen."""
+        task = wildcards.task
+        own = [f"{task}/before_after"] if self.own_policies else [f"reference/{task}"]
+        own += [] if self.own_policies else [f"main/{task}/prefine"]
+        return [f"{self.folder}/episodes/{path}.parquet" for path in own]
+
+    def film_arguments(self, wildcards, input) -> list[str]:
+        """Both policies and the choice, as options."""
+        before, *after = input.policies
+        if not input.choice:
+            return ["--reference", before, "--policies", *after]
+        folder = f"{self.folder}/policies"
+        return ["--reference", before, "--policies", folder, "--choice", input.choice]
+
+    def film_settings(self, wildcards) -> str:
+        """What a film needs of the config."""
+        tau = studies.middle(thresholds(self.config, wildcards.task))
+        mode = {"action_mode": self.config["evaluation"]["action_mode"]}
+        return as_json(self.config["films"] | mode | {"tau": tau})
+
     # Timing.
 
     @property
@@ -347,6 +387,7 @@ class Run(OwnRun):
         """The files that a run ends in."""
         files = [f"figures/{own.file}.png" for own in self.figures() if figures.shows(self, own)]
         files += ["tables/provenance.json"]
+        files += [f"films/{task}.html" for task in self.filmed]
         if self.own_policies:
             files += ["tables/before_after.csv"]
             files += [f"export/{task}/policy.safetensors" for task in self.tasks]
