@@ -6,6 +6,7 @@ person and copied to the log: progress lines, warnings and the line that ends a 
 
 import argparse
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -60,6 +61,8 @@ def run(main: Callable[[], None]) -> None:
 
     A job ends with the Snakemake that started it.
     """
+    gc.freeze()  # what was imported stays
+    gc.enable()
     end_with_snakemake()
     logging.basicConfig(
         stream=sys.stdout,
