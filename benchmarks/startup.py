@@ -68,7 +68,9 @@ def main() -> None:
                     taken.setdefault(name, {}).setdefault(side, []).append(seconds)
     for job in ("training/train.py", "evaluation/evaluate.py"):
         parts = (taken["Snakemake of one job"], taken[job])
-        whole = {s: [sum(pair) for pair in zip(*(p[s] for p in parts), strict=True)] for s in folders}
+        whole = {
+            s: [sum(pair) for pair in zip(*(p[s] for p in parts), strict=True)] for s in folders
+        }
         taken[f"start of a job: the two, with {job}"] = whole
     rows = []
     for name, sides in taken.items():
