@@ -10,6 +10,8 @@
 # make test-kills   set up, then of these the runs that are killed: KILLS=100 SEED=1
 # make verify       make files of a finished run again elsewhere and compare: FILE=results/...
 # make docs         set up, then the pages of docs/ as a site with a search: docs/_build/html/
+# make status       how far a run is, while it goes on or after it was cut: RUN=quickstart
+# make watch        the same every ten seconds, and as a page that refreshes itself
 # make setup        what both share: .venv from the pinned lock in envs/
 
 SHELL := /bin/bash
@@ -30,7 +32,7 @@ VENV = @$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off
 endif
 
-.PHONY: setup quickstart own-policy-example report test test-library test-slurm test-conda test-container test-faults test-kills verify pins docs lint format clean
+.PHONY: setup quickstart own-policy-example report status watch test test-library test-slurm test-conda test-container test-faults test-kills verify pins docs lint format clean
 
 setup: .venv/.installed .venv/.library
 
@@ -70,6 +72,13 @@ own-policy-example: setup
 	snakemake --cores 1 --configfile $(OWN) --report $(OWN_RESULTS)/report.html
 	@cat $(OWN_RESULTS)/tables/before_after.md
 	@echo "Open $(OWN_RESULTS)/report.html"
+
+# Of the run that began last, unless RUN names one. Nothing is asked of the run itself.
+status: setup
+	@$(BIN)/python scripts/status.py $(if $(RUN),results/$(RUN))
+
+watch: setup
+	@$(BIN)/python scripts/status.py $(if $(RUN),results/$(RUN)) --watch 10
 
 # One process more than cores, for some tests wait.
 test: setup

@@ -1,5 +1,6 @@
 """The DAG: job counts, targets, what reruns when what changes (dry runs, no jobs)."""
 
+import json
 import shutil
 
 import pytest
@@ -185,6 +186,31 @@ def test_code_hash_outlives_a_move(tmp_path):
     moved = moved.replace("prefine.errors import UserError", "math import pi")
     assert base == hashed(tmp_path, b=moved, c=FUNCTION)
     assert base != hashed(tmp_path, b=moved.replace("f(x)", "f(x) + 1"), c=FUNCTION)
+
+
+def test_a_file_is_parsed_once_for_all_processes(tmp_path, monkeypatch):
+    base, kept = hashed(tmp_path, a=FUNCTION), tmp_path / "kept.json"
+
+    def of_next_process(**texts):
+        parses = code.Parses(kept)
+        monkeypatch.setattr(code, "_parses", parses)
+        own = hashed(tmp_path, **(texts or {"a": FUNCTION}))
+        parses.save()
+        return own, parses.new
+
+    assert of_next_process() == (base, True)
+    assert of_next_process() == (base, False)
+    changed, new = of_next_process(a=FUNCTION.replace("+ 1", "+ 2"))
+    assert changed != base and new
+    assert of_next_process() == (base, False)
+    whole = kept.read_text()
+    other_version = json.dumps(json.loads(whole) | {"made_by": "another"})
+    for damaged in (whole[:-9], "", "[]", '{"made_by": 1}', other_version, "[" * 100_000):
+        kept.write_text(damaged)
+        assert of_next_process() == (base, True)
+    kept.unlink()
+    kept.mkdir()  # nothing can be kept: it is parsed again
+    assert of_next_process() == of_next_process() == (base, True)
 
 
 def test_code_hash_follows_the_folders_of_a_module():

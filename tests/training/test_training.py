@@ -233,7 +233,10 @@ def test_a_killed_job_ends_with_the_same_numbers(method, data, tmp_path, monkeyp
     with pytest.raises(Killed):
         train(*arguments, on_iteration=kill_late, state=state)
     assert state.exists()
-    resumed, again = train(*arguments, state=state)
+    counted = []
+    count_one = {"on_iteration": lambda: counted.append(1), "on_skip": counted.append}
+    resumed, again = train(*arguments, state=state, **count_one)
+    assert sum(counted) == sum(phase.iterations + 1 for phase in module.phases(policy, settings))
     assert all(torch.equal(expected[name], resumed[name]) for name in expected)
     pd.testing.assert_frame_equal(log.drop(columns="seconds"), again.drop(columns="seconds"))
 
@@ -251,8 +254,10 @@ def test_a_finished_chunk_is_not_trained_again(method, data, tmp_path):
     settings = method_settings(method) | SETTINGS
     seen = data[decided(module.SEES, settings)]
     arguments = (module, policy, runs, seen, sets(2), settings, reference_of(policy))
-    second, again = train(*arguments, on_iteration=iterated, state=state)
+    skipped = []
+    second, again = train(*arguments, on_iteration=iterated, on_skip=skipped.append, state=state)
     assert count == 0
+    assert sum(skipped) == sum(phase.iterations + 1 for phase in module.phases(policy, settings))
     assert all(torch.equal(first[name], second[name]) for name in first)
     pd.testing.assert_frame_equal(log, again)
 

@@ -32,6 +32,7 @@ The constants are literals: the workflow reads them without importing torch.
 """
 
 import ast
+import contextlib
 import functools
 import importlib
 import operator
@@ -183,16 +184,21 @@ def decided(value: str | Mapping, settings: Mapping) -> str:
 
 
 @functools.cache
-def _statements(file: Path) -> list[ast.stmt]:
-    return ast.parse(file.read_text()).body
+def _literals(file: Path) -> dict:
+    """The literals that a file assigns, by name; do not change them."""
+    found: dict = {}
+    for node in ast.parse(file.read_text()).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        for target in targets:
+            if isinstance(target, ast.Name):
+                with contextlib.suppress(ValueError):  # it is computed
+                    found.setdefault(target.id, ast.literal_eval(node.value))
+    return found
 
 
 def method_constant(name: str, constant: str, default=None):
     """Return a literal that a method's file assigns, without running the file."""
-    for node in _statements(method_file(name)):
-        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-        if any(isinstance(t, ast.Name) and t.id == constant for t in targets):
-            return ast.literal_eval(node.value)
-    if default is not None:
-        return default
-    raise KeyError(f"{method_file(name)} does not assign {constant}")
+    file = method_file(name)
+    if (found := _literals(file).get(constant, default)) is None:
+        raise KeyError(f"{file} does not assign {constant}")
+    return found

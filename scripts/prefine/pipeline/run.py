@@ -254,6 +254,7 @@ class Run(OwnRun):
 
     # Figures.
 
+    @functools.cache  # noqa: B019  (one run a process)
     def figures(self) -> list[Figure]:
         """Every figure that there is a script for."""
         return figures.read(self.root / "scripts/figures")

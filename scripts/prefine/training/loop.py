@@ -71,6 +71,8 @@ def train(
     state: Path | None = None,
     on_snapshot: Callable[[int, Params], None] = lambda iteration, params: None,
     reference_policy=None,
+    on_skip: Callable[[int], None] = lambda iterations: None,
+    on_log: Callable[[pd.DataFrame], None] = lambda row: None,
 ) -> tuple[Params, pd.DataFrame]:
     """Train all rows of ``runs`` at once.
 
@@ -87,6 +89,8 @@ def train(
             again for some of them, with the same numbers, when a killed job goes on.
         reference_policy: pi_ref's class, if its limits are not ``policy``'s. A Gaussian with
             another floor of log sigma does not start as pi_ref where that floor is reached.
+        on_skip: called with the number of iterations that ``state`` saves.
+        on_log: called with each log row.
 
     Returns:
         The policy's parameters (R, ...) and one log row a replica and log point.
@@ -106,11 +110,13 @@ def train(
     snapshots = snapshot_iterations(method, policy, settings)
     for number, phase in enumerate(phases):
         if keeper.skips(number):
+            on_skip(phase.iterations + 1)
             continue
         loop = PhaseLoop(method, phase, context, runs, data, sets, settings, held_out, on)
         if keeper.holds(number):
             first, seconds, rows = keeper.restore(context, loop.optimizers)
             loop.watch.iteration.fill_(first)
+            on_skip(first)
         else:
             first = 0
             if phase.prepare:
@@ -124,6 +130,7 @@ def train(
             if row is not None:
                 rows.append(row.assign(phase=phase.name, iteration=iteration, seconds=seconds))
                 check_finite(rows)
+                on_log(row)
                 if iteration == 0 and reference_policy in (None, policy):
                     check_start(row)
             if iteration % CHECK_EVERY == 0:
