@@ -254,6 +254,11 @@ def test_a_run_with_a_policy_of_ones_own_shows_its_steps(tmp_path, monkeypatch):
     rules = {work.job.rule for work in seen.works}
     assert rules == {"rollouts", "import_policy", "train", "curves", "validate", "compare"}
     assert "Labels are awaited for 'BallCircle'" in status_page.text(seen)
+    put(seen.folder, "data/BallCircle.hdf5", "")
+    put(seen.folder, "benchmarks/rollouts/BallCircle.jsonl", '{"s": 9.0}')
+    assert "at least 0:09 left" in status_page.text(status.look(seen.folder))
+    put(seen.folder, "data/HalfCheetahVelocity.hdf5", "")
+    assert "time left unknown yet" in status_page.text(status.look(seen.folder))
 
 
 @browser.needed
