@@ -73,11 +73,11 @@ own-policy-example: setup
 	@cat $(OWN_RESULTS)/tables/before_after.md
 	@echo "Open $(OWN_RESULTS)/report.html"
 
-# Of the run that began last, unless RUN names one. Nothing is asked of the run itself.
-status: setup
+# Of the run that began last, unless RUN names one. No `setup`: it may install anew under a run.
+status:
 	@$(BIN)/python scripts/status.py $(if $(RUN),results/$(RUN))
 
-watch: setup
+watch:
 	@$(BIN)/python scripts/status.py $(if $(RUN),results/$(RUN)) --watch 10
 
 # One process more than cores, for some tests wait.

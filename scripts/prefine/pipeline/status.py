@@ -215,7 +215,7 @@ def expect(works: list[Work]) -> None:
 
 def time_left(works: list[Work], plan: Plan) -> float | None:
     """Seconds of the whole: what is left on so many cores and GPUs; None if nothing is known."""
-    known = [work for work in works if work.left is not None]
+    known = [work for work in works if work.left is not None and work.state != "done"]
     if not known:
         return None
     cores = sum(w.left * min(w.job.threads, plan.cores) for w in known) / max(1, plan.cores)
