@@ -29,6 +29,7 @@ FAMILIES = {
     "evaluate": [*TABLES, *SIMULATORS, "torch", "safetensors"],
     "export": [*TABLES, "scipy", "torch", "safetensors", "onnx", "onnxscript"],
     "overlap": [*TABLES, "h5py", "scikit-learn", "umap-learn"],
+    "page": [*TABLES, "scipy", "jinja2", "docutils"],
     "plot": [*TABLES, "matplotlib", "scipy", "seaborn"],
     "tensorboard": ["pandas", "pyarrow", "tqdm", "torch", "tensorboard"],
 }

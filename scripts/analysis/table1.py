@@ -4,18 +4,15 @@ from prefine import files
 from prefine.analysis import tables
 from prefine.analysis.scores import read_study
 from prefine.pipeline import cli
-from prefine.report.tables import table1_html, table1_latex, table1_markdown
+from prefine.report.tables import table1_latex, table1_markdown
 
 
 def main() -> None:
-    parser = cli.parser(
-        __doc__, "runs csv markdown latex html", thresholds=cli.json_argument, study=str
-    )
+    parser = cli.parser(__doc__, "runs csv markdown latex", thresholds=cli.json_argument, study=str)
     args = parser.parse_args()
     table = tables.table1(read_study(args.runs, args.study), args.thresholds)
     files.write_table(args.csv, table)
     files.write_text(args.markdown, table1_markdown(table))
-    files.write_text(args.html, table1_html(table))
     files.write_text(args.latex, table1_latex(table))
     print(table1_markdown(table))
 

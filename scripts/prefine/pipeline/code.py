@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 LIBRARY = Path(__file__).parents[1]
-TEMPLATES = (".html", ".md")  # named as the module that fills them
+TEMPLATES = (".html", ".css", ".js", ".md")  # named as the module that fills them
 
 
 def has_gpu() -> bool:
