@@ -56,9 +56,10 @@ quickstart: setup
 	snakemake all --cores $(CORES) --resources gpu=1 --configfile workflow/presets/$(PRESET).yaml
 	@$(MAKE) --no-print-directory report
 
+# Snakemake's own, with the graph of all jobs; the page for readers is of `all`.
 report: setup
 	snakemake --cores 1 --configfile workflow/presets/$(PRESET).yaml --report results/$(PRESET)/report.html
-	@echo "Open results/$(PRESET)/report.html"
+	@echo "Open results/$(PRESET)/index.html"
 
 # Two policies of Stable-Baselines3, from archive to report; label.py stands for the person.
 # SHORT=1 takes every step in a few minutes.
@@ -71,7 +72,7 @@ own-policy-example: setup
 	snakemake all --cores $(CORES) --configfile $(OWN)
 	snakemake --cores 1 --configfile $(OWN) --report $(OWN_RESULTS)/report.html
 	@cat $(OWN_RESULTS)/tables/before_after.md
-	@echo "Open $(OWN_RESULTS)/report.html"
+	@echo "Open $(OWN_RESULTS)/index.html"
 
 # Of the run that began last, unless RUN names one. No `setup`: it may install anew under a run.
 status:

@@ -1,6 +1,5 @@
 """The paper's claims: its number, ours with an interval, and a verdict."""
 
-import html
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +10,7 @@ from prefine.analysis.claims import verdict as verdicts
 from prefine.analysis.names import method_label, method_order, source_note
 from prefine.analysis.scores import made, read_study
 from prefine.pipeline import cli
-from prefine.report.tables import html_page, markdown
+from prefine.report.tables import markdown
 
 MARKS = {verdicts.HOLDS: "✓", verdicts.FAILS: "✗", verdicts.SMALL: "≈", verdicts.OPEN: "–"}
 DATA = {
@@ -92,9 +91,7 @@ def note(table: pd.DataFrame, runs: pd.DataFrame, source: str) -> str:
 
 
 def main() -> None:
-    parser = cli.parser(
-        __doc__, "runs paper csv markdown html", thresholds=cli.json_argument, study=str
-    )
+    parser = cli.parser(__doc__, "runs paper csv markdown", thresholds=cli.json_argument, study=str)
     for name in TABLES:
         parser.add_argument(f"--{name.replace('_', '-')}", type=Path, nargs="*", default=[])
     args = parser.parse_args()
@@ -110,8 +107,6 @@ def main() -> None:
     body, remark = lines(text, data), note(table, own, source)
     files.write_table(args.csv, table)
     files.write_text(args.markdown, markdown(body, remark))
-    escaped = [[html.escape(cell) for cell in row] for row in body]
-    files.write_text(args.html, html_page("Claims of the paper", escaped, remark))
     print(markdown(body, remark))
 
 

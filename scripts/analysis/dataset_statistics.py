@@ -5,11 +5,11 @@ from pathlib import Path
 from prefine import files, frames, reading
 from prefine.analysis import tables
 from prefine.pipeline import cli
-from prefine.report.tables import dataset_statistics_html, dataset_statistics_markdown
+from prefine.report.tables import dataset_statistics_markdown
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, "csv markdown html paper")
+    parser = cli.parser(__doc__, "csv markdown paper")
     parser.add_argument("--manifests", type=Path, nargs="+", required=True)
     parser.add_argument("--checks", type=Path, nargs="+", required=True)
     args = parser.parse_args()
@@ -19,7 +19,6 @@ def main() -> None:
     table = tables.dataset_statistics(manifests, checks, frames.read_csv(args.paper))
     files.write_table(args.csv, table)
     files.write_text(args.markdown, dataset_statistics_markdown(table))
-    files.write_text(args.html, dataset_statistics_html(table))
     print(table.T.to_string())
 
 

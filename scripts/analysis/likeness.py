@@ -5,13 +5,11 @@ from pathlib import Path
 from prefine import files, frames
 from prefine.analysis.likeness import likeness
 from prefine.pipeline import cli
-from prefine.report.tables import likeness_html, likeness_markdown
+from prefine.report.tables import likeness_markdown
 
 
 def main() -> None:
-    parser = cli.parser(
-        __doc__, "statistics table1 csv markdown html", thresholds=cli.json_argument
-    )
+    parser = cli.parser(__doc__, "statistics table1 csv markdown", thresholds=cli.json_argument)
     parser.add_argument("--trajectories", type=Path, nargs="+", required=True)
     args = parser.parse_args()
     returns = {path.stem: frames.read_csv(path)["return"] for path in args.trajectories}
@@ -19,7 +17,6 @@ def main() -> None:
     table = likeness(statistics, returns, args.thresholds, table1)
     files.write_table(args.csv, table)
     files.write_text(args.markdown, likeness_markdown(table))
-    files.write_text(args.html, likeness_html(table))
     print(table.T.to_string())
 
 

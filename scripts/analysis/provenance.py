@@ -5,11 +5,10 @@ from pathlib import Path
 from prefine import files, reading
 from prefine.pipeline import cli
 from prefine.report import provenance as records
-from prefine.report.tables import html_page
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, "json html", config=cli.json_argument)
+    parser = cli.parser(__doc__, "json", config=cli.json_argument)
     for name in ("training", "episodes", "manifests"):
         parser.add_argument(f"--{name}", type=Path, nargs="+", required=True)
     args = parser.parse_args()
@@ -25,9 +24,6 @@ def main() -> None:
     manifests = [reading.read_object(path) for path in args.manifests]
     record = records.together(jobs, manifests, args.config)
     files.write_json(args.json, record)
-    note = "As the jobs recorded it when they ran; the JSON beside this page has every job."
-    page = html_page("Provenance", records.page_lines(record), note)
-    files.write_text(args.html, page)
     print(f"{len(jobs)} jobs; disagreements: {record['disagreements'] or 'none'}")
 
 

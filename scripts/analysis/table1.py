@@ -8,13 +8,13 @@ from prefine.analysis.scores import read_study
 from prefine.data.outside import read_scores
 from prefine.methods import METHODS, REFERENCE
 from prefine.pipeline import cli
-from prefine.report.tables import table1_html, table1_latex, table1_markdown
+from prefine.report.tables import table1_latex, table1_markdown
 
 
 def main() -> None:
     parser = cli.parser(
         __doc__,
-        "runs csv markdown latex html",
+        "runs csv markdown latex",
         thresholds=cli.json_argument,
         seen=cli.json_argument,
         study=str,
@@ -27,7 +27,6 @@ def main() -> None:
         table = tables.with_outside(table, scores)
     files.write_table(args.csv, table)
     files.write_text(args.markdown, table1_markdown(table))
-    files.write_text(args.html, table1_html(table))
     files.write_text(args.latex, table1_latex(table))
     print(table1_markdown(table))
 

@@ -17,7 +17,7 @@ NEEDS = ("thresholds",)
 
 COLUMNS = 4  # panels side by side
 SETS = {"preferred": r"$D_p$", "nonpreferred": r"$D_{np}$"}
-COLORS = {"preferred": plotting.SAFE_COLOR, "nonpreferred": plotting.UNSAFE_COLOR}
+COLORS = plotting.SET_COLORS
 
 
 def panel(axis: plt.Axes, trajectories: pd.DataFrame, row: pd.Series, limits: list) -> None:
@@ -37,7 +37,8 @@ def panel(axis: plt.Axes, trajectories: pd.DataFrame, row: pd.Series, limits: li
     axis.axvline(task.max_cost, color="0.6", lw=0.6, ls="--")
     for bound in (task.min_return, task.max_return):
         axis.axhline(bound, color="0.6", lw=0.6, ls="--")
-    for role, color in COLORS.items():
+    for role in SETS:
+        color = COLORS[role]
         for prefix, filled in (("", True), ("paper_", False)):
             cost, reached = (row[f"{prefix}mean_{score}_{role}"] for score in ("cost", "return"))
             axis.plot(cost, reached, "o", ms=5, mfc=color if filled else "white", mec=color)

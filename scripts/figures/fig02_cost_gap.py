@@ -17,7 +17,7 @@ READS = {"tables": "cost_gap/{task}.csv"}
 NEEDS = ()
 
 PHASES = ("early", "mid", "late")
-COLORS = {"preferred": "#0072B2", "nonpreferred": "#E69F00"}  # the paper's
+COLORS = plotting.SET_COLORS
 LABELS = {"preferred": "preferred $D_p$", "nonpreferred": "non-preferred $D_{np}$"}
 BEFORE = r"$\pi_\mathrm{ref}$"
 SETS = tuple(LABELS)

@@ -26,7 +26,6 @@ SECTION = "Ablations"
 READS = {"curves": "tables/curves/{study}.csv"}
 NEEDS = ("task", "episodes", "fixed")
 
-PAPER_COLORS = {"prefine": "#D7301F", "dpo": "#0072B2"}  # the paper's red and blue
 SCORES = {"return": "return", "cost": "cost"}
 
 
@@ -44,10 +43,11 @@ def main() -> None:
     figure, axes = plt.subplots(1, 2, figsize=(plotting.TEXT_WIDTH, 2.3))
     for axis, (score, label) in zip(axes, SCORES.items(), strict=True):
         for method in reversed(method_order(own["method"])):
-            color = PAPER_COLORS.get(method, plotting.method_color(method))
+            color = plotting.method_color(method)
             rows = table[table["method"] == method]
             name = method_label(method) + (" (λ = 0)" if method == "dpo" else "")
-            learning.draw(axis, rows, score, "std", label=name, color=color)
+            line = "--" if method == "dpo" else "-"  # neither hides the other
+            learning.draw(axis, rows, score, "std", label=name, color=color, ls=line)
         learning.iteration_axis(axis)
         axis.set_xlabel("iteration")
         axis.set_ylabel(label)

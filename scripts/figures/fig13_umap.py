@@ -17,7 +17,7 @@ READS = {"points": "overlap/{task}.csv", "numbers": "overlap/{task}.json"}
 NEEDS = ()
 
 COLUMNS = 4  # panels side by side
-COLORS = {"preferred": "#0072B2", "nonpreferred": "#E69F00"}  # the paper's blue and orange
+COLORS = plotting.SET_COLORS
 LABELS = {"preferred": r"$D_p$", "nonpreferred": r"$D_{np}$"}
 
 

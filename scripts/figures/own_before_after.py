@@ -21,8 +21,8 @@ READS = {
 NEEDS = ("source",)
 
 COLORS = {
-    "original": "#000000",
-    "before": "#000000",
+    "original": plotting.METHOD_COLORS["reference"],
+    "before": plotting.METHOD_COLORS["reference"],
     "control": plotting.METHOD_COLORS["bc_from_reference"],
     "after": plotting.METHOD_COLORS["prefine"],
 }
@@ -62,7 +62,9 @@ def draw_candidates(axis: plt.Axes, runs: pd.DataFrame, choice: dict) -> None:
     axis.scatter(before["cost"], before["return"], s=60, color="black", marker="X", ec="white")
     axis.axvline(share * before["cost"], color="0.2", lw=0.8, ls=":")
     chosen = runs[runs["run"] == choice["run"]].iloc[0]
-    axis.scatter(chosen["cost"], chosen["return"], s=110, fc="none", ec="#D7301F", lw=1.2)
+    axis.scatter(
+        chosen["cost"], chosen["return"], s=110, fc="none", ec=plotting.UNSAFE_COLOR, lw=1.2
+    )
     for beta in betas:
         axis.scatter([], [], s=22, color=colors[beta], label=f"β = {beta:g}")
     for place, lam in enumerate(lams):

@@ -18,7 +18,7 @@ READS = {"episodes": "episodes/{task}/before_after.parquet"}
 NEEDS = ("source",)
 
 LABELS = {"before": "before", "after": "after PREFINE"}
-COLORS = {"before": "#000000", "after": plotting.METHOD_COLORS["prefine"]}
+COLORS = {"before": plotting.METHOD_COLORS["reference"], "after": plotting.METHOD_COLORS["prefine"]}
 NO_COSTS = "The environment tells no costs."
 BINS = 50  # of an episode, at most
 

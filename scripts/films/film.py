@@ -13,10 +13,11 @@ from prefine.methods import REFERENCE
 from prefine.pipeline import cli
 from prefine.policies import file as policy_file
 from prefine.policies.stack import PolicyStack
+from prefine.report.colors import METHOD_COLORS
 from prefine.tasks import of_policy
 
 METHOD = "prefine"
-BLACK, BLUE = "#000000", "#0072B2"  # pi_ref's and PREFINE's in every figure
+BLACK, BLUE = METHOD_COLORS["reference"], METHOD_COLORS["prefine"]
 
 
 def shown(args) -> tuple[choose.Choice, Path]:

@@ -2,60 +2,16 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from prefine import files, frames, reading
 from prefine.analysis.paired import compare
 from prefine.pipeline import cli
 from prefine.report.model_card import FEWEST
-from prefine.report.tables import html_page, markdown
-
-NAMES = {
-    "original": "your policy",
-    "before": "your policy",
-    "distilled": "your policy, distilled",
-    "after": "after PREFINE",
-    "control": "BC from it on the preferred alone",
-}
-HEADING = ["Task", "Policy", "Return", "Cost", "Return kept", "Cost left", "Episodes"]
-
-
-def named(who: str, everybody: set[str]) -> str:
-    """What the table calls a policy; where it had to be distilled, pi_ref is not yours."""
-    if who == "before" and "original" in everybody:
-        who = "distilled"
-    return NAMES.get(who, f"after PREFINE, {who}")
-
-
-def text(row: pd.Series, name: str, style: str) -> str:
-    """A number with its interval."""
-    value, low, high = (row.get(key, np.nan) for key in (name, f"{name}_low", f"{name}_high"))
-    if np.isnan(value):
-        return "–"
-    interval = "" if np.isnan(low) else f" [{low:{style}}, {high:{style}}]"
-    return f"{value:{style}}{interval}"
-
-
-def lines(table: pd.DataFrame) -> list[list[str]]:
-    """A heading row, then one row a task and policy."""
-    found = [HEADING]
-    for (task, who), own in table.groupby(["task", "who"], sort=False):
-        everybody = set(table.loc[table["task"] == task, "who"])
-        row = {score: of.iloc[0] for score, of in own.groupby("score")}
-        found.append(
-            [
-                task,
-                named(who, everybody),
-                *(text(row[score], "mean", ".1f") for score in ("return", "cost")),
-                *(text(row[score], "share", ".0%") for score in ("return", "cost")),
-                str(row["cost"]["episodes"]),
-            ]
-        )
-    return found
+from prefine.report.tables import before_after_lines, markdown
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, "csv html markdown")
+    parser = cli.parser(__doc__, "csv markdown")
     parser.add_argument("--episodes", type=Path, nargs="+", required=True)
     parser.add_argument("--choices", type=Path, nargs="+", required=True)
     args = parser.parse_args()
@@ -80,9 +36,8 @@ def main() -> None:
     )
     if table["episodes"].min() < FEWEST:
         note += " With so few episodes intervals are far too narrow: nothing is shown by them."
-    laid_out = lines(table)
+    laid_out = before_after_lines(table)
     files.write_table(args.csv, table)
-    files.write_text(args.html, html_page("Before and after", laid_out, note))
     files.write_text(args.markdown, markdown(laid_out, note))
 
 

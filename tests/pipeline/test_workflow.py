@@ -33,6 +33,7 @@ PAPER_JOBS = {
     **dict.fromkeys([f"fig{n}" for n in (1, 2, 5, 6, 9, 10, 11, 12)], 1),
     **dict.fromkeys(["control", "level", "likelihood"], 1),
     "provenance": 1,
+    "page": 1,
     "timing": 1,
     "fig3": 1,
     "fig4": 1,

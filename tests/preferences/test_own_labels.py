@@ -236,3 +236,12 @@ def test_numbers_alone_are_not_taken_for_other_trajectories(run):
     assert "labels.csv: names trajectories by number, and 10 of 10 are others" in said
     with pytest.raises(UserError):
         read_labels(project / "more.yaml", pd.DataFrame({"index": range(3)}))
+
+
+def test_jobs_that_lay_out_at_the_same_time_write_no_file_in_common(tmp_path):
+    """One note of all sheets was written by every task's job: one removed the other's half."""
+    table = sheet(trajectories([10, 20]))
+    lay_out(tmp_path / "A.csv", table)
+    of_a = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    lay_out(tmp_path / "B.csv", table)
+    assert {path: path.stat().st_mtime_ns for path in of_a} == of_a

@@ -447,6 +447,17 @@ def test_nothing_is_left_to_do(done):
     assert "Nothing to be done" in run(done)
 
 
+@browser.needed
+def test_the_report_says_what_became_of_the_policies(done):
+    results = done / "results/own"
+    with browser.opened(results / "index.html") as opened:
+        browser.readable(opened, results / "screenshots")
+        assert "Too few episodes" in opened.locator("h1").inner_text()
+        assert "your policy, distilled" in opened.locator("#before_after").inner_text()
+        assert opened.locator("#figures img").count() == 3
+        assert not opened.locator("#claims").count()
+
+
 @pytest.mark.parametrize(
     ("overlay", "finding"),
     [

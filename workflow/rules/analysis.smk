@@ -10,12 +10,7 @@ rule runs:
         plans=run.study_paths("plans", "csv"),
         manifests=run.task_paths(MANIFEST),
     output:
-        report(
-            f"{RUN}/tables/runs.csv",
-            caption="../report/runs.rst",
-            category=section("Results"),
-            labels={"item": "Runs, one row each (CSV to download)"},
-        ),
+        f"{RUN}/tables/runs.csv",
     log:
         f"{RUN}/logs/runs.log",
     benchmark:
@@ -43,12 +38,7 @@ use rule runs as study_table with:
         plans=lambda w: run.study_paths("plans", "csv", w.study),
         manifests=lambda w: run.task_paths(MANIFEST, run.study_tasks(w.study)),
     output:
-        report(
-            f"{RUN}/tables/studies/{{study}}.csv",
-            caption="../report/runs.rst",
-            category=section("Ablations"),
-            labels={"item": "Runs of the study {study} (CSV to download)"},
-        ),
+        f"{RUN}/tables/studies/{{study}}.csv",
     log:
         f"{RUN}/logs/studies/{{study}}.log",
     benchmark:
@@ -69,12 +59,7 @@ use rule runs as curves_table with:
         plans=lambda w: run.followed_paths("plans", "csv", w.study),
         manifests=lambda w: run.task_paths(MANIFEST, run.study_tasks(w.study)),
     output:
-        report(
-            f"{RUN}/tables/curves/{{study}}.csv",
-            caption="../report/runs.rst",
-            category=section("Figures"),
-            labels={"item": "Learning curves of the study {study} (CSV to download)"},
-        ),
+        f"{RUN}/tables/curves/{{study}}.csv",
     log:
         f"{RUN}/logs/tables/curves/{{study}}.log",
     benchmark:
@@ -94,12 +79,6 @@ rule table1:
         outside=run.outside_scores(),
     output:
         csv=f"{RUN}/tables/table1.csv",
-        html=report(
-            f"{RUN}/tables/table1.html",
-            caption="../report/table1.rst",
-            category=section("Results"),
-            labels={"item": "Table 1"},
-        ),
         markdown=f"{RUN}/tables/table1.md",
         latex=f"{RUN}/tables/table1.tex",
     log:
@@ -118,7 +97,7 @@ rule table1:
     shell:
         'python "$PREFINE_SCRIPTS" analysis/table1.py --runs {input.runs:q} --study main '
         "--outside {input.outside:q} --seen {params.seen:q} "
-        "--thresholds {params.thresholds:q} --csv {output.csv:q} --html {output.html:q} "
+        "--thresholds {params.thresholds:q} --csv {output.csv:q} "
         "--markdown {output.markdown:q} --latex {output.latex:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
 
@@ -130,12 +109,6 @@ rule dataset_statistics:
         paper=PAPER / "tables2_3.csv",
     output:
         csv=f"{RUN}/tables/dataset_statistics.csv",
-        html=report(
-            f"{RUN}/tables/dataset_statistics.html",
-            caption="../report/dataset_statistics.rst",
-            category=section("Data"),
-            labels={"item": "Tables 2 and 3: dataset statistics"},
-        ),
         markdown=f"{RUN}/tables/dataset_statistics.md",
     log:
         f"{RUN}/logs/dataset_statistics.log",
@@ -152,7 +125,7 @@ rule dataset_statistics:
         'python "$PREFINE_SCRIPTS" analysis/dataset_statistics.py --manifests {input.manifests:q} '
         "--checks {input.checks:q} --paper {input.paper:q} "
         "--csv {output.csv:q} --markdown {output.markdown:q} "
-        "--html {output.html:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
+        ">> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
 # How like DSRL's datasets ours are; of DSRL's tasks, the user's own have nothing beside them.
@@ -163,12 +136,6 @@ rule likeness:
         table1=PAPER / "table1.csv",
     output:
         csv=f"{RUN}/tables/likeness.csv",
-        html=report(
-            f"{RUN}/tables/likeness.html",
-            caption="../report/likeness.rst",
-            category=section("Data"),
-            labels={"item": "Datasets beside DSRL's"},
-        ),
         markdown=f"{RUN}/tables/likeness.md",
     log:
         f"{RUN}/logs/likeness.log",
@@ -186,7 +153,7 @@ rule likeness:
         'python "$PREFINE_SCRIPTS" analysis/likeness.py --statistics {input.statistics:q} '
         "--trajectories {input.trajectories:q} --table1 {input.table1:q} "
         "--thresholds {params.thresholds:q} --csv {output.csv:q} "
-        "--markdown {output.markdown:q} --html {output.html:q} "
+        "--markdown {output.markdown:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
 
 

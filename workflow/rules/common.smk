@@ -59,7 +59,7 @@ from prefine.methods import REFERENCE
 from prefine.pipeline import figures, processes
 from prefine.pipeline.code import has_gpu, help_jobs_find, keep_parses
 from prefine.config.settings import as_json, thresholds
-from prefine.pipeline.run import Run, section
+from prefine.pipeline.run import Run
 
 try:
     for config_file in workflow.configfiles:

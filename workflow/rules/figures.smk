@@ -8,12 +8,7 @@ for figure in run.figures():
         input:
             **figures.inputs(run, figure),
         output:
-            png=report(
-                f"{RUN}/figures/{figure.file}.png",
-                caption=figure.caption(ROOT / "workflow/report"),
-                category=section(figure.section),
-                labels={"item": figure.title},
-            ),
+            png=f"{RUN}/figures/{figure.file}.png",
             others=multiext(f"{RUN}/figures/{figure.file}", ".pdf", ".csv"),
         log:
             f"{RUN}/logs/{figure.rule}.log",

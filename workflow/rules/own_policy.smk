@@ -139,12 +139,6 @@ rule before_after:
         choices=run.task_paths(f"{RUN}/choice/{{task}}.json"),
     output:
         csv=f"{RUN}/tables/before_after.csv",
-        html=report(
-            f"{RUN}/tables/before_after.html",
-            caption="../report/before_after.rst",
-            category=section("Your policy"),
-            labels={"item": "Before and after"},
-        ),
         markdown=f"{RUN}/tables/before_after.md",
     log:
         f"{RUN}/logs/before_after.log",
@@ -160,7 +154,7 @@ rule before_after:
     shell:
         'python "$PREFINE_SCRIPTS" own_policy/before_after.py '
         "--episodes {input.episodes:q} --choices {input.choices:q} "
-        "--csv {output.csv:q} --html {output.html:q} --markdown {output.markdown:q} "
+        "--csv {output.csv:q} --markdown {output.markdown:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
 
 

@@ -1,4 +1,4 @@
-# What the report says: the paper's claims with verdicts, and where the numbers come from.
+# The report: the paper's claims with verdicts, where the numbers come from, and the page itself.
 
 
 rule claims:
@@ -13,12 +13,6 @@ rule claims:
         timing=run.timing_table(),
     output:
         csv=f"{RUN}/tables/claims.csv",
-        html=report(
-            f"{RUN}/tables/claims.html",
-            caption="../report/claims.rst",
-            category=section("Results"),
-            labels={"item": "Claims of the paper"},
-        ),
         markdown=f"{RUN}/tables/claims.md",
     log:
         f"{RUN}/logs/claims.log",
@@ -37,7 +31,7 @@ rule claims:
         "--runs {input.runs:q} --paper {input.paper:q} --study main "
         "--sizes {input.sizes:q} --sweep {input.sweep:q} --ablation {input.ablation:q} "
         "--cost-gap {input.cost_gap:q} --overlap {input.overlap:q} --timing {input.timing:q} "
-        "--thresholds {params.thresholds:q} --csv {output.csv:q} --html {output.html:q} "
+        "--thresholds {params.thresholds:q} --csv {output.csv:q} "
         "--markdown {output.markdown:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
@@ -47,12 +41,11 @@ rule provenance:
         episodes=run.all_episodes(),
         manifests=run.task_paths(MANIFEST),
     output:
-        json=f"{RUN}/tables/provenance.json",
-        html=report(
-            f"{RUN}/tables/provenance.html",
+        json=report(
+            f"{RUN}/tables/provenance.json",
             caption="../report/provenance.rst",
-            category=section("Results"),
-            labels={"item": "Provenance: versions, devices, data, config"},
+            category="Provenance",
+            labels={"item": "Versions, devices, data, settings of every job"},
         ),
     log:
         f"{RUN}/logs/provenance.log",
@@ -69,5 +62,32 @@ rule provenance:
     shell:
         'python "$PREFINE_SCRIPTS" analysis/provenance.py --training {input.training:q} '
         "--episodes {input.episodes:q} --manifests {input.manifests:q} "
-        "--config {params.config:q} --json {output.json:q} --html {output.html:q} "
+        "--config {params.config:q} --json {output.json:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
+
+
+# Figures, tables and films of the run; of the films those that it has.
+rule page:
+    input:
+        shown=run.shown(),
+        paper=PAPER / "table1.csv",
+        captions=run.captions(),
+    output:
+        f"{RUN}/index.html",
+    log:
+        f"{RUN}/logs/page.log",
+    benchmark:
+        f"{RUN}/benchmarks/page.jsonl"
+    localrule: True
+    conda:
+        "../../envs/page.yaml"
+    params:
+        folder=RUN,
+        settings=lambda w: run.page_settings(),
+        code=run.code("report/page"),
+    message:
+        "The report as one page"
+    shell:
+        'python "$PREFINE_SCRIPTS" report/page.py --folder {params.folder:q} '
+        "--paper {input.paper:q} --captions {input.captions:q} --settings {params.settings:q} "
+        "--output {output:q} >> {log:q} 2> >(tee -a {log:q} >&2)"

@@ -18,7 +18,7 @@ from prefine.errors import UserError
 
 LIBRARY = Path(__file__).resolve().parents[1]
 MOST_KEPT = 1000  # files, old versions too
-TEMPLATES = (".html", ".md")  # named as the module that fills them
+TEMPLATES = (".html", ".css", ".js", ".md")  # named as the module that fills them
 
 
 def has_gpu() -> bool:

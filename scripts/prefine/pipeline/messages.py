@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 RESULTS = {  # under results/{run}: what it is
+    "index.html": "the report, one page for your browser and for sending around",
     "tables/before_after.md": "your policy before and after, on the same episodes",
     "tables/claims.md": "the paper's claims, each with a verdict",
     "tables/table1.md": "reward and cost of every method",
@@ -75,8 +76,7 @@ def where_results_are(folder: Path) -> str:
         return ""
     width = max(len(str(folder / name)) for name in there)
     lines = [f"  {folder / name!s:{width}}  {RESULTS[name]}" for name in there]
-    page = f"One page of all: the same command with --report {folder}/report.html at its end."
-    return "\n".join(["", "Done. Results:", *lines, page, ""])
+    return "\n".join(["", "Done. Results:", *lines, ""])
 
 
 def what_went_wrong(logs: Iterable[str]) -> str:

@@ -37,11 +37,6 @@ OF_A_PUBLICATION = ("iterations", "batch_size", "segments", "bags", "bag_size")
 OF_A_PUBLICATION += ("discriminator_iterations", "reference_iterations")
 
 
-def section(name: str) -> str:
-    """A section of the report; it sorts its sections by name, hence the number."""
-    return f"{SECTIONS.index(name)}. {name}"
-
-
 class Run(OwnRun):
     """A checked config and all that follows from it.
 
@@ -385,18 +380,45 @@ class Run(OwnRun):
     # Everything that `all` makes: what has something to show.
 
     def targets(self) -> list[str]:
-        """The files that a run ends in."""
+        """The files that a run ends in: the report, and what it shows."""
+        return [*self.shown(), f"{self.folder}/index.html"]
+
+    def shown(self) -> list[str]:
+        """What there is to show."""
         files = [f"figures/{own.file}.png" for own in self.figures() if figures.shows(self, own)]
         files += ["tables/provenance.json"]
         files += [f"films/{task}.html" for task in self.filmed]
         if self.own_policies:
             files += ["tables/before_after.csv"]
+            files += [f"choice/{task}.json" for task in self.tasks]
             files += [f"export/{task}/policy.safetensors" for task in self.tasks]
         else:
-            files += [f"tables/{name}.csv" for name in ("claims", "table1", "dataset_statistics")]
+            names = ("claims", "runs", "table1", "dataset_statistics")
+            files += [f"tables/{name}.csv" for name in names]
             files += [f"tables/studies/{name}.csv" for name in self.studies if name != "main"]
             files += [] if self.own_data else ["tables/likeness.csv"]
         return [f"{self.folder}/{path}" for path in files]
+
+    def captions(self) -> list[str]:
+        """The texts under tables and figures."""
+        folder = self.root / "workflow/report"
+        names = sorted(path.name for path in folder.glob("*.rst"))
+        return [str(self.from_root(f"workflow/report/{name}")) for name in names]
+
+    def page_settings(self) -> str:
+        """What the report needs of the config, and its figures, section by section."""
+        shown = [own for own in self.figures() if figures.shows(self, own)]
+        told = [
+            {
+                "file": own.file,
+                "title": own.title,
+                "section": own.section,
+                "caption": Path(own.caption(self.root / "workflow/report")).stem,
+                "params": figures.facts(self, own),
+            }
+            for own in sorted(shown, key=lambda own: SECTIONS.index(own.section))
+        ]
+        return as_json({"config": self.config, "figures": told})
 
     def from_root(self, path: str) -> Path:
         """A file of the project; as it is written where Snakemake works in the project itself."""

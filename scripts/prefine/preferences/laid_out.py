@@ -4,7 +4,6 @@ A sheet that a person has changed is left as it is, and a new one goes beside it
 given before are filled in where trajectories have the same content.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,8 +14,6 @@ from prefine import files
 from prefine.errors import UserError
 from prefine.preferences import labels as tables
 from prefine.preferences.content import OtherTrajectories, keys, n_new
-
-NOTES = ".laid_out.json"  # beside the sheets: name -> sha256 of what a job wrote there
 
 
 def read_sheet(path: Path) -> pd.DataFrame | None:
@@ -67,11 +64,10 @@ def lay_out(path: Path, table: pd.DataFrame, elsewhere: Sequence[Path] = ()) -> 
             in the new sheet, in another one or there.
     """
     candidate, number, wanted = path, 1, set(table["fingerprint"])
-    notes = path.parent / NOTES
-    laid_out = json.loads(notes.read_text()) if notes.exists() else {}
     while candidate.exists():
         there = read_sheet(candidate)
-        untouched = laid_out.get(candidate.name) == files.sha256(candidate)
+        note = files.note_of(candidate)  # of what a job wrote there
+        untouched = note.exists() and note.read_text().split()[:1] == [files.sha256(candidate)]
         bare = there is not None and (there["label"].str.strip() == "").all()
         if there is not None and set(keys(there)) == wanted and not (bare or untouched):
             return candidate
@@ -84,7 +80,6 @@ def lay_out(path: Path, table: pd.DataFrame, elsewhere: Sequence[Path] = ()) -> 
     same = there is not None and keys(there) == list(table["fingerprint"])
     if not (same and _labels(there) == _labels(table)):
         files.write_table(candidate, table)
-        files.write_json(notes, laid_out | {candidate.name: files.sha256(candidate)})
     return candidate
 
 

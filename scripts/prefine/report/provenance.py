@@ -88,7 +88,7 @@ def _shared(jobs: Iterable[Mapping], name: str) -> dict[str, int]:
 
 
 def page_lines(record: Mapping) -> list[list[str]]:
-    """Lay the record out for `tables.html_page`: a heading row, then what and its value."""
+    """Lay the record out as HTML: a heading row, then what and its value."""
     config, jobs = record["config"], record["jobs"]
     source = SOURCE_LABELS.get(config["source"], config["source"])
     lines = [["What", "Value"], ["Run", _text(config["run"])], ["Data", _text(source)]]

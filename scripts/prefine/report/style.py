@@ -19,36 +19,14 @@ import seaborn as sns
 from scipy.optimize import isotonic_regression
 
 from prefine.files import atomic, write_table
+from prefine.report.colors import METHOD_COLORS as METHOD_COLORS
+from prefine.report.colors import SAFE_COLOR as SAFE_COLOR
+from prefine.report.colors import SET_COLORS as SET_COLORS
+from prefine.report.colors import UNSAFE_COLOR as UNSAFE_COLOR
+from prefine.report.colors import method_color as method_color
 
 NO_RUNS = "The study has no runs: it is off, or none of its tasks is among the config's."
 TEXT_WIDTH = 7.0  # inches, two-column paper
-
-# Okabe-Ito, ordered so that neighbours also differ in lightness.
-METHOD_COLORS = {
-    "reference": "#000000",
-    "bc": "#E69F00",
-    "bc_from_reference": "#8C5E00",
-    "dpo": "#56B4E9",
-    "ppl": "#009E73",
-    "safedice": "#CC79A7",
-    "cpq": "#D55E00",
-    "cpl": "#66A61E",
-    "trac": "#A6761D",
-    "safemil": "#7570B3",
-    "prefine": "#0072B2",
-}
-SET_COLORS = {
-    "all": "#BBBBBB",
-    "reference": "#882E72",
-    "preferred": "#1B9E50",
-    "nonpreferred": "#D7301F",
-}
-SAFE_COLOR, UNSAFE_COLOR = "#1B9E50", "#D7301F"
-
-
-def method_color(method: str) -> str:
-    """The colour of a method in every figure; methods of one's own share a grey."""
-    return METHOD_COLORS.get(method, "#777777")
 
 
 def in_math(label: str) -> str:

@@ -1,20 +1,30 @@
-"""Tables as Markdown, HTML and LaTeX."""
+"""Tables as lines of cells, Markdown and LaTeX."""
 
-import re
 from collections.abc import Iterable
-from string import Template
 
 import numpy as np
 import pandas as pd
 
-from prefine.analysis.names import columns_of, marks_note, method_label, method_order, source_note
-from prefine.files import template
+from prefine.analysis.names import (
+    columns_of,
+    marks_note,
+    method_label,
+    method_order,
+    source_note,
+)
 from prefine.tasks import SUITES, TASKS
 
-PAGE = Template(template(__file__, ".html").template.replace("\n", "") + "\n")  # in one line
+OWN_NAMES = {
+    "original": "your policy",
+    "before": "your policy",
+    "distilled": "your policy, distilled",
+    "after": "after PREFINE",
+    "control": "BC from it on the preferred alone",
+}
+OWN_HEADING = ["Task", "Policy", "Return", "Cost", "Return kept", "Cost left", "Episodes"]
 
 
-def _cells(table: pd.DataFrame, render) -> list[list[str]]:
+def table1_lines(table: pd.DataFrame, render) -> list[list[str]]:
     """Lay Table 1 out: a heading row, then suites and tasks; a cell without runs is missing."""
     methods = columns_of(table)
     others = set(table.loc[table["outside"].astype(bool), "method"])
@@ -52,7 +62,7 @@ def _scores(cell: pd.Series, plus_minus: str) -> list[str]:
     return [_number(cell[name], cell[f"{name}_std"], plus_minus) for name in names]
 
 
-def _score_text(cell: pd.Series, opening: str, closing: str) -> str:
+def score_text(cell: pd.Series, opening: str, closing: str) -> str:
     """Reward and cost of a cell: marked if safe, a star if the best safe one."""
     text = " / ".join(_scores(cell, " ± "))
     text = f"{opening}{text}{closing}" if cell["safe"] else text
@@ -61,13 +71,7 @@ def _score_text(cell: pd.Series, opening: str, closing: str) -> str:
 
 def table1_markdown(table: pd.DataFrame) -> str:
     """Render Table 1: bold is safe, a star marks the best safe reward of the task."""
-    return markdown(_cells(table, lambda cell: _score_text(cell, "**", "**")), caption(table))
-
-
-def table1_html(table: pd.DataFrame) -> str:
-    """Render Table 1 as a page for the report."""
-    lines = _cells(table, lambda cell: _score_text(cell, "<b>", "</b>"))
-    return html_page("Table 1", lines, caption(table))
+    return markdown(table1_lines(table, lambda cell: score_text(cell, "**", "**")), caption(table))
 
 
 def caption(table: pd.DataFrame) -> str:
@@ -112,7 +116,7 @@ def table1_latex(table: pd.DataFrame) -> str:
         text = rf"\textcolor{{blue}}{{{text}}}" if cell["best_safe"] else text
         return text + (r"$^\dagger$" if cell["missing"] else "")
 
-    lines = _cells(table, render)
+    lines = table1_lines(table, render)
     marks = {"π_ref": r"$\pi_\mathrm{ref}$", "‡": r"$^\ddagger$", "§": r"$^\S$"}
     rows = [" & ".join(line) + r" \\" for line in lines]
     for sign, mark in marks.items():
@@ -137,28 +141,7 @@ def table1_latex(table: pd.DataFrame) -> str:
     )
 
 
-def html_page(title: str, lines: list[list[str]], note: str) -> str:
-    """Build a page that needs nothing else: the first line is the heading of the table.
-
-    Cells are HTML already; they come from numbers and names of this project.
-    """
-    lines = [[_unbroken(cell) for cell in line] for line in lines]
-    head = "".join(f"<th>{cell.replace('π_ref', 'π<sub>ref</sub>')}</th>" for cell in lines[0])
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{cell}</td>" for cell in line) + "</tr>" for line in lines[1:]
-    )
-    return PAGE.substitute(title=title, head=head, rows=rows, note=note)
-
-
-def _unbroken(cell: str) -> str:
-    """Keep numbers with their %, ± and intervals in one line."""
-    space = "\N{NO-BREAK SPACE}"
-    cell = re.sub(r"(?<=\d) %", f"{space}%", cell).replace(" ± ", f"{space}±{space}")
-    cell = cell.replace(" / ", f"{space}/ ")
-    return re.sub(r"\[[^\[\]\n<>]{,30}\]", lambda found: found[0].replace(" ", space), cell)
-
-
-def _statistics_lines(table: pd.DataFrame) -> list[list[str]]:
+def statistics_lines(table: pd.DataFrame) -> list[list[str]]:
     """Lay Tables 2 and 3 out: a heading row, then tasks; the paper's numbers in brackets."""
     columns = {
         "task": "Task",
@@ -201,20 +184,15 @@ def markdown(lines: list[list[str]], note: str) -> str:
 
 def dataset_statistics_markdown(table: pd.DataFrame) -> str:
     """Render Tables 2 and 3."""
-    return markdown(_statistics_lines(table), _statistics_note(table))
+    return markdown(statistics_lines(table), statistics_note(table))
 
 
-def dataset_statistics_html(table: pd.DataFrame) -> str:
-    """Render Tables 2 and 3 as a page for the report."""
-    title = "Tables 2 and 3: dataset statistics"
-    return html_page(title, _statistics_lines(table), _statistics_note(table))
-
-
-def _statistics_note(table: pd.DataFrame) -> str:
+def statistics_note(table: pd.DataFrame) -> str:
+    """Say what the numbers of Tables 2 and 3 are."""
     return f"In brackets the paper's numbers, on DSRL's data. {source_note(table['source'])}"
 
 
-def _likeness_lines(table: pd.DataFrame) -> list[list[str]]:
+def likeness_lines(table: pd.DataFrame) -> list[list[str]]:
     """Lay the datasets out beside DSRL's; sizes are whole, shares have two digits."""
     sizes = {
         "task": "Task",
@@ -237,7 +215,8 @@ def _likeness_lines(table: pd.DataFrame) -> list[list[str]]:
     return [[*a, *b, *c] for a, b, c in zip(*parts, strict=True)]
 
 
-def _likeness_note(table: pd.DataFrame) -> str:
+def likeness_note(table: pd.DataFrame) -> str:
+    """Say what the numbers beside DSRL's are."""
     return (
         "In brackets DSRL's numbers and, of D_p, D_np and D_ref, the paper's; of D_ref what "
         f"π_ref reaches in Table 1. {source_note(table['source'])}"
@@ -246,9 +225,38 @@ def _likeness_note(table: pd.DataFrame) -> str:
 
 def likeness_markdown(table: pd.DataFrame) -> str:
     """Render the datasets beside DSRL's."""
-    return markdown(_likeness_lines(table), _likeness_note(table))
+    return markdown(likeness_lines(table), likeness_note(table))
 
 
-def likeness_html(table: pd.DataFrame) -> str:
-    """Render the datasets beside DSRL's as a page for the report."""
-    return html_page("Datasets beside DSRL's", _likeness_lines(table), _likeness_note(table))
+def _named(who: str, everybody: set[str]) -> str:
+    """What the table calls a policy; where it had to be distilled, pi_ref is not yours."""
+    if who == "before" and "original" in everybody:
+        who = "distilled"
+    return OWN_NAMES.get(who, f"after PREFINE, {who}")
+
+
+def _with_interval(row: pd.Series, name: str, style: str) -> str:
+    """A number with its interval."""
+    value, low, high = (row.get(key, np.nan) for key in (name, f"{name}_low", f"{name}_high"))
+    if np.isnan(value):
+        return "–"
+    interval = "" if np.isnan(low) else f" [{low:{style}}, {high:{style}}]"
+    return f"{value:{style}}{interval}"
+
+
+def before_after_lines(table: pd.DataFrame) -> list[list[str]]:
+    """A heading row, then one row a task and policy."""
+    found = [OWN_HEADING]
+    for (task, who), own in table.groupby(["task", "who"], sort=False):
+        everybody = set(table.loc[table["task"] == task, "who"])
+        row = {score: of.iloc[0] for score, of in own.groupby("score")}
+        found.append(
+            [
+                task,
+                _named(who, everybody),
+                *(_with_interval(row[score], "mean", ".1f") for score in ("return", "cost")),
+                *(_with_interval(row[score], "share", ".0%") for score in ("return", "cost")),
+                str(row["cost"]["episodes"]),
+            ]
+        )
+    return found

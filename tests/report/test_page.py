@@ -1,0 +1,136 @@
+"""The page of a hand-made run: what its first screen says, and what its reader can do."""
+
+import json
+import subprocess
+import sys
+
+import browser
+import matplotlib.pyplot as plt
+import pandas as pd
+import pytest
+from conftest import ROOT
+from hand_made import PAPER, SUITES, TAUS, table
+from prefine.analysis import tables
+from prefine.report import answer, page
+from prefine.report import provenance as records
+from prefine.report.cloud import cloud, squeezed
+
+EXPECTED = {task: list(TAUS) for task in SUITES}
+CONFIG = {"run": "mine", "source": "collect", "tasks": list(SUITES)}
+CONFIG |= {"split": {"n_preferred": 100, "n_nonpreferred": 20}}
+FIGURE = {"file": "fig01", "title": "Figure 01: of π_ref <b>", "section": "Figures", "params": {}}
+
+
+def made(folder, runs, config=CONFIG):
+    """A folder of results of these runs with one figure, and its page."""
+    for name in ("tables", "figures"):
+        (folder / name).mkdir()
+    runs = runs.assign(**{"return": 10 * runs["normalized_return"]})
+    runs.to_csv(folder / "tables/runs.csv", index=False)
+    tables.table1(runs, EXPECTED).to_csv(folder / "tables/table1.csv", index=False)
+    claims = [sys.executable, ROOT / "scripts", "analysis/claims.py", "--study", "main"]
+    claims += ["--runs", folder / "tables/runs.csv", "--paper", ROOT / "workflow/paper/table1.csv"]
+    claims += ["--csv", folder / "tables/claims.csv", "--markdown", folder / "claims.md"]
+    subprocess.run([*claims, "--thresholds", json.dumps(EXPECTED)], check=True, capture_output=True)
+    record = records.together([], [], config)
+    (folder / "tables/provenance.json").write_text(json.dumps(record))
+    plt.figure(figsize=(7, 2)).savefig(folder / "figures/fig01.png")
+    captions = {"fig01": "Run *{{ snakemake.config['run'] }}*, D_np.", "claims": "", "table1": ""}
+    run = page.Run(folder, config, [FIGURE | {"caption": "fig01"}], captions)
+    path = folder / "index.html"
+    path.write_text(page.write(run, PAPER))
+    return path
+
+
+def test_the_first_screen_answers():
+    runs = table(bc=(0.6, 4.0))
+    rows = answer.of_methods(tables.table1(runs, EXPECTED), {"prefine": 1000.0, "bc": 500_000.0})
+    assert answer.headline(rows) == (
+        "PREFINE is safe on 12 of 12 tasks and keeps 95 % of π_ref’s reward; "
+        "π_ref itself is safe on 0 of 12."
+    )
+    assert "surely safe on 12, surely unsafe on 0, open on 0" in answer.certainty(rows)
+    assert "1,000 to 500,000 iterations" in answer.length(rows)
+    bc = next(row for row in rows if row["method"] == "bc")
+    assert (bc["safe"], bc["unsafe"], bc["best"]) == (0, 12, 0)
+
+
+def test_few_seeds_are_not_sure_and_no_cost_is_no_answer():
+    runs = table()
+    few = tables.table1(runs[~(runs["seed"] > 1)], EXPECTED)
+    assert answer.certainty(answer.of_methods(few, {})).startswith("Not sure at all: 2 seeds")
+    none = few.assign(cost=float("nan"))
+    assert "nothing can be called safe" in answer.headline(answer.of_methods(none, {}))
+
+
+def test_nothing_is_kept_of_a_reward_that_is_not_above_zero():
+    rows = answer.of_methods(tables.table1(table(reference=(-0.1, 4.0)), EXPECTED), {})
+    assert "keeps" not in answer.headline(rows)
+
+
+@pytest.mark.parametrize(("low", "high", "says"), [(-3, -1, "1 of 1 task."), (-3, 1, "0 of 1")])
+def test_an_own_policy_costs_less_only_where_that_was_shown(low, high, says):
+    rows = [
+        {"task": "Mine", "who": who, "score": score, "episodes": 50, "mean": mean}
+        | {"difference_low": low, "difference_high": high}
+        for who, mean in (("before", 5.0), ("after", 3.0))
+        for score in ("return", "cost")
+    ]
+    headline, told, sure = answer.of_own_policies(pd.DataFrame(rows))
+    assert says in headline and "50 episodes" in sure
+    assert ("no difference shown" in told[0]) == (high > 0)
+
+
+def test_marks_are_left_of_the_limit_where_they_are_safe():
+    runs = table().assign(**{"raw_return": 1.0})
+    drawn = cloud(runs)
+    for own, (_, group) in zip(drawn["methods"], runs.groupby("method", sort=False), strict=True):
+        assert len(own["marks"]) == len(group)
+    places = {own["label"]: own["marks"][0][0] for own in drawn["methods"]}
+    assert places["PREFINE"] < drawn["limit"] < places["BC"] < places["π_ref"]
+    assert squeezed(1.0) == 1 and squeezed(4.0) == 3
+    assert cloud(runs.assign(normalized_cost=float("nan"))) == {}
+
+
+@pytest.mark.parametrize("source", ["collect", "dsrl"])
+def test_the_paper_s_numbers_stand_beside_dsrl_s_alone(source, tmp_path):
+    text = made(tmp_path, table().assign(source=source), CONFIG | {"source": source}).read_text()
+    assert ("<small>paper 0.93" in text) == (source == "dsrl")
+    assert ("paper’s numbers are not beside them" in text) == (source == "collect")
+
+
+def test_films_that_do_not_fit_are_named(tmp_path):
+    for task, size in (("A", 3000), ("B", 900_000)):
+        folder = tmp_path / f"films/{task}"
+        folder.mkdir(parents=True)
+        (folder / "film.mp4").write_bytes(bytes(size))
+        (folder / "film.json").write_text(json.dumps({"task": task}))
+    found = page.Run(tmp_path, CONFIG, [], {}).films(room=100_000)
+    assert [bool(film["src"]) for film in found] == [True, False]
+    assert found[1]["place"] == "films/B/film.mp4"
+
+
+@browser.needed
+def test_the_page_can_be_read_sorted_and_enlarged(tmp_path):
+    path = made(tmp_path, table())
+    assert "of π_ref <b>" not in path.read_text()
+    with browser.opened(path) as opened:
+        browser.readable(opened, tmp_path / "screenshots")
+        methods = opened.locator("#methods tbody tr td:first-child")
+        opened.locator("#methods th button").get_by_text("Mean cost").click()
+        assert methods.first.inner_text() == "DPO"
+        opened.locator("#methods th button").get_by_text("Mean cost").click()
+        assert methods.last.inner_text() == "DPO"
+        shown = opened.locator("tr[data-verdict]:visible")
+        before, holds = shown.count(), opened.locator("button[data-verdict=holds]")
+        holds.click()
+        assert shown.count() == int(holds.locator("b").inner_text()) < before
+        opened.locator(".enlarge").click()
+        assert opened.locator("dialog img").evaluate("own => own.naturalWidth") == 700
+        opened.keyboard.press("Escape")
+        opened.locator("button[data-method]").get_by_text("CPQ").click()
+        assert opened.locator("#cloud g:visible").count() == 7
+        opened.locator("#cloud circle").last.dispatch_event("pointerover")
+        assert "PREFINE, " in opened.locator("output").inner_text()
+        opened.emulate_media(media="print")
+        assert not opened.locator("nav").is_visible()
