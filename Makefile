@@ -10,6 +10,8 @@
 # make test-kills   set up, then of these the runs that are killed: KILLS=100 SEED=1
 # make verify       make files of a finished run again elsewhere and compare: FILE=results/...
 # make docs         set up, then the pages of docs/ as a site with a search: docs/_build/html/
+# make status       how far a run is, while it goes on or after it was cut: RUN=quickstart
+# make watch        the same every ten seconds, and as a page that refreshes itself
 # make setup        what both share: .venv from the pinned lock in envs/
 
 SHELL := /bin/bash
@@ -30,7 +32,7 @@ VENV = @$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off
 endif
 
-.PHONY: setup quickstart own-policy-example report test test-library test-slurm test-conda test-container test-faults test-kills verify pins docs lint format clean
+.PHONY: setup quickstart own-policy-example report status watch test test-library test-slurm test-conda test-container test-faults test-kills verify pins docs lint format clean
 
 setup: .venv/.installed .venv/.library
 
@@ -71,6 +73,13 @@ own-policy-example: setup
 	snakemake --cores 1 --configfile $(OWN) --report $(OWN_RESULTS)/report.html
 	@cat $(OWN_RESULTS)/tables/before_after.md
 	@echo "Open $(OWN_RESULTS)/index.html"
+
+# Of the run that began last, unless RUN names one. No `setup`: it may install anew under a run.
+status:
+	@$(BIN)/python scripts/status.py $(if $(RUN),results/$(RUN))
+
+watch:
+	@$(BIN)/python scripts/status.py $(if $(RUN),results/$(RUN)) --watch 10
 
 # One process more than cores, for some tests wait.
 test: setup
@@ -155,6 +164,8 @@ bench-osrl: setup .cache/osrl/.installed
 .PHONY: pictures
 pictures: setup
 	mkdir -p docs/images
+	for task in BallCircle HalfCheetahVelocity; do \
+	  cp results/quickstart/films/$$task/film.webp docs/images/$$task.webp; done
 	cp results/quickstart/figures/fig01_overview.png results/quickstart/figures/fig03_reward_cost.png docs/images/
 	snakemake --rulegraph dot --cores 1 \
 	  | sed -e 's/margin=0/margin=0.1, rankdir=LR, nodesep=0.15, ranksep=0.35/' -e 's/penwidth=2, color=grey/penwidth=1, color=grey/' \

@@ -20,6 +20,7 @@ include: "workflow/rules/analysis.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/own_policy.smk"
+include: "workflow/rules/films.smk"
 include: "workflow/rules/messages.smk"
 
 

@@ -24,7 +24,14 @@ import numpy as np
 import pandas as pd
 import prefine.training.loop as loop_module
 import torch
-from prefine.methods import METHODS, REFERENCE, method_constant, method_module, method_settings
+from prefine.methods import (
+    METHODS,
+    REFERENCE,
+    decided,
+    method_constant,
+    method_module,
+    method_settings,
+)
 from prefine.policies.registry import make_policy
 from prefine.training import stacks
 from prefine.training.batches import Noise
@@ -38,7 +45,7 @@ LOSS = 1e-3  # relative, at any log point
 FIRST = 1e-4  # relative, losses and gradient norms at iteration 0
 UNIT = 1e-2  # what a loss is compared with if it is smaller itself
 SMALL = {"hidden": [32, 32], "batch_size": 32, "vae_hidden": 32, "segments": 4}
-SMALL |= {"segment_length": 16, "longest": 40}
+SMALL |= {"segment_length": 16, "longest": 40, "bags": 2, "bag_size": 4, "cost_hidden": 32}
 TINY = SMALL | {"hidden": [16, 16], "batch_size": 16}
 OTHER_SETTINGS = (
     ("prefine", {"delta_level": "segment"}),
@@ -48,6 +55,8 @@ OTHER_SETTINGS = (
     ("ppl", {"objective": "ref_free", "level": "trajectory"}),
     ("ppl", {"objective": "reward_model"}),
     ("cpq", {"variant": "osrl"}),
+    ("trac", {"labels": "segment"}),
+    ("safemil", {"variant": "bradley_terry"}),
 )
 
 
@@ -88,7 +97,8 @@ class Case:
         settings = loops.SETTINGS | {"batch_size": getattr(module, "BATCH_SIZE", 256)}
         settings |= method_settings(self.method) | self.changes
         settings |= {"iterations": ITERATIONS, "log_points": 10, "threads": self.threads}
-        return settings | {"discriminator_iterations": ITERATIONS, "checkpoint_every": SAVED_EVERY}
+        first = dict.fromkeys(("discriminator_iterations", "reference_iterations"), ITERATIONS)
+        return settings | first | {"checkpoint_every": SAVED_EVERY}
 
     def parts(self, streams: str = "r") -> dict:
         """Arguments of ``train`` by name; a run's sets are of its own sizes."""
@@ -101,7 +111,7 @@ class Case:
             "method": module,
             "policy": policy,
             "runs": pd.DataFrame(columns),
-            "data": loops.transitions(module.SEES),
+            "data": loops.transitions(decided(module.SEES, settings)),
             "sets": sets(),
             "settings": settings,
             "reference": loops.initial_parameters(policy.init, ["reference"], CPU),
@@ -188,7 +198,7 @@ def trained(case: Case, on: torch.device, way: Way, drawn_on: torch.device | Non
     parts["settings"] |= changed
     method, policy, names = parts["method"], parts["policy"], parts["runs"]["stream"]
     start = parts["reference"]
-    if method.STARTS_FROM != REFERENCE:
+    if decided(method.STARTS_FROM, parts["settings"]) != REFERENCE:
         start = loops.initial_parameters(policy.init, [f"{name}/policy" for name in names], CPU)
     phases = len(method.phases(policy, parts["settings"]))
     with tempfile.TemporaryDirectory() as folder, training_on(on, drawn_on) as captured:

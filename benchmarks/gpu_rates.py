@@ -173,8 +173,7 @@ def profile_items(tiny: bool) -> list[tuple]:
 def protocol(config: dict) -> list[dict]:
     """Iterations of Table 1: one row a task, method and phase, with the stacks that do it."""
     from prefine.config.plan import draw_seed_pairs
-    from prefine.config.settings import thresholds, training_settings
-    from prefine.methods import method_constant
+    from prefine.config.settings import sees, thresholds, training_settings
 
     rows = []
     for task in config["tasks"]:
@@ -182,8 +181,8 @@ def protocol(config: dict) -> list[dict]:
         rows.append({"rate": "reference graphs 1", "iterations": reference, "stacks": 1, "runs": 1})
         for method in config["studies"]["main"]["methods"]:
             settings = training_settings(config, method, task)
-            sees = method_constant(method, "SEES")
-            pairs = draw_seed_pairs(config["draws"], config["seeds"], config["pairing"], sees)
+            seen = sees(method, settings)
+            pairs = draw_seed_pairs(config["draws"], config["seeds"], config["pairing"], seen)
             runs = len(pairs) * len(thresholds(config, task))
             stacks = -(-runs // TABLE_RUNS)
             row = {"rate": f"{method} graphs", "stacks": stacks, "runs": runs}

@@ -16,7 +16,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from prefine.data.dataset import SEES, Transitions
-from prefine.methods import method_constant, method_module, method_settings
+from prefine.methods import decided, method_constant, method_module, method_settings
 from prefine.policies.gaussian import GaussianPolicy
 from prefine.policies.networks import Params, init_mlp, mlp
 from prefine.policies.registry import make_policy
@@ -105,7 +105,7 @@ class Loop:
         runs = pd.DataFrame({"run": names, "stream": names, "tau": 40, **method.HYPERPARAMETERS})
         reference = initial_parameters(policy.init, ["reference"], on)
         context = build_context(method, policy, runs, settings, reference, on)
-        data = transitions(method.SEES)
+        data = transitions(decided(method.SEES, settings))
         everything = [np.arange(TRAJECTORIES)] * replicas
         sets = dict.fromkeys(("all", "unlabelled", "initial", "reference"), everything) | {
             "preferred": [np.arange(PREFERRED)] * replicas,

@@ -15,12 +15,15 @@ import numpy as np
 import torch
 from loops import Loop
 from paired import Subject, report
-from prefine.methods import METHODS, REFERENCE, method_constant
+from prefine.config.settings import starts_from_reference
+from prefine.methods import METHODS, REFERENCE, method_constant, method_settings
 from tqdm import tqdm
 
 WARM_UP, BLOCKS, BLOCK_SECONDS = 10, 5, 1.0
 PUBLISHED = 500_000  # paper A.4
-OWN_ITERATIONS = {REFERENCE: 100_000, "cpq": 100_000}  # OSRL's
+OWN_ITERATIONS = {REFERENCE: 100_000} | {
+    m: method_constant(m, "ITERATIONS", PUBLISHED) for m in METHODS
+}
 DISCRIMINATOR = 100_000
 GIB = 2**30
 
@@ -73,12 +76,12 @@ def main() -> None:
         rows.append(row(REFERENCE, replicas, args.threads, reference, reference_hours, None))
         for name in METHODS:
             figures = measure(name, "cvae", replicas, args.threads)
-            total = hours(figures, OWN_ITERATIONS.get(name, PUBLISHED))
+            total = hours(figures, OWN_ITERATIONS[name])
             if name == "safedice":
                 first = measure(name, "cvae", replicas, args.threads, phase=0)
                 total += hours(first, DISCRIMINATOR)
                 figures["gib"] = max(figures["gib"], first["gib"])
-            from_reference = method_constant(name, "STARTS_FROM") == REFERENCE
+            from_reference = starts_from_reference(name, method_settings(name))
             with_reference = total + reference_hours if from_reference else None
             rows.append(row(name, replicas, args.threads, figures, total, with_reference))
     report("methods", rows)
@@ -92,7 +95,7 @@ def hours(figures: dict, iterations: int) -> float:
 def row(name: str, replicas: int, threads: int, figures: dict, total: float, with_reference):
     """One row of the table."""
     place = {"method": name, "replicas": replicas, "threads": threads}
-    totals = {"iterations": OWN_ITERATIONS.get(name, PUBLISHED), "hours": total}
+    totals = {"iterations": OWN_ITERATIONS[name], "hours": total}
     return place | figures | totals | {"hours_with_reference": with_reference}
 
 

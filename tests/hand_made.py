@@ -17,6 +17,9 @@ AS_CLAIMED = {
     "safedice": (0.6, 0.8),
     "cpq": (0.2, 0.5),
     "dpo": (0.5, 0.1),
+    "cpl": (0.7, 0.9),
+    "trac": (0.7, 0.8),
+    "safemil": (0.8, 0.7),
     "prefine": (0.95, 0.4),
 }
 
@@ -63,6 +66,7 @@ def timing(task):
     rows = [
         {"task": task, "method": m, "phase": p, "ms": ms * factor, "block": block}
         | {"iterations": n, "trains_policy": p == "train", "device": "a CPU", "threads": 1}
+        | {"from_reference": m == "prefine"}
         for m, p, ms, n in phases
         for block, factor in enumerate((0.5, 1.0, 2.0))
     ]

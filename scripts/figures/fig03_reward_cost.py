@@ -1,12 +1,14 @@
 """Figure 3: normalised reward against normalised cost, one dot a task, one panel a method."""
 
+from itertools import product
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.patheffects import withStroke
 from prefine import frames
 from prefine.analysis import metrics
-from prefine.analysis.names import method_label, method_order, source_note
+from prefine.analysis.names import columns_of, marks_note, source_note
 from prefine.pipeline import cli
 from prefine.report import style as plotting
 from prefine.tasks import SUITES
@@ -15,6 +17,16 @@ FIGURES = {"fig3": {"file": "fig03_reward_cost", "title": "Figure 03: reward aga
 SECTION = "Figures"
 READS = {"table": "tables/table1.csv"}
 NEEDS = ()
+
+
+MOST = 8  # panels beside each other
+
+
+def bands_of(methods: list[str]) -> list[list[str]]:
+    """The methods in lines of panels, as even as can be."""
+    n = -(-len(methods) // MOST)
+    width = -(-len(methods) // n)
+    return [methods[start : start + width] for start in range(0, len(methods), width)]
 
 
 def name_marks(axis: plt.Axes, own: pd.DataFrame) -> None:
@@ -48,13 +60,15 @@ def main() -> None:
     args = cli.parser(__doc__, "table output").parse_args()
     table = frames.read_csv(args.table, keep_default_na=False, na_values=[""])
     suites = [suite for suite in SUITES if suite in set(table["suite"])]
-    methods = method_order(table["method"])
+    titles = columns_of(table)
+    others = set(table.loc[table["outside"].astype(bool), "method"])
+    bands = bands_of(list(titles))
 
     plotting.use_style()
     figure, axes = plt.subplots(
-        len(suites),
-        len(methods),
-        figsize=(plotting.TEXT_WIDTH, 0.55 + 1.75 * len(suites)),
+        len(bands) * len(suites),
+        len(bands[0]),
+        figsize=(plotting.TEXT_WIDTH, 0.55 + 1.75 * len(bands) * len(suites)),
         sharex=True,
         sharey=True,
         squeeze=False,
@@ -62,8 +76,13 @@ def main() -> None:
     top = np.nanmax([10.0, table["cost"].max() * 3])  # room for labels behind the marks
     low, high = table["reward"].min(), table["reward"].max()
     floor = 0.25 if table["cost"].isna().any() else 0.05  # room to say what is missing
-    for row, suite in zip(axes, suites, strict=True):
-        for axis, method in zip(row, methods, strict=True):
+    for row, (band, suite) in zip(axes, product(bands, suites), strict=True):
+        for axis in row[len(band) :]:
+            axis.set_visible(False)
+        row[0].set_ylabel(f"{SUITES[suite]}\nnormalised reward")
+        for axis, method in zip(row, band, strict=False):
+            if suite == suites[0]:
+                axis.set_title(plotting.in_math(titles[method]).replace(" from ", "\nfrom "))
             cells = table[(table["suite"] == suite) & (table["method"] == method)]
             own = cells.dropna(subset=["reward", "cost"])
             axis.axvline(1.0, color="0.2", lw=0.8, ls=":")
@@ -71,7 +90,7 @@ def main() -> None:
             axis.set_xlim(-0.2, top)
             axis.set_ylim(min(0.0, low) - floor, max(1.0, high) + 0.12)
             ticks = [t for t in (0, 0.5, 1, 3, 10, 30) if t <= top]
-            if len(methods) > 4:  # narrow panels
+            if len(bands[0]) > 4:  # narrow panels
                 ticks = [t for t in (0, 1, 10) if t <= top]
             axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
             axis.minorticks_off()
@@ -86,6 +105,7 @@ def main() -> None:
                     ms=5,
                     lw=0.7,
                     color=plotting.SAFE_COLOR if safe else plotting.UNSAFE_COLOR,
+                    mfc="white" if method in others else None,
                 )
             name_marks(axis, own)
             for y, what, gone in (
@@ -102,13 +122,9 @@ def main() -> None:
                         fontsize=6,
                         color="0.4",
                     )
-    for axis, method in zip(axes[0], methods, strict=True):
-        label = plotting.in_math(method_label(method))
-        axis.set_title(label.replace(" from ", "\nfrom "))
-    axes[-1][(len(methods) - 1) // 2].set_xlabel("normalised cost (dotted: the limit)")
-    for row, suite in zip(axes, suites, strict=True):
-        row[0].set_ylabel(f"{SUITES[suite]}\nnormalised reward")
-    plotting.save(figure, args.output, table, source_note(table["source"].dropna()))
+    axes[-1][(len(bands[-1]) - 1) // 2].set_xlabel("normalised cost (dotted: the limit)")
+    note = source_note(table.loc[~table["outside"].astype(bool), "source"].dropna())
+    plotting.save(figure, args.output, table, f"{note}{marks_note(table)}")
 
 
 if __name__ == "__main__":

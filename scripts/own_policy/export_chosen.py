@@ -1,16 +1,20 @@
 """Export the chosen policy with its model card, which has the reported episodes."""
 
-from prefine import frames, reading
+import shutil
+from pathlib import Path
+
+from prefine import files, frames, reading
 from prefine.pipeline import cli
 from prefine.policies import file as policy_file
 from prefine.policies.export import export
 from prefine.report.model_card import model_card
 
+SMALL_FILM = "film.webp"
 ROLES = {"preferred": "n_safe", "nonpreferred": "n_unsafe"}  # set -> how many there were
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, "choice policies episodes manifest output", source=str)
+    parser = cli.parser(__doc__, "choice policies episodes manifest film output", source=str)
     args = parser.parse_args()
     choice, manifest = (reading.read_object(path) for path in (args.choice, args.manifest))
     policies = args.policies / f"{choice['job']}.safetensors"
@@ -26,8 +30,18 @@ def main() -> None:
     }
     validation = choice["validation"]["episodes"]
     remarks = f"Chosen on {validation} episodes that are not those above: {choice['why']}."
-    card = model_card(trained, after, before, trained_on, remarks)
+    film = copied(args.film / SMALL_FILM, args.output)
+    card = model_card(trained, after, before, trained_on, remarks, film)
     export(args.output, policies, choice["run"], card)
+
+
+def copied(film: Path, folder: Path) -> str:
+    """Put a film beside the page and return its name; nothing if there is none."""
+    if not film.exists():
+        return ""
+    with files.atomic(folder / film.name, noted=False) as temporary:
+        shutil.copyfile(film, temporary)
+    return film.name
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pandas as pd
 from prefine import files, frames, provenance
 from prefine.data.dataset import load_transitions, trajectory_table
 from prefine.errors import UserError
-from prefine.methods import REFERENCE, method_module
+from prefine.methods import REFERENCE, decided, method_module
 from prefine.pipeline import cli
 from prefine.policies import file as policy_file
 from prefine.policies.registry import describe, make_policy
@@ -46,7 +46,7 @@ def main() -> None:
     state = Path(*args.state)
     splits, trajectories = frames.read_csv(args.splits), frames.read_csv(args.trajectories)
     check_belongs(splits, args.splits, trajectory_table(args.data, task), args.data)
-    data = load_transitions(args.data, task, method.SEES)
+    data = load_transitions(args.data, task, decided(method.SEES, settings))
     if args.method == REFERENCE:
         name = f"{task.name}/reference/seed{settings['seed']}"
         runs = pd.DataFrame([{"run": name, "task": task.name, "method": REFERENCE, "stream": name}])
@@ -66,7 +66,7 @@ def main() -> None:
     sizes = task.obs_dim, task.act_dim, settings["hidden"]
     policy = make_policy(settings["policy"], *sizes, **limits)
     reference = own = None
-    if method.STARTS_FROM == "reference":
+    if decided(method.STARTS_FROM, settings) == REFERENCE:
         # A reference that was not trained on these data has standardisation constants of its own.
         of_reference = policy_file.load(args.reference)
         own = of_reference.policy

@@ -46,6 +46,9 @@ BOTH_WAYS = [
     ("preference_term_cost", 0.1, {"bc_from_reference": (0.9, 0.3)}, -0.1),
     ("preference_term_reward", 0.05, {"bc_from_reference": (0.97, 0.3)}, -0.02),
 ]
+RIVALS = claims.RIVALS
+BOTH_WAYS += [(f"lower_cost_than_{rival}", 1.0, {rival: (0.7, 0.2)}, 0.0) for rival in RIVALS]
+BOTH_WAYS += [(f"more_reward_than_{rival}", 1.0, {rival: (0.99, 0.9)}, 0.0) for rival in RIVALS]
 BY_TAU = {"reward_robust_to_tau", "safety_robust_to_tau", "cost_rises_with_tau"}
 
 
@@ -63,6 +66,14 @@ def test_a_claim_holds_where_it_is_so_and_not_where_it_is_not(name, value, chang
     assert row["verdict"] == FAILS
     assert row["reason"].startswith("not shown" if tied else "contradicted")
     assert row["ours"] == pytest.approx(refuted)
+
+
+def test_a_claim_of_a_rival_is_left_out_where_it_was_not_run():
+    runs = table()
+    names = [f"{what}_than_{rival}" for rival in RIVALS for what in ("lower_cost", "more_reward")]
+    assert list(check(runs, *names)) == names
+    without = check(runs[runs["method"] != "trac"], *names)
+    assert list(without) == [name for name in names if not name.endswith("trac")]
 
 
 def test_robustness_to_the_threshold():

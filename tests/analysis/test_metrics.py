@@ -1,9 +1,12 @@
 """Known answers of the scores and of Table 1 (methods 2.4, 6, 9)."""
 
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
 from prefine.analysis import metrics, scores, tables
+from prefine.analysis.names import columns_of
 from prefine.report.tables import table1_latex, table1_markdown
 from prefine.tasks import TASKS
 
@@ -160,6 +163,36 @@ def test_a_method_with_no_runs_on_a_task_is_missing_not_averaged():
     gone = table[(table["task"] == "CarRun") & (table["method"] == "prefine")].iloc[0]
     assert np.isnan(gone["reward"]) and gone["runs"] == 0 and not gone["safe"]
     assert "CarRun" in table1_latex(table) and "missing" in table1_latex(table)
+
+
+def test_scores_of_others_stand_behind_and_are_marked():
+    """They take nobody's star, and who is given rewards and costs is marked, ours and theirs."""
+    own = [runs({(20, 0): (0.5, 0.5)}, "cpq"), runs({(20, 0): (0.4, 0.1)}, "prefine")]
+    seen = {"cpq": "everything", "prefine": "actions"}
+    expected = {"BallRun": [20], "CarRun": [20]}
+    table = tables.table1(pd.concat(own), expected, seen)
+    row = {"task": "BallRun", "method": "CDT (OSRL)", "reward": 0.9, "cost": 0.8, "sees": "costs"}
+    row |= {"source": "DSRL Table 5", "reward_std": np.nan, "cost_std": 0.1}
+    elsewhere = row | {"task": "AntVelocity"}  # a task that this run does not have
+    mild = row | {"method": "IL", "cost": 1.2, "sees": "labels", "source": "mine"}
+    table = tables.with_outside(table, [row, elsewhere, mild])
+    best = table.loc[table["best_safe"], "method"]
+    assert best.tolist() == ["cpq"] and "AntVelocity" not in set(table["task"])
+    text = table1_markdown(table)
+    assert "| Task | CPQ‡ | PREFINE | CDT (OSRL)‡§ | IL§ |" in text
+    assert (
+        "| **0.50 / 0.50** ★ | **0.40 / 0.10** | **0.90 / 0.80 ± 0.10** | 0.90 / 1.20 ± 0.10 |"
+        in text
+    )
+    assert "| missing | missing | – | – |" in text
+    assert "‡: is given rewards and costs" in text
+    assert "§: not run here, scores of others (CDT (OSRL): DSRL Table 5; IL: mine)" in text
+    assert r"CDT (OSRL)$^\ddagger$$^\S$" in table1_latex(table)
+    assert "‡" not in table1_markdown(table[table["method"] == "prefine"])
+    same = pd.read_csv(
+        io.StringIO(table.to_csv(index=False)), keep_default_na=False, na_values=[""]
+    )
+    assert columns_of(same) == columns_of(table)  # as Figure 3 reads them
 
 
 def test_changes_against_the_reference_policy():

@@ -10,6 +10,7 @@ import pytest
 from hand_made import AS_CLAIMED, PAPER, SUITES
 from prefine.analysis.claims import evidence as results
 from prefine.analysis.claims import studies, verdict
+from prefine.analysis.claims.main import RIVALS
 
 TRIALS = 200
 SEEDS = 3
@@ -108,6 +109,7 @@ def timing(random, noise, times):
         [
             {"task": "BallRun", "method": method, "phase": "train", "block": block}
             | {"ms": ms * (1 + noise * random.normal()), "iterations": n, "trains_policy": True}
+            | {"from_reference": method == "prefine"}
             for method, (ms, n) in of.items()
             for block in range(5)
         ]
@@ -160,6 +162,8 @@ CASES = {
         *("lower_cost_than_ppl", "more_reward_than_safedice", "more_reward_than_cpq"),
         *("more_reward_than_dpo", "preference_term_lowers_cost", "preference_term_adds_reward"),
         *("preference_term_cost", "preference_term_reward"),
+        *(f"lower_cost_than_{rival}" for rival in RIVALS),
+        *(f"more_reward_than_{rival}" for rival in RIVALS),
     )
 }
 CASES |= {

@@ -7,8 +7,16 @@ import pytest
 import yaml
 from conftest import ROOT
 from prefine.config import check as configuration
+from prefine.config import studies
 from prefine.config.schema import schema
-from prefine.config.settings import hyperparameters, recipe, thresholds, training_settings
+from prefine.config.settings import (
+    hyperparameters,
+    recipe,
+    sees,
+    starts_from_reference,
+    thresholds,
+    training_settings,
+)
 from prefine.errors import UserError
 from prefine.methods import METHODS
 from prefine.tasks import PAPER_TASKS, TASKS
@@ -83,6 +91,26 @@ def test_eta_is_another_spelling_of_lambda():
     config = configuration.check(changed(**overlay))
     values = hyperparameters(config, "prefine", "AntVelocity")
     assert values == {"beta": 0.05, "lam": pytest.approx(1.6)}
+
+
+def test_eta_of_trac_is_a_number_of_its_own():
+    config = configuration.check(changed(methods={"trac": {"eta": 2.0}}))
+    values = hyperparameters(config, "trac", "BallRun")
+    assert values["eta"] == 2.0 and "lam" not in values
+
+
+def test_a_setting_decides_what_trac_sees_and_where_it_starts():
+    for labels, seen, waits in (("trajectory", "actions", True), ("segment", "everything", False)):
+        config = configuration.check(changed(methods={"trac": {"labels": labels}}))
+        settings = training_settings(config, "trac", "BallRun")
+        assert sees("trac", settings) == seen
+        assert starts_from_reference("trac", settings) == waits
+    crossed = changed(pairing="crossed", methods={"trac": {"labels": "segment"}})
+    arms, _ = studies.expand(configuration.check(crossed))
+    rows = {method: arms[f"main/BallRun/{method}"].rows for method in ("trac", "cpl")}
+    assert (
+        len(rows["trac"]) == 15 and len(rows["cpl"]) == 75
+    )  # no draw is needed, hence none repeats
 
 
 def test_the_schema_s_defaults_are_the_paper_s_protocol():
@@ -176,6 +204,28 @@ def test_every_key_of_the_schema_is_described():
             {"methods": {"cpq": {"sampled_actions": 2.5}}},
             ["methods.cpq.sampled_actions: 2.5", "integer of at least 1"],
         ),
+        (
+            {"methods": {"cpl": {"contrastive_bias": 1.5}}},
+            ["methods.cpl.contrastive_bias: 1.5", "a number from 0 to 1"],
+        ),
+        (
+            {"methods": {"trac": {"bottom": {"safety_gym": 0.5, "bullet_gym": -1}}}},
+            ["methods.trac.bottom", "a number from 0 to 1"],
+        ),
+        (
+            {"methods": {"trac": {"labels": "segments"}}},
+            ["methods.trac.labels: 'segments'", "did you mean 'segment'?"],
+        ),
+        (
+            own_task(
+                {"data": "x", "env_id": "a"},
+                labels={"Mine": "l.csv"},
+                methods={"trac": {"labels": "segment"}},
+                studies={"main": {"methods": ["trac", "prefine"]}},
+            ),
+            ["studies.main.methods: trac needs costs and a threshold; Mine has labels only"],
+        ),
+        ({"outside_scores": 3}, ["outside_scores: 3 is not allowed"]),
         (
             {"methods": {"safedice": {"reward_norm": 1}}},
             ["methods.safedice.reward_norm: 1", "true or false"],

@@ -12,15 +12,19 @@ from prefine.methods import METHODS, method_constant
 from test_config import PAPER, SCHEMA, merge
 
 PAGE = (ROOT / "docs/readings.md").read_text()
-ROWS = [line.strip("| ").split(" | ") for line in PAGE.splitlines() if re.match(r"\| A?\d", line)]
+ROWS = [
+    line.strip("| ").split(" | ") for line in PAGE.splitlines() if re.match(r"\| [AB]?\d", line)
+]
 SWITCHES = [key for row in ROWS for key in re.findall(r"`([^`]+)`", row[3])]
 
 
 def test_every_contradiction_and_open_point_has_its_row():
     numbers = [row[0] for row in ROWS]
     assert sorted(int(n) for n in numbers if n.isdigit()) == list(range(1, 32))
-    opened = [n for n in numbers if not n.isdigit()]
-    assert opened == [f"A{place + 1}" for place in range(len(opened))]
+    for letter in "AB":
+        opened = [n for n in numbers if n.startswith(letter)]
+        assert opened == [f"{letter}{place + 1}" for place in range(len(opened))]
+    assert "B13" in numbers
     assert all(len(row) == 4 for row in ROWS)
 
 

@@ -1,6 +1,7 @@
 """What the rules ask of a run, without Snakemake."""
 
 import ast
+import json
 from copy import deepcopy
 from types import SimpleNamespace
 
@@ -8,6 +9,8 @@ import pytest
 import yaml
 from conftest import ROOT
 from prefine.config.check import check
+from prefine.config.constraints import check_files
+from prefine.errors import UserError
 from prefine.pipeline import figures
 from prefine.pipeline.run import Run
 
@@ -37,6 +40,7 @@ def test_the_paper_ends_in_its_tables_and_figures(paper):
     pictures = {path for path in targets if path.endswith(".png")}
     assert len(pictures) == 19 and "results/paper/figures/fig10_ablation.png" in pictures
     assert not any("own" in path for path in targets)
+    assert {f"results/paper/films/{task}.html" for task in PAPER["tasks"]} <= targets
 
 
 def test_what_a_study_lacks_is_not_drawn():
@@ -54,6 +58,20 @@ def test_what_a_study_lacks_is_not_drawn():
     bullet = run_of(tasks=["BallRun"], figures={"fig1": {"task": "BallRun", "tau": 20}})
     assert "fig12_learning_bullet_gym" in drawn(bullet)
     assert not {"fig11_learning_safety_gym", "fig02_cost_gap"} & drawn(bullet)
+
+
+def test_a_film_is_of_prefine_or_of_ones_own_policy(paper):
+    others = run_of(studies=PAPER["studies"] | {"main": {"methods": ["bc"], "curves": []}})
+    assert others.filmed == [] and not any("films" in path for path in others.targets())
+    of_walker = wildcards(task="Walker2dVelocity")
+    before, after = paper.film_policies(of_walker)
+    assert before == "results/paper/reference/Walker2dVelocity.safetensors"
+    assert after == "results/paper/policies/main/Walker2dVelocity/prefine.safetensors"
+    given = SimpleNamespace(policies=[before, after], choice=[])
+    options = paper.film_arguments(of_walker, given)
+    assert options == ["--reference", before, "--policies", after]
+    assert json.loads(paper.film_settings(of_walker))["tau"] == 40
+    assert json.loads(paper.film_settings(wildcards(task="BallRun")))["tau"] == 20
 
 
 def test_options_of_a_figure(paper):
@@ -112,6 +130,29 @@ def test_timed_settings_are_the_publications():
     assert timed["cpq"]["iterations"] == timed["reference"]["iterations"] == 100_000
     assert timed["cpq"]["batch_size"] == timed["safedice"]["batch_size"] == 512
     assert short.timed_task == "Walker2dVelocity" and short.timed_tau() == ["--tau", 40]
+
+
+def test_trac_waits_for_the_reference_only_where_it_starts_from_it():
+    job = wildcards(job="main/BallRun/trac")
+    assert run_of().reference_policy(job) == "results/paper/reference/BallRun.safetensors"
+    changed = run_of(methods=PAPER["methods"] | {"trac": {"labels": "segment"}})
+    assert changed.reference_policy(job) == []
+    assert json.loads(run_of().seen())["trac"] == "actions"
+    seen = json.loads(changed.seen())
+    assert seen["trac"] == seen["cpq"] == "everything" and seen["safemil"] == "actions"
+
+
+def test_wrong_scores_of_others_are_refused_before_any_job(tmp_path):
+    path = tmp_path / "scores.csv"
+    path.write_text("task,method,reward,cost,sees,source\nBallRun,CPQ,1,1,costs,OSRL\n")
+    config = check(deepcopy(PAPER) | {"outside_scores": str(path)})
+    assert Run(config, ROOT).outside_scores() == [str(path)]
+    with pytest.raises(UserError, match="line 2: method: 'CPQ' is a method that this project runs"):
+        check_files(config)
+    path.unlink()
+    with pytest.raises(UserError, match="is not there"):
+        check_files(config)
+    check_files(check(deepcopy(PAPER)))
 
 
 def test_another_setting_or_other_code_has_other_checkpoints(paper):

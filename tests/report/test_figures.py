@@ -123,7 +123,21 @@ def test_the_paper_s_numbers_stand_beside_dsrl_s_data_alone(draw, runs):
 def test_figure_3_says_what_is_missing(draw, runs):
     numbers, _ = draw("fig03_reward_cost", runs, "--table", "table1.csv")
     gone = numbers[numbers["reward"].isna()]
-    assert set(gone["missing"]) == {"no run"} and len(gone) == 9
+    assert set(gone["missing"]) == {"no run"} and len(gone) == 12
+
+
+def test_figure_3_has_the_scores_of_others_and_says_whose_they_are(draw, runs, tmp_path):
+    """11 methods and two of others: two lines of panels."""
+    own = tables.table1(runs, EXPECTED, {"cpq": "everything"})
+    row = {"task": "AntVelocity", "reward": 0.9, "cost": 0.8, "sees": "costs"}
+    row |= {"source": "DSRL Table 5", "reward_std": 0.1, "cost_std": np.nan}
+    others = [row | {"method": name} for name in ("CDT (OSRL)", "BCQ-Lag (OSRL)")]
+    tables.with_outside(own, others).to_csv(tmp_path / "both.csv", index=False)
+    numbers, note = draw("fig03_reward_cost", runs, "--table", "both.csv")
+    assert numbers["outside"].sum() == 2
+    assert "scores of others (CDT (OSRL): DSRL Table 5; BCQ-Lag (OSRL): DSRL Table 5)" in note
+    picture = matplotlib.image.imread(tmp_path / "fig03_reward_cost.png")
+    assert picture.shape[0] > 2000  # two suites, twice
 
 
 def test_a_line_has_the_mean_of_its_threshold_with_an_interval(draw, runs):

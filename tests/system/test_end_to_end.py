@@ -16,7 +16,8 @@ from prefine.tasks import TASKS
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 TINY = ["--cores", "2", "--configfile", "workflow/presets/tiny.yaml"]
-METHODS = ["bc", "bc_from_reference", "cpq", "dpo", "ppl", "prefine", "safedice"]
+METHODS = ["bc", "bc_from_reference", "cpl", "cpq", "dpo", "ppl", "prefine", "safedice"]
+METHODS += ["safemil", "trac"]
 TASK_NAMES = ["BallRun", "SwimmerVelocity"]
 FIGURES = {
     "fig1": "fig01_overview",
@@ -195,10 +196,11 @@ def test_an_edit_reruns_what_it_can_change(done):
         jobs("methods/losses.py", "-F.logsigmoid(beta", "-2 * F.logsigmoid(beta")
         == {
             # Those that use losses.py, on two tasks; bc, SafeDICE and CPQ do not.
-            "train": 10,
+            "train": 16,
             "train_and_follow": 4,
-            "evaluate": 15,
+            "evaluate": 21,
             "evaluate_curve": 4,
+            "film": 2,
             "runs": 1,
             "study_table": 6,
             "curves_table": 3,
@@ -212,13 +214,13 @@ def test_an_edit_reruns_what_it_can_change(done):
     )
     training = jobs("training/loop.py", "[group], learning_rate", "[group], 0.5 * learning_rate")
     trained = [training[rule] for rule in ("pretrain", "train", "train_and_follow")]
-    assert trained == [2, 16, 4] and "collect" not in training
+    assert trained == [2, 22, 4] and "collect" not in training
     assert jobs("methods/losses.py", "The loss functions", "These are the loss functions") == {}
     assert (
         jobs("evaluation/rollout.py", "ROWS, ROWS_OF_SUITE = 64", "ROWS, ROWS_OF_SUITE = 16")[
             "evaluate"
         ]
-        == 21
+        == 27
     )
 
 
@@ -283,6 +285,19 @@ def test_another_run_can_take_the_sets_of_this_one(done, results, tmp_path):
     snakemake("results/again/splits/BallRun.csv", *options, cwd=done[0])
     splits = [(folder / "splits/BallRun.csv").read_text() for folder in (results, again)]
     assert splits[0] == splits[1]
+
+
+@browser.needed
+@pytest.mark.parametrize("task", TASK_NAMES)
+def test_a_film_plays_without_a_network(results, task):
+    told = json.loads((results / f"films/{task}/film.json").read_text())
+    with browser.opened(results / f"films/{task}.html") as page:
+        page.wait_for_function("document.querySelector('video').currentTime > 0")
+        page.locator("table").get_by_text("PREFINE").wait_for()
+        own = "(v => [v.duration, v.videoWidth, v.error])(document.querySelector('video'))"
+        duration, width, error = page.evaluate(own)
+    assert error is None and width == told["size"][0]
+    assert duration == pytest.approx(told["seconds"], abs=0.1)
 
 
 @pytest.fixture(scope="module")

@@ -413,6 +413,25 @@ def test_before_and_after_play_the_same_episodes_and_choice_is_made_on_others(do
     assert len(choice["runs"]) == 2 and choice["run"] in choice["runs"]
 
 
+def test_films_show_the_policy_before_and_after(done):
+    results, played = done / "results/own", {}
+    for task, before in {"SafeReach": "your policy", "BallRun": "your policy's clone"}.items():
+        told = json.loads((results / f"films/{task}/film.json").read_text())
+        own = pd.read_parquet(results / f"episodes/{task}/before_after.parquet")
+        own = own[own["episode"] == told["episode"]].set_index("who")
+        assert set(told["policies"]) == {before, "after PREFINE"}
+        for name, who in {before: "before", "after PREFINE": "after"}.items():
+            assert told["policies"][name]["return"] == own.loc[who, "return"]
+        assert told["run"] == own.loc["after", "run"]
+        assert "data:video/mp4" in (results / f"films/{task}.html").read_text()
+        played[task] = told["view"]
+        folder = results / f"export/{task}"
+        assert "(film.webp)" in (folder / "README.md").read_text()
+        film = results / f"films/{task}/film.webp"
+        assert (folder / "film.webp").read_bytes() == film.read_bytes()
+    assert played["SafeReach"] == "by the environment itself"
+
+
 def test_the_exported_policy_acts_in_the_user_s_units(done):
     import prefine
 

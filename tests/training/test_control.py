@@ -64,7 +64,7 @@ def test_another_floor_of_sigma_leaves_the_reference_as_it_is(method, floor, dat
         module,
         policy,
         runs,
-        data[module.SEES],
+        data["actions"],
         sets(2),
         method_settings(method) | SETTINGS,
         reference,

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import torch
 from prefine.data import dataset
-from prefine.methods import method_module, method_settings
+from prefine.methods import decided, method_module, method_settings
 from prefine.training.loop import snapshot_iterations
 from prefine.training.loop import train as train_stack
 from prefine.training.stacks import join_snapshots, keep_snapshots
@@ -24,7 +24,7 @@ def run(method, data, on_snapshot, runs=None, own=None, state=None, **changes):
         module,
         policy,
         runs,
-        data[module.SEES],
+        data[decided(module.SEES, settings)],
         own,
         settings,
         reference_of(policy),

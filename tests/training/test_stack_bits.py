@@ -22,9 +22,14 @@ CASES = [
     ("prefine", "cvae", {"delta_level": "segment", "segments": 4, "encoder_update": "all"}),
     ("ppl", "gaussian", {"objective": "reward_model", "segments": 8}),
     ("cpq", "", {"variant": "osrl"}),
+    ("safemil", "gaussian", {"variant": "bradley_terry", "bags": 1}),
+    *(("trac", policy, {"labels": "segment", "segments": 16}) for policy in ("gaussian", "cvae")),
 ]
 CASES = [case for case in CASES if not (method_constant(case[0], "POLICY") and case[1] == "cvae")]
-WIDTHS = {"published": {}, "small": {"hidden": [24, 9], "batch_size": 32}}
+# With a layer of odd width the steps of a batch must be a power of two: 2560 rows of SafeMIL, or of
+# BC, round otherwise in a stack. Segments of 64 steps make them one.
+ODD = {"hidden": [24, 9], "batch_size": 32, "segment_length": 64, "bag_size": 8}
+WIDTHS = {"published": {}, "small": ODD}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +63,13 @@ def data():
 def trained(method, kind, data, rows, changes):
     """Parameters and log of some of three runs that differ in everything that runs can."""
     settings = DEFAULTS | method_settings(method) | {"iterations": 3, "log_points": 1}
-    settings |= {"discriminator_iterations": 3, "hidden": [256, 256], "horizon": 90, "longest": 90}
+    settings |= {
+        "discriminator_iterations": 3,
+        "reference_iterations": 3,
+        "hidden": [256, 256],
+        "horizon": 90,
+        "longest": 90,
+    }
     settings["batch_size"] = method_constant(method, "BATCH_SIZE", settings["batch_size"])
     settings |= changes
     name = method_constant(method, "POLICY") or kind

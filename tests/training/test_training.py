@@ -8,7 +8,7 @@ import pytest
 import torch
 from prefine.data import dataset
 from prefine.errors import UserError
-from prefine.methods import METHODS, method_constant, method_module, method_settings
+from prefine.methods import METHODS, decided, method_constant, method_module, method_settings
 from prefine.policies.registry import make_policy
 from prefine.tasks import TASKS
 from prefine.training.adam import Adam
@@ -37,6 +37,10 @@ SETTINGS = {
     "discriminator_iterations": 6,
     "sampled_actions": 3,
     "vae_hidden": 16,
+    "reference_iterations": 6,
+    "bags": 2,
+    "bag_size": 8,
+    "cost_hidden": 16,
 }
 
 
@@ -79,7 +83,8 @@ def fit(method, data, policy, runs, sets, reference=None, state=None, **changes)
     reference = reference_of(policy) if reference is None else reference
     settings = method_settings(method) | SETTINGS | changes
     module = method_module(method)
-    return train(module, policy, runs, data[module.SEES], sets, settings, reference, state=state)
+    seen = data[decided(module.SEES, settings)]
+    return train(module, policy, runs, seen, sets, settings, reference, state=state)
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "cvae"])
@@ -89,7 +94,8 @@ def test_every_trained_parameter_moves_and_nothing_else(method, kind, data):
     reference = reference_of(policy)
     before = {name: value.clone() for name, value in reference.items()}
     params, log = fit(method, data, policy, plan(2, method), sets(2), reference)
-    starts_random = method_module(method).STARTS_FROM == "random"
+    starts = decided(method_module(method).STARTS_FROM, method_settings(method))
+    starts_random = starts == "random"
     start, frozen = before, policy.frozen_in_fine_tuning
     if starts_random:
         names = [f"{name}/policy" for name in plan(2)["stream"]]
@@ -118,6 +124,10 @@ OPTIONS = [
     ("ppl", {"objective": "ref_free"}),
     ("ppl", {"objective": "reward_model"}),
     ("safedice", {"reward_norm": False}),
+    ("safemil", {"variant": "bradley_terry"}),
+    ("trac", {"labels": "segment"}),
+    ("trac", {"encoder_update": "all"}),
+    ("cpl", {"encoder_update": "all"}),
     ("cpq", {"variant": "osrl"}),
 ]
 
@@ -129,7 +139,8 @@ def test_every_option_does_something_and_stays_finite(method, changes, data):
     changed, log = fit(method, data, policy, runs, sets(2), **changes)
     assert any(not torch.equal(plain[name], changed[name]) for name in plain)
     assert np.isfinite(log.loc[log["phase"] == "train", "loss"]).all()
-    if policy.frozen_in_fine_tuning:
+    starts = decided(method_module(method).STARTS_FROM, method_settings(method) | changes)
+    if policy.frozen_in_fine_tuning and starts == "reference":
         moved = not torch.equal(plain["encoder.0.weight"], changed["encoder.0.weight"])
         assert moved == (changes.get("encoder_update") == "all")
     first = log[(log["iteration"] == 0) & (log["phase"] == "train")]
@@ -217,11 +228,15 @@ def test_a_killed_job_ends_with_the_same_numbers(method, data, tmp_path, monkeyp
 
     module = method_module(method)
     settings = method_settings(method) | SETTINGS | changes
-    arguments = (module, policy, runs, data[module.SEES], sets(2), settings, reference_of(policy))
+    seen = data[decided(module.SEES, settings)]
+    arguments = (module, policy, runs, seen, sets(2), settings, reference_of(policy))
     with pytest.raises(Killed):
         train(*arguments, on_iteration=kill_late, state=state)
     assert state.exists()
-    resumed, again = train(*arguments, state=state)
+    counted = []
+    count_one = {"on_iteration": lambda: counted.append(1), "on_skip": counted.append}
+    resumed, again = train(*arguments, state=state, **count_one)
+    assert sum(counted) == sum(phase.iterations + 1 for phase in module.phases(policy, settings))
     assert all(torch.equal(expected[name], resumed[name]) for name in expected)
     pd.testing.assert_frame_equal(log.drop(columns="seconds"), again.drop(columns="seconds"))
 
@@ -237,9 +252,12 @@ def test_a_finished_chunk_is_not_trained_again(method, data, tmp_path):
         count += 1
 
     settings = method_settings(method) | SETTINGS
-    arguments = (module, policy, runs, data[module.SEES], sets(2), settings, reference_of(policy))
-    second, again = train(*arguments, on_iteration=iterated, state=state)
+    seen = data[decided(module.SEES, settings)]
+    arguments = (module, policy, runs, seen, sets(2), settings, reference_of(policy))
+    skipped = []
+    second, again = train(*arguments, on_iteration=iterated, on_skip=skipped.append, state=state)
     assert count == 0
+    assert sum(skipped) == sum(phase.iterations + 1 for phase in module.phases(policy, settings))
     assert all(torch.equal(first[name], second[name]) for name in first)
     pd.testing.assert_frame_equal(log, again)
 

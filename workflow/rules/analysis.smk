@@ -75,7 +75,8 @@ use rule runs as curves_table with:
 
 rule table1:
     input:
-        f"{RUN}/tables/runs.csv",
+        runs=f"{RUN}/tables/runs.csv",
+        outside=run.outside_scores(),
     output:
         csv=f"{RUN}/tables/table1.csv",
         markdown=f"{RUN}/tables/table1.md",
@@ -89,11 +90,13 @@ rule table1:
         "../../envs/data.yaml"
     params:
         thresholds=run.thresholds(),
+        seen=run.seen(),
         code=run.code("analysis/table1"),
     message:
         "Table 1"
     shell:
-        'python "$PREFINE_SCRIPTS" analysis/table1.py --runs {input:q} --study main '
+        'python "$PREFINE_SCRIPTS" analysis/table1.py --runs {input.runs:q} --study main '
+        "--outside {input.outside:q} --seen {params.seen:q} "
         "--thresholds {params.thresholds:q} --csv {output.csv:q} "
         "--markdown {output.markdown:q} --latex {output.latex:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"

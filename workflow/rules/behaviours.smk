@@ -2,7 +2,7 @@
 # own. `snakemake behaviours` leaves them under results/; workflow/behaviours/ has those in use.
 
 BEHAVIOURS = f"{RUN}/behaviours/{{task}}"
-BEHAVIOUR_RECIPES = yaml.safe_load(run.from_root("workflow/behaviours/recipes.yaml").read_text())
+BEHAVIOUR_RECIPES = strict_yaml.load(run.from_root("workflow/behaviours/recipes.yaml"))
 WITH_RECIPE = [task for task in TASKS if task in BEHAVIOUR_RECIPES]
 
 

@@ -1,4 +1,5 @@
 # Shared by the rules: the checked config, one `Run`, where the project's own files are.
+import gc
 import io
 import os
 import re
@@ -9,11 +10,15 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.sourcecache import HostingProviderFile
 from snakemake.utils import update_config
+
+# Rules, jobs and their paths stay to the end. Looking among them for garbage again and again took a
+# third of a dry run.
+gc.freeze()
+gc.set_threshold(50_000)
 
 
 def root_of(rules):
@@ -52,7 +57,7 @@ from prefine.data.dsrl import how_to_help
 from prefine.errors import UserError
 from prefine.methods import REFERENCE
 from prefine.pipeline import figures, processes
-from prefine.pipeline.code import has_gpu, help_jobs_find
+from prefine.pipeline.code import has_gpu, help_jobs_find, keep_parses
 from prefine.config.settings import as_json, thresholds
 from prefine.pipeline.run import Run
 
@@ -60,7 +65,7 @@ try:
     for config_file in workflow.configfiles:
         strict_yaml.check(config_file)
     # What is not given is config.yaml's, also where this workflow is a module of another one.
-    whole = yaml.safe_load((ROOT / "config.yaml").read_text())
+    whole = strict_yaml.load(ROOT / "config.yaml")
     update_config(whole, config)
     config = check(whole)
     check_files(config)
@@ -73,6 +78,7 @@ PAPER = run.from_root("workflow/paper")
 
 help_jobs_find(ROOT / "scripts")
 caches.find()
+keep_parses(caches.own("code"))
 processes.announce()
 processes.note_sigterm_in_a_thread(JobScheduler)
 if workflow.is_main_process:

@@ -10,12 +10,6 @@ if config["source"] == "dsrl":
     os.environ.update(PREFINE_DSRL=as_json(config["dsrl"]))
     MISSING_DATA = [t for t in TASKS if not Path(f"{RUN}/data/{t}.hdf5").exists()]
 
-    # Once for all tasks; a dry run does not come here.
-    onstart:
-        if config["dsrl"]["offline"]:
-            if message := how_to_help(config["dsrl"], MISSING_DATA):
-                raise WorkflowError(f"offline is set. {message}")
-
     envvars:
         "PREFINE_DSRL",
 

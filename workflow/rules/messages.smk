@@ -1,8 +1,23 @@
-# What a run says at its end (scripts/prefine/pipeline/messages.py).
+# What a run says at its end (scripts/prefine/pipeline/messages.py), and at its beginning.
 
-from prefine.pipeline import messages
+from prefine.pipeline import messages, watched
 
 AWAITED = messages.tasks_without_labels(config["labels"], Path(f"{RUN}/labels"))
+
+
+# A dry run does not come here.
+onstart:
+    if config["source"] == "dsrl" and config["dsrl"]["offline"]:
+        if message := how_to_help(config["dsrl"], MISSING_DATA):
+            raise WorkflowError(f"offline is set. {message}")
+    if workflow.is_main_process:
+        gpus = workflow.global_resources["gpu"]
+        watched.write(
+            run,
+            AWAITED,
+            workflow.resource_settings.cores or 1,
+            GPU * int(getattr(gpus, "value", gpus)),
+        )
 
 
 onsuccess:

@@ -164,6 +164,7 @@ rule export_chosen:
         policies=lambda w: run.candidate_paths(w, "policies", "safetensors"),
         episodes=f"{RUN}/episodes/{{task}}/before_after.parquet",
         manifest=f"{RUN}/splits/{{task}}.json",
+        film=f"{RUN}/films/{{task}}",
     output:
         multiext(f"{RUN}/export/{{task}}/policy", ".safetensors", ".onnx"),
         card=f"{RUN}/export/{{task}}/README.md",
@@ -184,5 +185,5 @@ rule export_chosen:
         'python "$PREFINE_SCRIPTS" own_policy/export_chosen.py '
         "--choice {input.choice:q} "
         "--policies {params.policies:q} --episodes {input.episodes:q} "
-        "--manifest {input.manifest:q} --source {params.source:q} --output {params.folder:q} "
+        "--manifest {input.manifest:q} --film {input.film:q} --source {params.source:q} --output {params.folder:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"

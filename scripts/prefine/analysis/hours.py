@@ -2,10 +2,13 @@
 
 import pandas as pd
 
-from prefine.methods import REFERENCE, method_constant
+from prefine.methods import METHODS, REFERENCE, method_constant
 
 MATCHED = 500_000  # iterations of every method (paper A.4)
-PUBLISHED = {"cpq": 100_000, "safedice": 600_000}  # of OSRL's; with the discriminator's 100 000
+# Where it is not MATCHED; SafeDICE's with the discriminator's 100 000.
+PUBLISHED = {"safedice": 600_000} | {
+    method: n for method in METHODS if (n := method_constant(method, "ITERATIONS", 0))
+}
 HOUR = 3.6e6  # milliseconds
 
 
@@ -14,7 +17,7 @@ def totals(blocks: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         blocks: one row a method, phase and block: ``ms`` an iteration, ``iterations`` that the
-            phase has in the method's publication, ``trains_policy``.
+            phase has in the method's publication, ``trains_policy``, ``from_reference``.
 
     Returns:
         A row a method: ``ms`` an iteration of the phase that trains the policy (median,
@@ -38,9 +41,6 @@ def totals(blocks: pd.DataFrame) -> pd.DataFrame:
         }
     table = pd.DataFrame.from_dict(rows, orient="index")
     before = table["hours"].get(REFERENCE, float("nan"))
-    starts = [
-        method != REFERENCE and method_constant(method, "STARTS_FROM") == REFERENCE
-        for method in table.index
-    ]
+    starts = blocks.groupby("method")["from_reference"].first().astype(bool)
     table["hours_reference"] = pd.Series(before, table.index).where(starts)
     return table.rename_axis("method").reset_index()

@@ -1,8 +1,12 @@
 """What methods and sources of data are called in print."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from prefine.methods import REFERENCE
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 METHOD_LABELS = {
     REFERENCE: "π_ref",
@@ -10,6 +14,9 @@ METHOD_LABELS = {
     "bc_from_reference": "BC from π_ref",
     "dpo": "DPO",
     "ppl": "PPL",
+    "cpl": "CPL",
+    "trac": "TraC",
+    "safemil": "SafeMIL",
     "safedice": "SafeDICE",
     "cpq": "CPQ",
     "prefine": "PREFINE",
@@ -35,6 +42,34 @@ def method_order(methods: Iterable[str]) -> list[str]:
     return sorted(
         set(methods), key=lambda m: (known.index(m) if m in known else len(known) - 1.5, m)
     )
+
+
+def columns_of(table: "pd.DataFrame") -> dict[str, str]:
+    """The methods of Table 1 in order, others' behind, with the names that are printed.
+
+    ‡ marks those that are given rewards and costs, § the scores of others.
+    """
+    others = table["outside"].astype(bool)
+    own, theirs = method_order(table["method"][~others]), table["method"][others].unique()
+    costly = set(table["method"][table["sees_costs"].astype(bool)])
+    return {
+        method: (method if method in theirs else method_label(method))
+        + ("‡" if method in costly else "")
+        + ("§" if method in theirs else "")
+        for method in [*own, *theirs]
+    }
+
+
+def marks_note(table: "pd.DataFrame") -> str:
+    """What the marks of ``columns_of`` mean, where there are any."""
+    others, text = table[table["outside"].astype(bool)], ""
+    if table["sees_costs"].astype(bool).any():
+        text = " ‡: is given rewards and costs; the others trajectories and labels alone."
+    if len(others):
+        sources = others.groupby("method", sort=False)["source"].unique()
+        told = "; ".join(f"{name}: {', '.join(own)}" for name, own in sources.items())
+        text += f" §: not run here, scores of others ({told})."
+    return text
 
 
 def source_note(sources: Iterable[str]) -> str:

@@ -63,7 +63,9 @@ def add_hyperparameters(runs: pd.DataFrame, plans: Iterable[pd.DataFrame]) -> pd
     return merged[first + hyper + [c for c in merged.columns if c not in first + hyper]]
 
 
-def table1(runs: pd.DataFrame, expected: Mapping[str, list[int]]) -> pd.DataFrame:
+def table1(
+    runs: pd.DataFrame, expected: Mapping[str, list[int]], seen: Mapping[str, str] | None = None
+) -> pd.DataFrame:
     """Table 1: one row a (task, method) with reward, cost, their spread and what is missing.
 
     For every seed the scores are averaged over thresholds; the cell is mean and standard
@@ -72,8 +74,9 @@ def table1(runs: pd.DataFrame, expected: Mapping[str, list[int]]) -> pd.DataFram
 
     Args:
         expected: task -> thresholds that the config asks for.
+        seen: method -> what it is given of the data (``dataset.SEES``).
     """
-    rows = []
+    rows, seen = [], seen or {}
     names = described(runs, expected)
     for task, method in itertools.product(expected, method_order(runs["method"])):
         own = runs[(runs["task"] == task) & (runs["method"] == method)]
@@ -85,7 +88,7 @@ def table1(runs: pd.DataFrame, expected: Mapping[str, list[int]]) -> pd.DataFram
         n = there["seed"].nunique()  # the reference policy has none
         rows.append(
             {"suite": names["suite"][task], "task": task, "label": names["label"][task]}
-            | {"method": method}
+            | {"method": method, "outside": False, "sees_costs": seen.get(method) == "everything"}
             | row
             | {
                 "raw_cost": there["cost"].mean(),
@@ -103,6 +106,25 @@ def table1(runs: pd.DataFrame, expected: Mapping[str, list[int]]) -> pd.DataFram
     best = table[table["safe"]].groupby("task")["reward"].idxmax()
     table["best_safe"] = table.index.isin(best)
     return table
+
+
+def with_outside(table: pd.DataFrame, scores: Iterable[Mapping]) -> pd.DataFrame:
+    """Table 1 with scores of others behind it, on its tasks; none of them is its best safe one.
+
+    Args:
+        scores: rows of ``data.outside.read_scores``.
+    """
+    tasks = table.drop_duplicates("task").set_index("task")[["suite", "label"]]
+    rows = [
+        {"suite": tasks["suite"][row["task"]], "label": tasks["label"][row["task"]]}
+        | {name: row[name] for name in ("task", "method", "reward", "cost", "source")}
+        | {name: row[name] for name in ("reward_std", "cost_std")}
+        | {"outside": True, "sees_costs": row["sees"] == "costs", "missing": ""}
+        | {"safe": bool(metrics.is_safe(row["cost"])), "best_safe": False}
+        for row in scores
+        if row["task"] in tasks.index
+    ]
+    return pd.concat([table, pd.DataFrame(rows)], ignore_index=True) if rows else table
 
 
 def _spread(name: str, by_seed: np.ndarray) -> dict[str, float]:

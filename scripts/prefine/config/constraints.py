@@ -5,10 +5,18 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from prefine.config.settings import OWN_SOURCES, OWN_TRAINING, thresholds
+from prefine.config.settings import (
+    OWN_SOURCES,
+    OWN_TRAINING,
+    sees,
+    takes_eta,
+    thresholds,
+    training_settings,
+)
 from prefine.data.minari import minari_file
+from prefine.data.outside import read_scores
 from prefine.errors import UserError, shown
-from prefine.methods import METHODS, method_constant
+from prefine.methods import METHODS, REFERENCE, method_constant
 from prefine.tasks import BULLET_GYM, OWN, SAFETY_GYM, SUITES, TASKS
 
 LARGEST, LONGEST = 1e18, 1000  # number and text of a config
@@ -60,7 +68,7 @@ def check_key(place: str, method: str, key: str, value, others: Mapping | None =
         UserError: one line that names the key.
     """
     numbers = dict(method_constant(method, "HYPERPARAMETERS"))
-    extra = ["eta"] if {"beta", "lam"} <= set(numbers) else []
+    extra = ["eta"] if takes_eta(method) else []
     known = method_constant(method, "SETTINGS") | dict.fromkeys(OWN_TRAINING, 1) | (others or {})
     where = f"{place}.{key}"
     if key in numbers or key in extra:
@@ -70,10 +78,10 @@ def check_key(place: str, method: str, key: str, value, others: Mapping | None =
                 f"config: {where}: {value!r} is not allowed; give one number, or one for "
                 f"each of {SAFETY_GYM}, {BULLET_GYM} (and {OWN})"
             )
-        if not all(_is_number(v) and v >= 0 for v in given):
-            raise UserError(
-                f"config: {where}: {value!r} is not allowed; must be a number of at least 0"
-            )
+        share = key in method_constant(method, "SHARES", ())
+        if not all(_is_number(v) and 0 <= v <= (1 if share else v) for v in given):
+            wanted = "from 0 to 1" if share else "of at least 0"
+            raise UserError(f"config: {where}: {value!r} is not allowed; must be a number {wanted}")
     elif key in known:
         _check_setting(where, value, known[key])
     else:
@@ -221,7 +229,7 @@ def check_tasks(config: Mapping) -> None:
                 f"config: file.{task}.thresholds: {limits} is not allowed; labels replace the "
                 "thresholds, so at most one can be given, for normalised costs"
             )
-        needs = [m for m in config["studies"]["main"]["methods"] if _needs_costs(m)]
+        needs = [m for m in config["studies"]["main"]["methods"] if _needs_costs(config, m, task)]
         if limits == [None] and needs:
             raise UserError(
                 f"config: studies.main.methods: {', '.join(needs)} needs costs and a threshold; "
@@ -235,8 +243,8 @@ def check_tasks(config: Mapping) -> None:
             )
 
 
-def _needs_costs(method: str) -> bool:
-    return method_constant(method, "SEES") == "everything"
+def _needs_costs(config: Mapping, method: str, task: str) -> bool:
+    return sees(method, training_settings(config, method, task)) == "everything"
 
 
 def one_spelling(config: dict) -> dict:
@@ -293,6 +301,8 @@ def check_own_policies(config: Mapping) -> None:
 def check_files(config: Mapping) -> None:
     """The files of own policies are there, and the trajectories that go with them.
 
+    Scores of others are read as they will be: a wrong row is not found after hours of training.
+
     Raises:
         UserError: one line that names the key and the file.
     """
@@ -302,6 +312,8 @@ def check_files(config: Mapping) -> None:
         for key, path in named.items():
             if path and not Path(path).exists():
                 raise UserError(f"config: {key}: {path} is not there")
+    if path := config["outside_scores"]:
+        read_scores(path, (*METHODS, REFERENCE), config["tasks"])
     for task, entry in config["file"].items():
         if config["source"] in OWN_SOURCES and "data" in entry:
             try:

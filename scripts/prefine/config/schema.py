@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 
-import yaml
-
+from prefine.config import strict_yaml
 from prefine.policies import formats
 
 
 @functools.cache
 def schema() -> dict:
     """Return the JSON schema of the config; do not change it."""
-    content = yaml.safe_load(Path(__file__).with_name("schema.yaml").read_text())
+    content = strict_yaml.load(Path(__file__).with_name("schema.yaml"))
     content["$defs"]["own_policy"]["properties"]["format"]["enum"] = policy_formats()
     return content
 

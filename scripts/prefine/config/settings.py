@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 
-from prefine.methods import REFERENCE, method_constant, method_settings
+from prefine.methods import REFERENCE, decided, method_constant, method_settings
 from prefine.tasks import OWN, SAFETY_GYM, TASKS
 
 OWN_SOURCES = ("file", "policy")  # of data: the user's own
@@ -36,15 +36,31 @@ def hyperparameters(config: Mapping, method: str, task: str) -> dict[str, float]
     if controlled := method_constant(method, "CONTROL_OF", ""):
         theirs = hyperparameters(config, controlled, task)
         values |= {name: theirs[name] for name in values}
-    for name in (*values, "eta"):
+    for name in (*values, *(["eta"] if takes_eta(method) else [])):
         if own.get(name) is not None:
             value = own[name]
             if isinstance(value, Mapping):  # a task of the user's own takes Safety Gym's
                 value = value.get(suite(task), value[SAFETY_GYM])
             values[name] = value
-    if "eta" in values:
+    if takes_eta(method) and "eta" in values:
         values["lam"] = values.pop("eta") * values["beta"]
     return values
+
+
+def takes_eta(method: str) -> bool:
+    """Whether ``eta`` is another spelling of a method's lambda, and not a number of its own."""
+    numbers = method_constant(method, "HYPERPARAMETERS")
+    return {"beta", "lam"} <= set(numbers) and "eta" not in numbers
+
+
+def sees(method: str, settings: Mapping) -> str:
+    """What a method with these settings may see of the data: a key of ``dataset.SEES``."""
+    return decided(method_constant(method, "SEES"), settings)
+
+
+def starts_from_reference(method: str, settings: Mapping) -> bool:
+    """Whether a method with these settings waits for the reference policy."""
+    return decided(method_constant(method, "STARTS_FROM"), settings) == REFERENCE
 
 
 def _own(config: Mapping, method: str) -> dict:

@@ -50,6 +50,11 @@ def check_text(path: str | Path, text: bytes, a_value: bool = False) -> None:
         _check_events(path, yaml.parse(text.decode("utf-8"), Loader=LOADER), a_value)
 
 
+def load(path: Path) -> dict:
+    """Read a file of this project's own."""
+    return yaml.load(path.read_text(), Loader=LOADER)
+
+
 class _Open:
     """A mapping or sequence whose end has not come yet."""
 

@@ -16,9 +16,14 @@ from dataclasses import dataclass, field
 
 from prefine.config.constraints import check_key, near
 from prefine.config.plan import CONFIG, SIZES, draw_seed_pairs, suffix
-from prefine.config.settings import hyperparameters, thresholds, training_settings
+from prefine.config.settings import (
+    hyperparameters,
+    sees,
+    takes_eta,
+    thresholds,
+    training_settings,
+)
 from prefine.errors import UserError
-from prefine.methods import method_constant
 from prefine.tasks import TASKS
 
 ACTION_MODE = "action_mode"
@@ -124,7 +129,7 @@ def overlay(config: Mapping, method: str, changes: Mapping) -> dict:
             changed["evaluation"][key] = value
         else:
             of_method[key] = value
-            if key == "lam":  # not to be overruled by RPO's spelling
+            if key == "lam" and takes_eta(method):  # not to be overruled by RPO's spelling
                 of_method.pop("eta", None)
     return changed
 
@@ -195,7 +200,7 @@ class _Variant:
         self.label = ", ".join(told) or CONFIG
         self.suffix = suffix(own_numbers)
         pairs = draw_seed_pairs(
-            config["draws"], config["seeds"], config["pairing"], method_constant(method, "SEES")
+            config["draws"], config["seeds"], config["pairing"], sees(method, self.settings)
         )
         most = config["studies"][study]["seeds"] or max(config["draws"], config["seeds"])
         self.rows = [
@@ -269,7 +274,7 @@ def check(config: Mapping) -> None:
                 )
 
 
-# The paper's protocol with all studies has 117 jobs and 1,515 runs.
+# The paper's protocol with all studies has 153 jobs and 2,055 runs.
 MOST_RUNS, MOST_JOBS, MOST_SETS = 100_000, 10_000, 100_000
 
 

@@ -9,8 +9,9 @@ A method module defines
     job. A tuple holds choices, of which the first is the default.
 ``SEES``
     what its data hold: ``actions``, ``transitions`` or ``everything`` (``dataset.SEES``).
+    Where a setting decides: {setting: {choice: what its data hold}}.
 ``STARTS_FROM``
-    ``random`` or ``reference``.
+    ``random`` or ``reference``; or by a setting, likewise.
 ``POLICY``
     a policy class of its own, or ``""`` for the config's.
 ``CONTROL_OF`` (optional)
@@ -18,6 +19,10 @@ A method module defines
     own too, as far as it has them and the config says nothing else.
 ``BATCH_SIZE`` (optional)
     a batch size of its own; with ``training.matched`` the config's is taken.
+``ITERATIONS`` (optional)
+    iterations of its publication, if not PREFINE's 500 000; a time is said of so many.
+``SHARES`` (optional)
+    names of those hyper-parameters that are at most 1.
 ``networks(policy, settings)``
     group of parameters -> how one replica's are initialised; ``policy`` is what is saved.
 ``phases(policy, settings)``
@@ -27,10 +32,11 @@ The constants are literals: the workflow reads them without importing torch.
 """
 
 import ast
+import contextlib
 import functools
 import importlib
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -169,17 +175,30 @@ def method_settings(name: str) -> dict:
     return {key: v[0] if isinstance(v, tuple) else v for key, v in settings.items()}
 
 
+def decided(value: str | Mapping, settings: Mapping) -> str:
+    """``SEES`` or ``STARTS_FROM`` of a method with these settings, one of which may decide it."""
+    if isinstance(value, str):
+        return value
+    ((setting, choices),) = value.items()
+    return choices[settings[setting]]
+
+
 @functools.cache
-def _statements(file: Path) -> list[ast.stmt]:
-    return ast.parse(file.read_text()).body
+def _literals(file: Path) -> dict:
+    """The literals that a file assigns, by name; do not change them."""
+    found: dict = {}
+    for node in ast.parse(file.read_text()).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        for target in targets:
+            if isinstance(target, ast.Name):
+                with contextlib.suppress(ValueError):  # it is computed
+                    found.setdefault(target.id, ast.literal_eval(node.value))
+    return found
 
 
 def method_constant(name: str, constant: str, default=None):
     """Return a literal that a method's file assigns, without running the file."""
-    for node in _statements(method_file(name)):
-        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-        if any(isinstance(t, ast.Name) and t.id == constant for t in targets):
-            return ast.literal_eval(node.value)
-    if default is not None:
-        return default
-    raise KeyError(f"{method_file(name)} does not assign {constant}")
+    file = method_file(name)
+    if (found := _literals(file).get(constant, default)) is None:
+        raise KeyError(f"{file} does not assign {constant}")
+    return found

@@ -35,6 +35,8 @@ SEES = "everything"
 STARTS_FROM = "random"
 POLICY = "tanh_gaussian_wide"
 BATCH_SIZE = 512
+ITERATIONS = 100_000  # OSRL's
+SHARES = ("gamma",)
 ENSEMBLE = 2
 LATENT_LOG_STD = (-4.0, 15.0)
 

@@ -64,12 +64,15 @@ def dpo_sft_loss(
     }
 
 
-def bradley_terry_loss(score_preferred: Tensor, score_other: Tensor, beta: Tensor) -> Tensor:
+def bradley_terry_loss(
+    score_preferred: Tensor, score_other: Tensor, beta: Tensor, bias: Tensor | None = None
+) -> Tensor:
     """-mean log sigmoid(beta (S+ - S-)), PPL's loss over segment pairs (methods 4.7).
 
-    Scores are sums over the steps of a segment, (R, S).
+    Scores are sums over the steps of a segment, (R, S). ``bias`` (R,) multiplies S- (CPL).
     """
-    return -F.logsigmoid(beta[:, None] * (score_preferred - score_other)).mean(1)
+    other = score_other if bias is None else bias[:, None] * score_other
+    return -F.logsigmoid(beta[:, None] * (score_preferred - other)).mean(1)
 
 
 def effective_sample_size(log_weights: Tensor) -> Tensor:

@@ -31,6 +31,7 @@ SEES = "transitions"
 STARTS_FROM = "random"
 POLICY = "tanh_gaussian"
 BATCH_SIZE = 512
+SHARES = ("gamma", "alpha_quantile")
 ALPHA_MAX = 0.95
 MAX_WEIGHT = 100.0
 MAX_LOGIT = 80.0  # e^80 is a float32; the product with any alpha > 0 is far above its limit

@@ -6,6 +6,7 @@ person and copied to the log: progress lines, warnings and the line that ends a 
 
 import argparse
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -60,6 +61,8 @@ def run(main: Callable[[], None]) -> None:
 
     A job ends with the Snakemake that started it.
     """
+    gc.freeze()  # what was imported stays
+    gc.enable()
     end_with_snakemake()
     logging.basicConfig(
         stream=sys.stdout,
@@ -127,7 +130,7 @@ class Progress:
 
     def __init__(self, title: str, total: int, unit: str, every: float = 10.0):
         self.title, self.total, self.unit, self.every = title, total, unit, every
-        self.count, self.note = 0, ""
+        self.count, self.skipped, self.note = 0, 0, ""
         self.started = time.perf_counter()
         self.shown = self.started - every + min(2.0, every)
 
@@ -137,6 +140,15 @@ class Progress:
         self.note = note or self.note
         if time.perf_counter() - self.shown >= self.every:
             self._show()
+
+    def skip(self, n: int) -> None:
+        """Count ``n`` units that an earlier process has done: they say nothing of the rate."""
+        self.count += n
+        self.skipped += n
+
+    def say(self, note: str) -> None:
+        """Replace the remark, to be shown with the next line."""
+        self.note = note
 
     def close(self) -> None:
         """Show the last line."""
@@ -148,10 +160,11 @@ class Progress:
             min(self.count, self.total),
             self.total,
             self.shown - self.started,
-            ncols=80,
+            ncols=64 + len(self.title),  # nothing is cut off
             ascii=" #",
             unit=f" {self.unit}",
             unit_scale=True,
             prefix=self.title,
+            initial=self.skipped,
         )
         print(f"{meter} {self.note}".rstrip(), file=sys.stderr, flush=True)

@@ -11,6 +11,7 @@ RESULTS = {  # under results/{run}: what it is
     "tables/claims.md": "the paper's claims, each with a verdict",
     "tables/table1.md": "reward and cost of every method",
     "export": "the chosen policy, with its model card",
+    "films": "the same episode before and after, as MP4 and WebP",
     "figures": "figures, as PNG, PDF and CSV",
 }
 LONGEST = 1000  # letters of an error that is repeated

@@ -15,6 +15,8 @@ from prefine.config.settings import (
     OWN_SOURCES,
     as_json,
     recipe,
+    sees,
+    starts_from_reference,
     suite,
     thresholds,
     training_settings,
@@ -26,10 +28,13 @@ from prefine.pipeline.code import code_hash
 from prefine.pipeline.figures import Figure
 from prefine.pipeline.own import OwnRun
 
-SECTIONS = ("Your policy", "Results", "Figures", "Data", "Ablations", "Beyond the paper", "Timing")
-# Figure 4 times what the paper trained (A.4), and OSRL's numbers for CPQ and pi_ref.
+SECTIONS = ("Your policy", "Results", "Films", "Figures", "Data", "Ablations")
+SECTIONS += ("Beyond the paper", "Timing")
+# Figure 4 times what the paper trained (A.4), what a method's publication did where that is not
+# it, and OSRL's number for pi_ref.
 TIMED, TIMED_OSRL = {"iterations": 500_000, "batch_size": 256}, {"iterations": 100_000}
-OF_A_PUBLICATION = ("iterations", "batch_size", "segments", "discriminator_iterations")
+OF_A_PUBLICATION = ("iterations", "batch_size", "segments", "bags", "bag_size")
+OF_A_PUBLICATION += ("discriminator_iterations", "reference_iterations")
 
 
 class Run(OwnRun):
@@ -119,7 +124,7 @@ class Run(OwnRun):
     def reference_policy(self, wildcards) -> str | list:
         """Only methods that start from the reference policy wait for it."""
         own = self.arm(wildcards)
-        if method_constant(own.method, "STARTS_FROM") != "reference":
+        if not starts_from_reference(own.method, own.settings):
             return []
         return f"{self.folder}/reference/{own.task}.safetensors"
 
@@ -128,6 +133,17 @@ class Run(OwnRun):
         own = self.config["evaluation"]
         mode = self.arm(wildcards).action_mode if hasattr(wildcards, "job") else own["action_mode"]
         return as_json({"episodes": episodes or own["episodes"], "action_mode": mode})
+
+    def seen(self) -> str:
+        """What each method of the main study is given of the data."""
+        methods = self.config["studies"]["main"]["methods"]
+        given = {m: sees(m, training_settings(self.config, m, self.tasks[0])) for m in methods}
+        return as_json(given)
+
+    def outside_scores(self) -> list[str]:
+        """The table of others' scores, where there is one."""
+        path = self.config["outside_scores"]
+        return [path] if path else []
 
     # Sets of trajectories.
 
@@ -233,6 +249,7 @@ class Run(OwnRun):
 
     # Figures.
 
+    @functools.cache  # noqa: B019  (one run a process)
     def figures(self) -> list[Figure]:
         """Every figure that there is a script for."""
         return figures.read(self.root / "scripts/figures")
@@ -277,6 +294,45 @@ class Run(OwnRun):
             paths.append(f"{self.folder}/cost_gap/{task}.csv")
         return paths
 
+    # Films.
+
+    @functools.cached_property
+    def filmed(self) -> list[str]:
+        """The tasks of which there are films: where PREFINE's policies are."""
+        return [t for t in self.tasks if self.own_policies or f"main/{t}/prefine" in self.arms]
+
+    def film_choice(self, wildcards) -> str | list:
+        """Which policy is handed back, where it is the user's own that is made safe."""
+        return f"{self.folder}/choice/{wildcards.task}.json" if self.own_policies else []
+
+    def film_policies(self, wildcards) -> list[str]:
+        """Where the policies of a film are: before, and those of which one is after."""
+        after = [f"{self.folder}/policies/main/{wildcards.task}/prefine.safetensors"]
+        if self.own_policies:
+            after = self.candidate_paths(wildcards, "policies", "safetensors")
+        return [f"{self.folder}/reference/{wildcards.task}.safetensors", *after]
+
+    def film_episodes(self, wildcards) -> list[str]:
+        """The evaluation by which run and episode of a film are chosen."""
+        task = wildcards.task
+        own = [f"{task}/before_after"] if self.own_policies else [f"reference/{task}"]
+        own += [] if self.own_policies else [f"main/{task}/prefine"]
+        return [f"{self.folder}/episodes/{path}.parquet" for path in own]
+
+    def film_arguments(self, wildcards, input) -> list[str]:
+        """Both policies and the choice, as options."""
+        before, *after = input.policies
+        if not input.choice:
+            return ["--reference", before, "--policies", *after]
+        folder = f"{self.folder}/policies"
+        return ["--reference", before, "--policies", folder, "--choice", input.choice]
+
+    def film_settings(self, wildcards) -> str:
+        """What a film needs of the config."""
+        tau = studies.middle(thresholds(self.config, wildcards.task))
+        mode = {"action_mode": self.config["evaluation"]["action_mode"]}
+        return as_json(self.config["films"] | mode | {"tau": tau})
+
     # Timing.
 
     @property
@@ -301,7 +357,9 @@ class Run(OwnRun):
             name: {key: value for key, value in of.items() if key not in OF_A_PUBLICATION}
             for name, of in config["methods"].items()
         }
-        own["cpq"] = own.get("cpq", {}) | TIMED_OSRL
+        for name in config["studies"]["main"]["methods"]:
+            if iterations := method_constant(name, "ITERATIONS", 0):
+                own[name] = own.get(name, {}) | {"iterations": iterations}
         whole = config | {"methods": own, "training": config["training"] | TIMED}
         whole["reference"] = config["reference"] | TIMED_OSRL
         names = [REFERENCE, *config["studies"]["main"]["methods"]]
@@ -329,6 +387,7 @@ class Run(OwnRun):
         """What there is to show."""
         files = [f"figures/{own.file}.png" for own in self.figures() if figures.shows(self, own)]
         files += ["tables/provenance.json"]
+        files += [f"films/{task}.html" for task in self.filmed]
         if self.own_policies:
             files += ["tables/before_after.csv"]
             files += [f"choice/{task}.json" for task in self.tasks]

@@ -9,6 +9,9 @@ METHOD_COLORS = {
     "ppl": "#009E73",
     "safedice": "#CC79A7",
     "cpq": "#D55E00",
+    "cpl": "#66A61E",
+    "trac": "#A6761D",
+    "safemil": "#7570B3",
     "prefine": "#0072B2",
 }
 # Dark against light: they differ in grey and for the colour-blind too.

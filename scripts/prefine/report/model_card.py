@@ -98,6 +98,7 @@ def model_card(
     before: pd.DataFrame | None = None,
     trained_on: Mapping[str, object] | None = None,
     remarks: str = "",
+    film: str = "",
 ) -> str:
     """Write the page, in Markdown.
 
@@ -107,6 +108,7 @@ def model_card(
             ``return`` and ``cost``, one row an episode.
         trained_on: what went in, name -> value, such as numbers of labelled trajectories.
         remarks: a paragraph of one's own among the limits.
+        film: a picture that moves, by its name beside the page.
     """
     (run,), task, method = trained["runs"], trained["task"], trained["method"]
     tau = float("nan") if run.get("tau") is None else float(run["tau"])
@@ -147,6 +149,7 @@ def model_card(
         rows="\n".join(rows),
         level=f"{LEVEL:.0%}",
         facts="\n".join(f"| {name} | {value} |" for name, value in facts.items()),
+        film=f"\n![The same episode before and after]({film})\n" if film else "",
         remarks=f"* {remarks}" if remarks else "",
         versions=versions or "versions were not noted",
         settings=json.dumps(trained.get("settings", {}), indent=1, sort_keys=True),

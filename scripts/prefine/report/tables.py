@@ -5,7 +5,13 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from prefine.analysis.names import method_label, method_order, source_note
+from prefine.analysis.names import (
+    columns_of,
+    marks_note,
+    method_label,
+    method_order,
+    source_note,
+)
 from prefine.tasks import SUITES, TASKS
 
 OWN_NAMES = {
@@ -20,16 +26,21 @@ OWN_HEADING = ["Task", "Policy", "Return", "Cost", "Return kept", "Cost left", "
 
 def table1_lines(table: pd.DataFrame, render) -> list[list[str]]:
     """Lay Table 1 out: a heading row, then suites and tasks; a cell without runs is missing."""
-    methods = method_order(table["method"])
-    lines = [["Task", *(method_label(m) for m in methods)]]
+    methods = columns_of(table)
+    others = set(table.loc[table["outside"].astype(bool), "method"])
+    lines = [["Task", *methods.values()]]
     for suite in (s for s in SUITES if s in set(table["suite"])):
         lines.append([SUITES[suite], *("" for _ in methods)])
         own = table[table["suite"] == suite]
         names = [*TASKS, *own["task"]]
         for task in (t for t in dict.fromkeys(names) if t in set(own["task"])):
             label = own.loc[own["task"] == task, "label"].iloc[0]
-            cells = own[(own["task"] == task) & (own["runs"] > 0)].set_index("method")
-            texts = [render(cells.loc[m]) if m in cells.index else "missing" for m in methods]
+            there = (own["runs"] > 0) | own["outside"].astype(bool)
+            cells = own[(own["task"] == task) & there].set_index("method")
+            texts = [
+                render(cells.loc[m]) if m in cells.index else "–" if m in others else "missing"
+                for m in methods
+            ]
             lines.append([f"{task} ({label})", *texts])
     return lines
 
@@ -65,12 +76,14 @@ def table1_markdown(table: pd.DataFrame) -> str:
 
 def caption(table: pd.DataFrame) -> str:
     """Say what the numbers of Table 1 are."""
+    marks, table = marks_note(table), table[~table["outside"].astype(bool)]
     text = (
         "Normalised reward / normalised cost (kappa = tau), mean ± standard deviation over seeds "
-        f"({table['seeds'].max()} seeds, {table['episodes'].min():.0f} episodes a run, "
+        f"({table['seeds'].max():.0f} seeds, {table['episodes'].min():.0f} episodes a run, "
         f"{table['action_mode'].iloc[0]} actions). Bold: safe (cost ≤ 1). "
         f"★: best safe reward. {source_note(table['source'])}"
     )
+    text += marks
     if (table["cost"].isna() & (table["runs"] > 0)).any():
         text += " In brackets: the cost itself where there is no limit; –: no costs."
     gaps = table.loc[table["missing"] != "", ["task", "missing", "method"]]
@@ -104,8 +117,12 @@ def table1_latex(table: pd.DataFrame) -> str:
         return text + (r"$^\dagger$" if cell["missing"] else "")
 
     lines = table1_lines(table, render)
-    rows = [" & ".join(line).replace("π_ref", r"$\pi_\mathrm{ref}$") + r" \\" for line in lines]
+    marks = {"π_ref": r"$\pi_\mathrm{ref}$", "‡": r"$^\ddagger$", "§": r"$^\S$"}
+    rows = [" & ".join(line) + r" \\" for line in lines]
+    for sign, mark in marks.items():
+        rows = [row.replace(sign, mark) for row in rows]
     note = caption(table).translate({ord("±"): r"$\pm$", ord("≤"): r"$\le$"})
+    note = note.replace("‡", r"$\ddagger$").replace("§", r"\S{}")
     note = note.replace("★: best safe reward", "Blue: best safe reward").replace("†", r"$\dagger$")
     columns = "l" + "c" * (len(lines[0]) - 1)
     return "\n".join(

@@ -12,6 +12,7 @@ import pandas as pd
 
 from prefine import provenance
 from prefine.config.schema import defaults
+from prefine.config.settings import sees, starts_from_reference
 from prefine.data.dataset import Transitions
 from prefine.errors import UserError
 from prefine.methods import METHODS, REFERENCE, method_constant, method_module, method_settings
@@ -25,7 +26,7 @@ from prefine.training.loop import train
 # Of the config's `training` all that does not concern the workflow alone.
 OF_THE_WORKFLOW = ("log_std_min", "matched", "max_runs")
 DEFAULTS = {k: v for k, v in defaults("training").items() if k not in OF_THE_WORKFLOW}
-FROM_REFERENCE = tuple(m for m in METHODS if method_constant(m, "STARTS_FROM") == REFERENCE)
+FROM_REFERENCE = tuple(m for m in METHODS if starts_from_reference(m, method_settings(m)))
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def fine_tune(
         reference: pi_ref, with a density (`read_policy`, `pretrain`).
         data: observations and actions of all trajectories (`load_transitions`).
         preferred, nonpreferred: numbers of trajectories in ``data``, from 0.
-        method: prefine, dpo, ppl or bc_from_reference.
+        method: prefine, dpo, ppl, cpl, trac or bc_from_reference.
         seeds: how many runs; they train in one stack and differ by their random streams.
         name: of the random streams; the same name and data give the same policies.
         changes: of ``DEFAULTS``, and of the method's settings and hyper-parameters, such as
@@ -91,6 +92,8 @@ def fine_tune(
         raise UserError(
             "the policy has no density, no action probabilities; distil it first (pretrain)"
         )
+    if sees(method, method_settings(method) | changes) != "actions":
+        raise UserError(f"{method}: with these settings it needs rewards and costs; these are none")
     data = replace(data, mean=reference.mean, std=reference.std)
     sets = {"preferred": preferred, "nonpreferred": nonpreferred}
     params, log = _train(

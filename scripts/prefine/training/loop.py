@@ -3,7 +3,8 @@
 What a run does depends on its row alone. Its streams are named after the run, not after
 its place in the stack, and no operation mixes replicas. On a CPU with one thread it is so to the
 last bit where the batch is a multiple of 16 (tests/training/test_stack_bits.py): a CPU's kernels
-compute what is left over behind the last whole vector in another way. On a GPU the library chooses
+compute what is left over behind the last whole vector in another way. (With a layer of odd width
+the batch must be a power of two.) On a GPU the library chooses
 its matrix kernels by the size of the stack.
 """
 
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from prefine.data.dataset import Transitions
 from prefine.errors import UserError
-from prefine.methods import Context, Loss, Phase
+from prefine.methods import REFERENCE, Context, Loss, Phase, decided
 from prefine.policies.networks import Params, clip_replicas, replica_norm, stack
 from prefine.streams import stream_seed
 from prefine.training import checkpoint
@@ -70,6 +71,8 @@ def train(
     state: Path | None = None,
     on_snapshot: Callable[[int, Params], None] = lambda iteration, params: None,
     reference_policy=None,
+    on_skip: Callable[[int], None] = lambda iterations: None,
+    on_log: Callable[[pd.DataFrame], None] = lambda row: None,
 ) -> tuple[Params, pd.DataFrame]:
     """Train all rows of ``runs`` at once.
 
@@ -86,6 +89,8 @@ def train(
             again for some of them, with the same numbers, when a killed job goes on.
         reference_policy: pi_ref's class, if its limits are not ``policy``'s. A Gaussian with
             another floor of log sigma does not start as pi_ref where that floor is reached.
+        on_skip: called with the number of iterations that ``state`` saves.
+        on_log: called with each log row.
 
     Returns:
         The policy's parameters (R, ...) and one log row a replica and log point.
@@ -105,11 +110,13 @@ def train(
     snapshots = snapshot_iterations(method, policy, settings)
     for number, phase in enumerate(phases):
         if keeper.skips(number):
+            on_skip(phase.iterations + 1)
             continue
         loop = PhaseLoop(method, phase, context, runs, data, sets, settings, held_out, on)
         if keeper.holds(number):
             first, seconds, rows = keeper.restore(context, loop.optimizers)
             loop.watch.iteration.fill_(first)
+            on_skip(first)
         else:
             first = 0
             if phase.prepare:
@@ -123,6 +130,7 @@ def train(
             if row is not None:
                 rows.append(row.assign(phase=phase.name, iteration=iteration, seconds=seconds))
                 check_finite(rows)
+                on_log(row)
                 if iteration == 0 and reference_policy in (None, policy):
                     check_start(row)
             if iteration % CHECK_EVERY == 0:
@@ -146,7 +154,7 @@ def build_context(
     nets = {}
     for group, init in method.networks(policy, settings).items():
         nets[group] = initial_parameters(init, [f"{name}/{group}" for name in names], on)
-    if method.STARTS_FROM == "reference":
+    if decided(method.STARTS_FROM, settings) == REFERENCE:
         reference = {n: v.to(on).expand(n_replicas, *v.shape[1:]) for n, v in reference.items()}
         nets["policy"] = {name: value.clone() for name, value in reference.items()}
 

@@ -51,6 +51,13 @@ def join_snapshots(
     return joined, pd.concat(rows, ignore_index=True)
 
 
+def last_loss(row: pd.DataFrame) -> str:
+    """The total loss of a log row, the runs' mean, as a remark; a phase may train no policy."""
+    names = [column for column in row if column.startswith("loss")]
+    name = "loss" if "loss" in names else names[0]
+    return f"{name} {row[name].mean():.4g}"
+
+
 def train_in_chunks(
     method,
     policy,
@@ -86,6 +93,8 @@ def train_in_chunks(
                 state=file,
                 on_snapshot=keep_snapshots(state, number),
                 reference_policy=reference_policy,
+                on_skip=progress.skip,
+                on_log=lambda row: progress.say(last_loss(row)),
             )
         except NoRoom:
             raise

@@ -9,7 +9,7 @@ import torch
 
 from prefine import frames
 from prefine.data.dataset import load_transitions, trajectory_table
-from prefine.methods import REFERENCE, method_module
+from prefine.methods import REFERENCE, decided, method_module
 from prefine.policies import file as policy_file
 from prefine.policies.registry import make_policy
 from prefine.preferences.sets import check_belongs, reference_sets, run_sets
@@ -60,7 +60,7 @@ def time_method(name: str, settings: dict, blocks: dict, task: Task, tau, args) 
     splits, trajectories = frames.read_csv(args.splits), frames.read_csv(args.trajectories)
     settings |= {"horizon": task.horizon, "longest": int(trajectories["length"].max())}
     check_belongs(splits, args.splits, trajectory_table(args.data, task), args.data)
-    data = load_transitions(args.data, task, method.SEES)
+    data = load_transitions(args.data, task, decided(method.SEES, settings))
     runs = one_run(task, tau, method)
     if name == REFERENCE:
         sets = reference_sets(splits, 0, 0.0, task.name)
@@ -68,7 +68,8 @@ def time_method(name: str, settings: dict, blocks: dict, task: Task, tau, args) 
         sets = run_sets(splits, trajectories, runs)
     policy = make_policy(settings["policy"], task.obs_dim, task.act_dim, settings["hidden"])
     reference = None
-    if method.STARTS_FROM == REFERENCE:
+    from_reference = decided(method.STARTS_FROM, settings) == REFERENCE
+    if from_reference:
         of_reference = policy_file.load(args.reference)
         policy, reference = of_reference.policy, of_reference.params
     set_up_torch(settings)
@@ -81,6 +82,7 @@ def time_method(name: str, settings: dict, blocks: dict, task: Task, tau, args) 
             phase.prepare(context, loop.samplers)
         place = {"task": task.name, "method": name, "phase": phase.name}
         place |= {"iterations": phase.iterations, "trains_policy": "policy" in phase.learning_rates}
+        place["from_reference"] = from_reference
         for number, seconds in enumerate(time_phase(loop, **blocks)):
             rows.append(place | {"block": number, "ms": 1000 * seconds})
     return rows

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from prefine.analysis.claims.evidence import Evidence, Results
 from prefine.analysis.claims.shares import best_safe, highest, lead, spread
 from prefine.analysis.claims.verdict import Claim, Rule
+from prefine.analysis.names import method_label
 from prefine.analysis.statistics import improvement_interval, iqm_interval, solved_interval
 from prefine.tasks import BULLET_GYM, SAFETY_GYM
 
@@ -21,11 +22,11 @@ HALF = Rule("above", 0.5, percent=True, reading="better in more than half of all
 CLAIMS: list[Claim] = []
 
 
-def claim(says: str, where: str, rule: Rule, paper: str = "") -> Callable:
+def claim(says: str, where: str, rule: Rule, paper: str = "", of: str = "") -> Callable:
     """Register the function below as the measurement of a claim."""
 
     def register(measure: Callable[[Results], Evidence]) -> Callable[[Results], Evidence]:
-        CLAIMS.append(Claim(measure.__name__, says, where, paper, rule, measure))
+        CLAIMS.append(Claim(measure.__name__, says, where, paper, rule, measure, of))
         return measure
 
     return register
@@ -279,3 +280,28 @@ def preference_term_cost(results: Results) -> Evidence:
 )
 def preference_term_reward(results: Results) -> Evidence:
     return _difference(results, REWARD, "prefine", "bc_from_reference")
+
+
+# Ours: PREFINE against methods that are newer than its paper's baselines. -----------------------
+
+RIVALS = ("cpl", "trac", "safemil")
+
+
+def _against(rival: str) -> None:
+    """Register two claims, of the cost and of the reward; without runs of the rival neither."""
+    name = method_label(rival)
+    for score, says, key in (
+        (COST, "lower cost", "lower_cost"),
+        (REWARD, "more reward", "more_reward"),
+    ):
+
+        def measure(results: Results, score: str = score) -> Evidence:
+            return _improves(results.everywhere(), score, "prefine", rival)
+
+        measure.__name__ = f"{key}_than_{rival}"
+        told = claim(f"PREFINE has {says} than {name}", "ours", HALF, "not measured", of=rival)
+        told(measure)
+
+
+for own in RIVALS:
+    _against(own)

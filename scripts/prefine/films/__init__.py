@@ -1,0 +1,1 @@
+"""Films: the policy before and after, side by side, in the simulator."""
