@@ -15,12 +15,7 @@ rule film:
         module=run.own_module,
     output:
         folder=directory(f"{RUN}/films/{{task}}"),  # film.mp4, film.webp, film.json
-        page=report(
-            f"{RUN}/films/{{task}}.html",
-            caption="../report/film.rst",
-            category=section("Films"),
-            labels={"item": "{task}"},
-        ),
+        page=f"{RUN}/films/{{task}}.html",
     log:
         f"{RUN}/logs/films/{{task}}.log",
     benchmark:

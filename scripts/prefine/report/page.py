@@ -116,7 +116,7 @@ class Run:
             first = re.split(r"(?<=\.)\s", Markup(text).striptags(), maxsplit=1)[0]
             found.append(
                 {
-                    "id": own["file"],
+                    "id": f"figure_{own['file']}",
                     "title": re.sub(r"^Figure 0", "Figure ", own["title"]),
                     "section": own["section"],
                     "src": embedded(picture, "image/png"),
