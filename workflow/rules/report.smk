@@ -82,7 +82,7 @@ rule page:
     conda:
         "../../envs/page.yaml"
     params:
-        folder=RUN,
+        folder=subpath(output[0], parent=True),
         settings=lambda w: run.page_settings(),
         code=run.code("report/page"),
     message:
