@@ -64,12 +64,6 @@ def code_hash(*paths: str | Path) -> str:
     """
     modules = set().union(*(imported_modules(Path(path)) for path in paths))
     statements = {statement for file in modules for statement in _read(file).statements}
-    statements |= {
-        hashlib.sha256(beside.read_bytes()).hexdigest()
-        for file in modules
-        for beside in file.parent.glob(f"{file.stem}.*")
-        if beside.suffix in TEMPLATES
-    }
     return hashlib.sha256("".join(sorted(statements)).encode()).hexdigest()[:16]
 
 
@@ -139,7 +133,10 @@ def keep_parses(folder: Path) -> None:
 @functools.cache
 def _read(path: Path) -> _File:
     text = path.read_text()
-    return _parsed(text) if _parses is None else _parses.read(text)
+    own = _parsed(text) if _parses is None else _parses.read(text)
+    beside = (p for p in path.parent.glob(f"{path.stem}.*") if p.suffix in TEMPLATES)
+    templates = {hashlib.sha256(template.read_bytes()).hexdigest() for template in beside}
+    return own._replace(statements=own.statements | templates)
 
 
 def _parsed(text: str) -> _File:
