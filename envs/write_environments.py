@@ -21,7 +21,7 @@ SIMULATORS += ["xmltodict", "pyyaml", "imageio", "h5py", "matplotlib", "tqdm"]
 FAMILIES = {
     "data": [*TABLES, "h5py", "scipy"],
     "download": [*TABLES, "h5py", "requests", "filelock"],
-    "minari": [*TABLES, "h5py", "gymnasium", "minari"],
+    "minari": [*TABLES, "h5py", "gymnasium", "minari", "pillow"],
     "import": [*TABLES, *SIMULATORS],
     # Also a policy of the user's own: VecNormalize's pickle names Stable-Baselines3.
     "collect": [*TABLES, *SIMULATORS, "torch", "safetensors", "stable-baselines3"],

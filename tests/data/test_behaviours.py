@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 from conftest import ROOT
+from hand_made_policies import some_policies
 from prefine.data import dataset
 from prefine.data.hdf5 import KEYS
 from prefine.data.thinning import cells, episodes_to_play, thin
@@ -20,7 +21,6 @@ from prefine.policies.stack import PolicyStack
 from prefine.simulators import make as simulators
 from prefine.streams import generator, stream_seed
 from prefine.tasks import TASKS
-from test_rollout import some_policies
 
 BALL_RUN = TASKS["BallRun"]
 FAMILIES = sorted((ROOT / "workflow/behaviours").glob("*.safetensors"))

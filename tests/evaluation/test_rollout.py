@@ -10,23 +10,15 @@ import pandas as pd
 import pytest
 import torch
 from conftest import needs_simulators
+from hand_made_policies import some_policies
 from prefine.errors import UserError
 from prefine.evaluation import rollout
 from prefine.policies import file as policy_file
-from prefine.policies.registry import describe, make_policy
-from prefine.policies.stack import PolicyStack
+from prefine.policies.registry import describe
 from prefine.simulators import make as simulators
 from prefine.tasks import OWN, PAPER_TASKS, TASKS, Task
-from prefine.training.loop import initial_parameters
 
 CPU = torch.device("cpu")
-
-
-def some_policies(task, n=2, kind="cvae", hidden=(16,)) -> PolicyStack:
-    policy = make_policy(kind, task.obs_dim, task.act_dim, hidden)
-    params = initial_parameters(policy.init, [f"p{k}" for k in range(n)], CPU)
-    mean, std = np.zeros(task.obs_dim, np.float32), np.ones(task.obs_dim, np.float32)
-    return PolicyStack(policy, params, mean, std)
 
 
 @needs_simulators

@@ -287,7 +287,10 @@ def test_a_run_is_watched_and_then_cut(tmp_path):
     """A real one: what is shown while it goes on, and when it was killed."""
     folder = copy_project(tmp_path)
     target = "results/small/data/BallRun.hdf5"
-    command = [sys.executable, "-m", "snakemake", target, "--cores", "1", *map(str, SMALL)]
+    long = folder / "long.yaml"  # so that it cannot end between two looks
+    recipe = {"behaviours": [{"steps": 2_000_000, "penalty": 0.0}]}
+    long.write_text(yaml.safe_dump({"collect": {"recipes": {"BallRun": recipe}}}))
+    command = [sys.executable, "-m", "snakemake", target, "--cores", "1", *map(str, SMALL), long]
     look = [*STATUS, "results/small"]
 
     def text():

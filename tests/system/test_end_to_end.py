@@ -83,7 +83,7 @@ def test_every_rule_left_a_log_and_a_benchmark(results):
         p.relative_to(results / "benchmarks").with_suffix("")
         for p in results.glob("benchmarks/**/*.jsonl")
     }
-    assert logs == marks and len(logs) == 115
+    assert logs == marks and len(logs) == 136
 
 
 def test_tables_have_a_row_for_every_run_and_episode(results):
@@ -174,7 +174,11 @@ def test_each_deleted_figure_is_one_job(done, results):
     jobs = counts(snakemake("all", "-n", *TINY, cwd=done[0]))
     for picture, there in zip(pictures, aside, strict=True):
         there.rename(picture)
-    assert jobs == FIGURE_JOBS | FIGURE_JOBS_OF_DATA | {"all": 1, "total": len(FIGURES) + 1}
+    assert jobs == FIGURE_JOBS | FIGURE_JOBS_OF_DATA | {
+        "all": 1,
+        "page": 1,
+        "total": len(FIGURES) + 2,
+    }
 
 
 def test_an_edit_reruns_what_it_can_change(done):
@@ -188,10 +192,9 @@ def test_an_edit_reruns_what_it_can_change(done):
         found.pop("total", None), found.pop("all", None)
         return found
 
-    assert (
-        jobs("report/style.py", '"font.size": 8', '"font.size": 9')
-        == FIGURE_JOBS | FIGURE_JOBS_OF_DATA
-    )
+    assert jobs(
+        "report/style.py", '"font.size": 8', '"font.size": 9'
+    ) == FIGURE_JOBS | FIGURE_JOBS_OF_DATA | {"page": 1}
     assert (
         jobs("methods/losses.py", "-F.logsigmoid(beta", "-2 * F.logsigmoid(beta")
         == {
@@ -207,6 +210,7 @@ def test_an_edit_reruns_what_it_can_change(done):
             "cost_gap": 2,
             "table1": 1,
             "claims": 1,
+            "page": 1,
             "provenance": 1,
             "timing": 1,
         }
@@ -232,7 +236,7 @@ def test_a_config_edit_reruns_what_it_can_change(done, tmp_path):
         found.pop("total", None), found.pop("all", None)
         return found
 
-    assert jobs("figures: {fig1: {draw: 1}}") == {"fig1": 1, "provenance": 1}
+    assert jobs("figures: {fig1: {draw: 1}}") == {"fig1": 1, "page": 1, "provenance": 1}
     assert "train" not in jobs("evaluation: {episodes: 4}")
     beta = jobs("methods: {prefine: {beta: 0.3}}")
     assert [beta[rule] for rule in ("plan", "train", "train_and_follow")] == [9, 5, 3]

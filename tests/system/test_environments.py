@@ -27,6 +27,7 @@ SIMULATORS = ("dsrl", "safety_gymnasium", "bullet_safety_gym")
 # What is used by another name: pandas reads and writes Parquet with pyarrow.
 BY_ANOTHER_NAME = {
     "pyarrow": "parquet",
+    "pillow": "minari",
     "tensorboard": "torch.utils.tensorboard",
     "onnx": "torch.onnx",
     "onnxscript": "torch.onnx",
@@ -157,6 +158,13 @@ def test_an_environment_holds_nothing_else(family, simulators_import):
     used |= {name for name, word in BY_ANOTHER_NAME.items() if word in text}
     unused = {canonicalize_name(name) for name in environments.FAMILIES[family]} - used
     assert not unused, f"envs/{family}.yaml: no script of its rules uses {unused}"
+
+
+def test_no_test_imports_from_another_folder_s_tests():
+    """Whether it is found would hang on which of them were collected first."""
+    for path in (ROOT / "tests").glob("*/test_*.py"):
+        for name in re.findall(r"^(?:from|import) (test_\w+)", path.read_text(), re.MULTILINE):
+            assert path.with_name(f"{name}.py").exists(), f"{path.name} imports {name}"
 
 
 def test_no_two_folders_that_are_imported_from_hold_the_same_name():
