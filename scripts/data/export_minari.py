@@ -50,7 +50,7 @@ def main() -> None:
     box = Box(low, high, dtype=np.float32)
     warnings.filterwarnings("ignore", module="minari")  # of authors and environments not named
     output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent) as folder:
+    with tempfile.TemporaryDirectory(dir=output.parent.resolve()) as folder:
         os.environ["MINARI_DATASETS_PATH"] = folder  # where Minari writes to
         import minari  # it makes that folder when it is imported
         from minari.data_collector import EpisodeBuffer

@@ -15,7 +15,7 @@ from prefine.tasks import TASKS
 def exported(ball_run_file, tmp_path_factory):
     """The folder that MINARI_DATASETS_PATH names, after an export of a small dataset."""
     folder = tmp_path_factory.mktemp("minari")
-    output = folder / "BallRun/trajectories-v0"
+    output = "BallRun/trajectories-v0"  # relative, as a rule gives it
     command = [sys.executable, ROOT / "scripts", "data/export_minari.py", "--task", "BallRun"]
     subprocess.run(
         list(map(str, [*command, "--data", ball_run_file, "--output", output])),
