@@ -45,6 +45,7 @@ use rule runs as study_table with:
         f"{RUN}/benchmarks/studies/{{study}}.jsonl"
     wildcard_constraints:
         study=one_of(study for study in STUDIES if study != "main"),
+    localrule: True
     params:
         members=lambda w: run.members_argument(run.members[w.study]),
         code=run.code("analysis/runs"),
@@ -66,6 +67,7 @@ use rule runs as curves_table with:
         f"{RUN}/benchmarks/tables/curves/{{study}}.jsonl"
     wildcard_constraints:
         study=one_of(study for study in STUDIES if config["studies"][study]["curves"]),
+    localrule: True
     params:
         members=lambda w: run.members_argument(run.followed(w.study)),
         code=run.code("analysis/runs"),
