@@ -7,15 +7,16 @@ the reset. The folder is Minari's own: ``minari.load_dataset`` finds it where
 
 import os
 import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from gymnasium.spaces import Box
+from prefine import files
 from prefine.data import dataset
 from prefine.data.hdf5 import KEYS, read
+from prefine.errors import UserError
 from prefine.pipeline import cli
 from prefine.tasks import Task, find
 
@@ -49,25 +50,33 @@ def main() -> None:
     )
     box = Box(low, high, dtype=np.float32)
     warnings.filterwarnings("ignore", module="minari")  # of authors and environments not named
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent.resolve()) as folder:
-        os.environ["MINARI_DATASETS_PATH"] = folder  # where Minari writes to
-        import minari  # it makes that folder when it is imported
-        from minari.data_collector import EpisodeBuffer
+    if len(task.name) < 2:
+        raise UserError(f"{task.name}: Minari takes names of two characters and more")
+    # Its name is always the same, so that the next one removes what a killed job left.
+    folder = output.resolve().with_name(f".{output.name}.part")
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with files.room_for(output):
+            folder.mkdir(parents=True)
+            os.environ["MINARI_DATASETS_PATH"] = str(folder)  # where Minari writes to
+            import minari  # it makes that folder when it is imported
+            from minari.data_collector import EpisodeBuffer
 
-        made = minari.create_dataset_from_buffers(
-            f"{task.name}/{DATASET}",
-            [EpisodeBuffer(**episode) for episode in episodes(args.data, task, box)],
-            observation_space=Box(-np.inf, np.inf, (task.obs_dim,), np.float32),
-            action_space=box,
-            description=f"{task.name}; the cost of a step is in infos['cost']. "
-            "Scores are normalised with ref_min_score and ref_max_score.",
-            data_format="hdf5",
-        )
-        scores = {"ref_min_score": task.min_return, "ref_max_score": task.max_return}
-        made.storage.update_metadata(scores)  # creation takes them with an environment only
-        shutil.rmtree(output, ignore_errors=True)
-        (Path(folder) / task.name / DATASET).replace(output)
+            made = minari.create_dataset_from_buffers(
+                f"{task.name}/{DATASET}",
+                [EpisodeBuffer(**episode) for episode in episodes(args.data, task, box)],
+                observation_space=Box(-np.inf, np.inf, (task.obs_dim,), np.float32),
+                action_space=box,
+                description=f"{task.name}; the cost of a step is in infos['cost']. "
+                "Scores are normalised with ref_min_score and ref_max_score.",
+                data_format="hdf5",
+            )
+            scores = {"ref_min_score": task.min_return, "ref_max_score": task.max_return}
+            made.storage.update_metadata(scores)  # creation takes them with an environment only
+            shutil.rmtree(output, ignore_errors=True)
+            (folder / task.name / DATASET).replace(output)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

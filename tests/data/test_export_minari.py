@@ -45,3 +45,21 @@ def test_what_was_written_is_read_as_data_of_one_s_own(exported, ball_run_file):
     again = own.load(exported / "BallRun/trajectories-v0", task)
     for key, values in read(ball_run_file, task, KEYS).items():
         np.testing.assert_array_equal(again[key], values, err_msg=key)
+
+
+def test_what_a_killed_export_left_is_gone(exported, ball_run_file):
+    left = exported / "BallRun/.trajectories-v0.part/BallRun/trajectories-v0/data/half.hdf5"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    command = [sys.executable, ROOT / "scripts", "data/export_minari.py", "--task", "BallRun"]
+    command += ["--data", ball_run_file, "--output", "BallRun/trajectories-v0"]
+    subprocess.run(list(map(str, command)), check=True, cwd=exported)
+    assert [path.name for path in (exported / "BallRun").iterdir()] == ["trajectories-v0"]
+
+
+@pytest.mark.parametrize("arguments", [[], ["data/colect.py"], ["data"]])
+def test_a_script_that_is_not_there_is_one_line(arguments):
+    command = [sys.executable, ROOT / "scripts", *arguments]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.startswith("ERROR: name one of the files in")
+    assert len(done.stderr.splitlines()) == 1
