@@ -83,7 +83,7 @@ rule page:
         "../../envs/page.yaml"
     params:
         folder=subpath(output[0], parent=True),
-        settings=lambda w: run.page_settings(),
+        settings=lambda w: figures.page_settings(run),
         code=run.code("report/page"),
     message:
         "The report as one page"

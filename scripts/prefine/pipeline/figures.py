@@ -26,6 +26,8 @@ from prefine.config.studies import SIZES
 if TYPE_CHECKING:
     from prefine.pipeline.run import Run
 
+# In the order of the report.
+SECTIONS = ("Your policy", "Results", "Figures", "Data", "Ablations", "Beyond the paper", "Timing")
 HEAD = ("FIGURES", "SECTION", "READS", "NEEDS")
 
 
@@ -166,3 +168,19 @@ def shows(run: "Run", figure: Figure) -> bool:
         and (run.timing_is_asked or "tables/timing.csv" not in figure.reads.values())
         and (figure.task is None or task_of(run, figure) != "none")
     )
+
+
+def page_settings(run: "Run") -> str:
+    """What the report needs of the config, and its figures, section by section."""
+    shown = [own for own in run.figures() if shows(run, own)]
+    told = [
+        {
+            "file": own.file,
+            "title": own.title,
+            "section": own.section,
+            "caption": Path(own.caption(run.root / "workflow/report")).stem,
+            "params": facts(run, own),
+        }
+        for own in sorted(shown, key=lambda own: SECTIONS.index(own.section))
+    ]
+    return as_json({"config": run.config, "figures": told})

@@ -28,8 +28,6 @@ from prefine.pipeline.code import code_hash
 from prefine.pipeline.figures import Figure
 from prefine.pipeline.own import OwnRun
 
-SECTIONS = ("Your policy", "Results", "Films", "Figures", "Data", "Ablations")
-SECTIONS += ("Beyond the paper", "Timing")
 # Figure 4 times what the paper trained (A.4), what a method's publication did where that is not
 # it, and OSRL's number for pi_ref.
 TIMED, TIMED_OSRL = {"iterations": 500_000, "batch_size": 256}, {"iterations": 100_000}
@@ -404,21 +402,6 @@ class Run(OwnRun):
         folder = self.root / "workflow/report"
         names = sorted(path.name for path in folder.glob("*.rst"))
         return [str(self.from_root(f"workflow/report/{name}")) for name in names]
-
-    def page_settings(self) -> str:
-        """What the report needs of the config, and its figures, section by section."""
-        shown = [own for own in self.figures() if figures.shows(self, own)]
-        told = [
-            {
-                "file": own.file,
-                "title": own.title,
-                "section": own.section,
-                "caption": Path(own.caption(self.root / "workflow/report")).stem,
-                "params": figures.facts(self, own),
-            }
-            for own in sorted(shown, key=lambda own: SECTIONS.index(own.section))
-        ]
-        return as_json({"config": self.config, "figures": told})
 
     def from_root(self, path: str) -> Path:
         """A file of the project; as it is written where Snakemake works in the project itself."""
