@@ -126,7 +126,7 @@ def test_the_page_can_be_read_sorted_and_enlarged(tmp_path):
         holds.click()
         assert shown.count() == int(holds.locator("b").inner_text()) < before
         opened.locator(".enlarge").click()
-        assert opened.locator("dialog img").evaluate("own => own.naturalWidth") == 700
+        opened.wait_for_function("document.querySelector('dialog img').naturalWidth === 700")
         opened.keyboard.press("Escape")
         opened.locator("button[data-method]").get_by_text("CPQ").click()
         assert opened.locator("#cloud g:visible").count() == len(AS_CLAIMED) - 1

@@ -152,6 +152,26 @@ def test_what_was_clicked_outlives_a_reload_and_new_trajectories(tmp_path):
         assert shown() == "nnpp----" and warns()
 
 
+@browser.needed
+def test_a_page_that_is_loaded_before_its_clicks_are_on_disk_has_them(tmp_path):
+    """Chromium's localStorage may still answer with what stood there before, or with nothing."""
+    paths = [np.random.default_rng(n).normal(size=(10, 2)) for n in range(8)]
+    text = page("Mine", sheet(TRAJECTORIES), paths, [path[:, 0] for path in paths], (0, 1))
+    (tmp_path / "page.html").write_text(text)
+    with browser.opened(tmp_path / "page.html") as opened:
+        opened.on("dialog", lambda dialog: dialog.accept())
+        for number, old in enumerate(["", "{}", opened.evaluate("localStorage.getItem(place)")]):
+            opened.click(f"[data-trajectory='{number}'] button[value={P}]")
+            opened.evaluate("old => localStorage.setItem(place, old)", old or "")
+            opened.reload()
+            assert opened.locator(f"section.{P}").count() == number + 1
+        later = "{time: Date.now() + 1, clicked: {0: 'nonpreferred'}, saved: {}}"
+        opened.evaluate(f"localStorage.setItem(place, JSON.stringify({later}))")  # another tab
+        opened.reload()
+        assert opened.locator(f"section.{P}").count() == 0
+        assert opened.locator(f"section.{N}").count() == 1
+
+
 def test_episodes_take_every_gain_and_noise_in_turn():
     pairs = [own_rollouts.variation(n, (1.0, 0.5), (0.0, 0.2)) for n in range(5)]
     assert pairs == [(1.0, 0.0), (0.5, 0.0), (1.0, 0.2), (0.5, 0.2), (1.0, 0.0)]
