@@ -118,8 +118,10 @@ test-faults test-kills: setup
 	KILLS=$(or $(KILLS),20) SEED=$(SEED) $(BIN)/python -m pytest -m faults \
 	  $(if $(filter test-kills,$@),tests/system/test_faults.py)
 
+# The config is that of the files' run, unless PRESET names one.
 verify: setup
-	@$(BIN)/python scripts/verify.py $(FILE) --cores $(CORES) --configfile workflow/presets/$(PRESET).yaml
+	@$(BIN)/python scripts/verify.py $(FILE) --cores $(CORES) \
+	  $(if $(and $(FILE),$(filter file,$(origin PRESET))),,--configfile workflow/presets/$(PRESET).yaml)
 
 # A link that leads nowhere is an error.
 docs: setup

@@ -21,6 +21,7 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/own_policy.smk"
 include: "workflow/rules/films.smk"
+include: "workflow/rules/publish.smk"
 include: "workflow/rules/messages.smk"
 
 

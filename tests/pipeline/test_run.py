@@ -167,3 +167,55 @@ def test_the_head_of_a_figure_is_literals():
     for path in (ROOT / "scripts/figures").glob("[a-z]*.py"):
         assert set(figures.literals(path)) == set(figures.HEAD)
         assert ast.get_docstring(ast.parse(path.read_text())), path
+
+
+def finished(folder, *jobs):
+    """Episodes of jobs, as far as their names go."""
+    for job in jobs:
+        path = folder / f"results/paper/episodes/{job}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def test_of_an_unfinished_run_the_finished_jobs_are_shown(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="nothing is finished in results/paper/"):
+        run_of(only_finished=True)
+    finished(tmp_path, "reference/BallRun", "main/BallRun/bc", "main/BallRun/prefine")
+    finished(tmp_path, "main/CarRun/bc", "reference/AntVelocity")  # each lacks the other
+    run = run_of(only_finished=True)
+    assert set(run.arms) == {"main/BallRun/bc", "main/BallRun/prefine"}
+    assert run.tasks == ["BallRun"] and run.zoo_tasks == ["BallRun"]
+    assert len(json.loads(run.thresholds())) == 12  # Table 1 says that the others are missing
+    asked = json.loads(run.asked_jobs())
+    assert {"study": "main", "task": "CarRun", "method": "bc", "arm": "bc", "runs": 5 * 3} in asked
+    episodes = [path for path in run.targets() if path.startswith("results/paper/episodes/")]
+    assert len(episodes) == 3
+    # Its curves, cost gap and times are not there; Figure 1 is of another task.
+    pictures = drawn(run)
+    assert "fig03_reward_cost" in pictures
+    assert not pictures & {"fig01_overview", "fig02_cost_gap", "fig04_wall_clock"}
+    assert not pictures & {"fig11_learning_safety_gym", "fig12_learning_bullet_gym"}
+
+
+def test_of_an_unfinished_run_nothing_is_asked_for_that_trains(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    finished(tmp_path, "reference/BallRun", "main/BallRun/prefine")
+    run = run_of(only_finished=True)
+    figures_of = [own for own in run.figures() if figures.shows(run, own)]
+    read = {p for own in figures_of for paths in figures.inputs(run, own).values() for p in paths}
+    jobs = {path.split("episodes/")[1] for path in read if "episodes/" in path}
+    assert jobs <= {"main/BallRun/prefine.parquet", "reference/BallRun.parquet"}
+    assert not any("snapshots" in path or "timing" in path for path in read)
+
+
+def test_a_finished_run_ends_in_its_episodes_too(paper):
+    """So that a dry run in a clone of an unfinished result says what is missing of it."""
+    assert set(paper.all_episodes()) <= set(paper.targets())
+    assert paper.published_config() == json.dumps(json.loads(paper.published_config()))
+
+
+def test_the_config_that_is_published_is_a_config():
+    run = run_of(run="collected")
+    again = check(json.loads(run.published_config()))
+    assert Run(again, ROOT).targets() == run.targets()

@@ -56,7 +56,7 @@ from prefine.config.settings import thresholds
 from prefine.data.dsrl import how_to_help
 from prefine.errors import UserError
 from prefine.methods import REFERENCE
-from prefine.pipeline import figures, processes
+from prefine.pipeline import figures, processes, published
 from prefine.pipeline.code import has_gpu, help_jobs_find, keep_parses
 from prefine.config.settings import as_json, thresholds
 from prefine.pipeline.run import Run
@@ -75,6 +75,9 @@ except UserError as error:
 
 RUN, TASKS, STUDIES, ARMS = run.folder, run.tasks, run.studies, run.arms
 PAPER = run.from_root("workflow/paper")
+
+if workflow.is_main_process:
+    published.settle(Path(RUN), (path for path in (ROOT / "workflow").rglob("*") if path.is_file()))
 
 help_jobs_find(ROOT / "scripts")
 caches.find()

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from prefine.errors import UserError
+
 NUMBERS = ("beta", "lam")
 
 
@@ -46,22 +48,48 @@ def choose(runs: pd.DataFrame, cost_before: float, cost_share: float, usual: dic
         best = variants[same].iloc[0]
         why = "the environment tells no costs, so the config's own beta and lambda were kept"
     else:
-        best, within = _best(variants, limit)
+        best, within = best_row(variants, limit)
         many = f"{len(variants)} variant{'s' if len(variants) > 1 else ''}"
         why = f"of {many}, the best mean return among those that cost at most {limit:.1f}"
         if not within:
             why = f"none of {many} costs at most {limit:.1f}; this one costs least"
         why += f" ({cost_share:.0%} of the policy's own {cost_before:.1f})"
     own = runs[variant == best.name]
-    run = own.iloc[0] if own["cost"].isna().any() else _best(own, limit)[0]
+    run = own.iloc[0] if own["cost"].isna().any() else best_row(own, limit)[0]
     numbers = {name: float(best[name]) for name in NUMBERS}
     tau = None if np.isnan(best["tau"]) else float(best["tau"])
     return Choice(best["job"], tau, numbers, run["run"], tuple(own["run"]), why)
 
 
-def _best(rows: pd.DataFrame, limit: float) -> tuple[pd.Series, bool]:
-    """The best return within the limit, or the lowest cost; and which of the two it is."""
+def best_row(rows: pd.DataFrame, limit: float) -> tuple[pd.Series, bool]:
+    """The row of best return among those that cost at most ``limit``, and True.
+
+    Where there is none, the row of least cost, and False.
+    """
     within = rows[rows["cost"] <= limit]
     if len(within):
         return within.loc[within["return"].idxmax()], True
     return rows.loc[rows["cost"].idxmin()], False
+
+
+def best_run(validation: pd.DataFrame, tau: float) -> tuple[str, str]:
+    """The run whose policy is handed on, by its validation episodes, and why.
+
+    Args:
+        validation: one row a run and episode; those of other thresholds do not count.
+
+    Raises:
+        UserError: there is none at this threshold.
+    """
+    own = validation[validation["tau"] == tau]
+    if own.empty:
+        raise UserError(f"no validation episode at the threshold {tau:g}")
+    runs = own.groupby("run", sort=False)[["return", "cost"]].mean().reset_index()
+    row, within = best_row(runs, tau)
+    each = own.groupby("run").size().min()
+    rule = f"the best mean return among those that cost at most {tau:g}"
+    rule = rule if within else f"none of them cost at most {tau:g}; this one costs least"
+    return row["run"], (
+        f"One of {len(runs)} runs, chosen by {each} validation episodes of each, with other starts "
+        f"than the episodes above: {rule}."
+    )

@@ -142,6 +142,11 @@ def check_meaning(config: Mapping) -> None:
             f"config: splits_from: {config['run']!r} is not allowed; it is this run itself, "
             "name another one or null"
         )
+    if config["only_finished"] and config["own_policy"]:
+        raise UserError(
+            "config: only_finished: True is not allowed with policies of your own; one of them is "
+            "chosen when all are finished"
+        )
     without = [task for task in config["tasks"] if task not in config["collect"]["recipes"]]
     if config["source"] == "collect" and without:
         raise UserError(

@@ -115,6 +115,10 @@ def _paths(run: "Run", figure: Figure, pattern: str) -> list[str]:
         jobs = (job for task in run.tasks for job in run.candidates(task, followed=True))
         return [f"{run.folder}/{pattern.format(candidate=job)}" for job in jobs]
     tasks = tasks_of(run, figure) if "{task}" in pattern else [""]
+    tasks = [task for task in tasks if not task or task in run.tasks]
+    if pattern.startswith("episodes/main/"):  # of a job, which may be none of the run's
+        job = pattern.removeprefix("episodes/").removesuffix(".parquet")
+        tasks = [task for task in tasks if job.format(task=task) in run.arms]
     return [f"{run.folder}/{pattern.format(task=task)}" for task in tasks]
 
 

@@ -22,36 +22,61 @@ from prefine.config.settings import (
     training_settings,
 )
 from prefine.config.studies import Arm, Member
-from prefine.methods import REFERENCE, method_constant, method_file
+from prefine.errors import UserError
+from prefine.methods import REFERENCE, method_file
 from prefine.pipeline import figures
 from prefine.pipeline.code import code_hash
 from prefine.pipeline.figures import Figure
 from prefine.pipeline.own import OwnRun
-
-# Figure 4 times what the paper trained (A.4), what a method's publication did where that is not
-# it, and OSRL's number for pi_ref.
-TIMED, TIMED_OSRL = {"iterations": 500_000, "batch_size": 256}, {"iterations": 100_000}
-OF_A_PUBLICATION = ("iterations", "batch_size", "segments", "bags", "bag_size")
-OF_A_PUBLICATION += ("discriminator_iterations", "reference_iterations")
+from prefine.pipeline.published import PublishedRun
+from prefine.pipeline.timed import TimedRun
 
 
-class Run(OwnRun):
+class Run(PublishedRun, TimedRun, OwnRun):
     """A checked config and all that follows from it.
 
     Attributes:
+        asked: that config; ``config`` is the same, with `only_finished` without unfinished tasks.
         folder: results/{run}, relative to the working directory.
         arms: job -> what it trains.
         members: study -> what it reads.
     """
 
     def __init__(self, config: Mapping, root: Path):
-        self.config, self.root = config, root
-        self.arms, self.members = studies.expand(config)
+        self.asked, self.root = config, root
         self.folder = f"results/{config['run']}"
+        self.arms, self.members = studies.expand(config)
+        self.asked_arms = self.arms
+        if config["only_finished"]:
+            config = self.leave_out_unfinished()
+        self.config = config
         self.tasks: list[str] = config["tasks"]
         self.studies = [name for name, own in self.members.items() if own]
         self.own_data = config["source"] in OWN_SOURCES
         self.own_policies: Mapping = config["own_policy"]
+
+    def leave_out_unfinished(self) -> dict:
+        """Drop the jobs whose episodes are not there; return the config of the tasks that are left.
+
+        Raises:
+            UserError: nothing is finished.
+        """
+
+        def finished(job: str) -> bool:
+            return Path(f"{self.folder}/episodes/{job}.parquet").exists()
+
+        jobs = {job: own for job, own in self.arms.items() if finished(job)}
+        jobs = {job: own for job, own in jobs.items() if finished(f"reference/{own.task}")}
+        if not jobs:
+            raise UserError(
+                f"config: only_finished: nothing is finished in {self.folder}/; start the run "
+                "without it"
+            )
+        self.arms = jobs
+        for study, members in self.members.items():
+            self.members[study] = [own for own in members if own.job in jobs]
+        left = {own.task for own in jobs.values()}
+        return {**self.asked, "tasks": [task for task in self.asked["tasks"] if task in left]}
 
     @functools.cache  # noqa: B019  (one run a process)
     def code(self, script: str, *methods: str) -> str:
@@ -146,8 +171,8 @@ class Run(OwnRun):
     # Sets of trajectories.
 
     def thresholds(self) -> str:
-        """The thresholds of each task."""
-        return as_json({task: thresholds(self.config, task) for task in self.tasks})
+        """The thresholds of each task, also of those that are not finished."""
+        return as_json({task: thresholds(self.asked, task) for task in self.asked["tasks"]})
 
     def calibration_settings(self) -> str:
         """What the calibration needs of the config."""
@@ -217,7 +242,8 @@ class Run(OwnRun):
     def followed(self, study: str) -> list[Member]:
         """What a study reads of learning curves."""
         own = self.config["studies"][study]["curves"]
-        return [m for m in self.members[study] if m.method in own and self.arms[m.job].points]
+        found = [m for m in self.members[study] if m.method in own and self.arms[m.job].points]
+        return [m for m in found if self.is_there(f"curves/{m.job}.parquet")]
 
     def followed_paths(self, kind: str, end: str, study: str) -> list[str]:
         """One path for each job of these."""
@@ -230,7 +256,7 @@ class Run(OwnRun):
 
     def curves_table(self, study: str) -> list[str]:
         """The learning curves of a study; nothing if it has none."""
-        wanted = study in self.studies and self.config["studies"][study]["curves"]
+        wanted = study in self.studies and self.followed(study)
         return [f"{self.folder}/tables/curves/{study}.csv"] if wanted else []
 
     def all_episodes(self) -> list[str]:
@@ -261,7 +287,12 @@ class Run(OwnRun):
         """The tasks of Figure 2, which needs PREFINE's policies on the way."""
         wanted = self.config["figures"]["fig2"]["tasks"]
         jobs = {task: f"main/{task}/prefine" for task in wanted}
-        return [t for t, job in jobs.items() if job in self.arms and self.arms[job].points]
+        found = [t for t, job in jobs.items() if job in self.arms and self.arms[job].points]
+        return [t for t in found if self.is_there(f"cost_gap/{t}.csv")]
+
+    def is_there(self, path: str) -> bool:
+        """Whether a file may be asked for: any, or with `only_finished` what is there."""
+        return not self.asked["only_finished"] or Path(f"{self.folder}/{path}").exists()
 
     def cost_gap_settings(self, wildcards) -> str:
         """Settings of Figure 2 for a task."""
@@ -331,55 +362,15 @@ class Run(OwnRun):
         mode = {"action_mode": self.config["evaluation"]["action_mode"]}
         return as_json(self.config["films"] | mode | {"tau": tau})
 
-    # Timing.
-
-    @property
-    def timed_task(self) -> str:
-        """Figure 4's task, where it is among the config's."""
-        own = self.config["figures"]["fig4"]["task"]
-        return own if own in self.tasks else self.tasks[0]
-
-    @property
-    def timing_is_asked(self) -> bool:
-        """A task of the user's own is timed if the config names it: it takes half of the run."""
-        return not self.own_data or self.config["figures"]["fig4"]["task"] in self.tasks
-
-    def timing_table(self) -> list[str]:
-        """The hours of each method, where they are measured."""
-        return [f"{self.folder}/tables/timing.csv"] if self.timing_is_asked else []
-
-    def timed_settings(self) -> dict[str, dict]:
-        """Each method's settings with the sizes of its own publication, whatever a preset cut."""
-        config = self.config
-        own = {
-            name: {key: value for key, value in of.items() if key not in OF_A_PUBLICATION}
-            for name, of in config["methods"].items()
-        }
-        for name in config["studies"]["main"]["methods"]:
-            if iterations := method_constant(name, "ITERATIONS", 0):
-                own[name] = own.get(name, {}) | {"iterations": iterations}
-        whole = config | {"methods": own, "training": config["training"] | TIMED}
-        whole["reference"] = config["reference"] | TIMED_OSRL
-        names = [REFERENCE, *config["studies"]["main"]["methods"]]
-        return {
-            name: training_settings(whole, name, self.timed_task) | {"points": 0} for name in names
-        }
-
-    def timed_tau(self) -> list:
-        """The middle threshold of the timed task as an option; none where labels make sets."""
-        tau = studies.middle(thresholds(self.config, self.timed_task))
-        return [] if tau is None else ["--tau", tau]
-
-    def timing_blocks(self) -> str:
-        """How long each method is timed."""
-        own = self.config["figures"]["fig4"]
-        return as_json({key: value for key, value in own.items() if key != "task"})
-
     # Everything that `all` makes: what has something to show.
 
     def targets(self) -> list[str]:
-        """The files that a run ends in: the report, and what it shows."""
-        return [*self.shown(), f"{self.folder}/index.html"]
+        """The files that a run ends in: the report, what it shows, the episodes that it is of.
+
+        The episodes are there already where tables of all of them are; of a result that was
+        published unfinished they name what is not.
+        """
+        return [*self.shown(), f"{self.folder}/index.html", *self.all_episodes()]
 
     def shown(self) -> list[str]:
         """What there is to show."""

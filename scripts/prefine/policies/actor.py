@@ -8,6 +8,7 @@ from torch import Tensor
 
 from prefine.errors import UserError
 from prefine.policies import file as policy_file
+from prefine.policies import zoo
 from prefine.policies.stack import PolicyStack
 from prefine.tasks import OWN
 
@@ -96,15 +97,16 @@ def load_policy(path: str | Path, run: str | None = None, seed: int | None = Non
     """Load a policy that was exported, or one run of a file of policies.
 
     Args:
-        path: a safetensors file, or the folder that an export wrote.
+        path: a safetensors file, the folder that an export wrote, or a name of the zoo that comes
+            with the package: ``zoo/{task}/prefine`` or ``zoo/{task}/reference``.
         run: which one, where the file holds several.
         seed: of the draws that ``predict(..., deterministic=False)`` makes.
 
     Raises:
-        UserError: it is no policy, or holds several.
+        UserError: it is no policy, holds several, or the zoo has none of that name.
     """
-    path = Path(path)
-    path = path / "policy.safetensors" if path.is_dir() else path
+    path = zoo.place(path)
+    path = path / zoo.FILE if path.is_dir() else path
     stack = policy_file.load_run(path, run)
     return LoadedPolicy(Actor(stack, *action_bounds(stack.metadata, path)), stack.metadata, seed)
 

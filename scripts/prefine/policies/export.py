@@ -15,6 +15,8 @@ import torch
 from prefine.files import atomic, write_text
 from prefine.policies import file as policy_file
 from prefine.policies.actor import Actor, action_bounds
+from prefine.policies.stack import PolicyStack
+from prefine.policies.zoo import FILE
 
 EXPORTED_OPSET = 18  # of December 2022, the exporter's lowest; newer ones have more operators
 LOWEST_OPSET = 13  # of 2020; nobody has older runtimes
@@ -51,12 +53,23 @@ def export(
     if low is None or high is None:
         lowest, highest = action_bounds(stack.metadata, policies)
         low, high = lowest if low is None else low, highest if high is None else high
+    actor = write_policy(folder, stack, card, low, high)
+    write_onnx(folder / "policy.onnx", actor)
+
+
+def write_policy(folder: Path, stack: PolicyStack, card: str, low, high) -> Actor:
+    """Write policy.safetensors and README.md alone; return the policy as a module.
+
+    Args:
+        stack: of one policy.
+        low, high: bounds of actions, numbers or (act_dim,).
+    """
     actor = Actor(stack, low, high).eval()
     bounds = {"action_low": actor.low.tolist(), "action_high": actor.high.tolist()}
     kept = {key: stack.metadata[key] for key in KEPT if key in stack.metadata}
-    policy_file.save(folder / "policy.safetensors", replace(stack, metadata=kept | bounds))
-    write_onnx(folder / "policy.onnx", actor)
+    policy_file.save(folder / FILE, replace(stack, metadata=kept | bounds))
     write_text(folder / "README.md", card)
+    return actor
 
 
 def write_onnx(path: Path, actor: Actor) -> None:

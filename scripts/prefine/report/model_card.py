@@ -10,8 +10,12 @@ from prefine.analysis.metrics import is_safe, normalized_cost
 from prefine.analysis.paired import difference, difference_apart, share
 from prefine.analysis.statistics import LEVEL, Estimate, interval
 from prefine.files import template
+from prefine.methods import REFERENCE
 
 CARD = template(__file__, ".md")
+ORIGINS = {REFERENCE: "cloned from the trajectories of best return, to be made safe: π_ref"}
+ONNX = """ `policy.onnx` (input `observation`, output `action`)
+does the same without this package: deterministic, standardisation and action bounds included."""
 FEWEST = 10  # episodes; with fewer nothing is said to be shown
 
 
@@ -99,6 +103,7 @@ def model_card(
     trained_on: Mapping[str, object] | None = None,
     remarks: str = "",
     film: str = "",
+    zoo: str = "",
 ) -> str:
     """Write the page, in Markdown.
 
@@ -109,6 +114,7 @@ def model_card(
         trained_on: what went in, name -> value, such as numbers of labelled trajectories.
         remarks: a paragraph of one's own among the limits.
         film: a picture that moves, by its name beside the page.
+        zoo: the policy's name there; it is then without ONNX.
     """
     (run,), task, method = trained["runs"], trained["task"], trained["method"]
     tau = float("nan") if run.get("tau") is None else float(run["tau"])
@@ -135,14 +141,18 @@ def model_card(
         "hidden layers": trained["hidden"],
     }
     versions = ", ".join(f"{name} {v}" for name, v in trained.get("versions", {}).items())
+    changes = " ".join(effect(before, after, name) for name in ("cost", "return"))
     heading = ["return", "cost", *([] if np.isnan(tau) else [f"episodes above {tau:g}"])]
     heading.append("episodes")
     return CARD.substitute(
         run=run["run"],
         task=task["name"],
         method=method,
-        label=method.upper(),
-        changes=" ".join(effect(before, after, name) for name in ("cost", "return")),
+        origin=ORIGINS.get(method, f"fine-tuned from preferences with {method.upper()}"),
+        changes="" if method in ORIGINS else changes,
+        name=zoo or "policy.safetensors",
+        where="" if zoo else "  # or the folder",
+        onnx="" if zoo else ONNX,
         verdict=verdict(costs["after"], tau, len(after)),
         heading=" | ".join(heading),
         rule="---|" * len(heading),

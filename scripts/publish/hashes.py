@@ -1,0 +1,36 @@
+"""Write the config and the lock of a result that is published, and the hash of each file."""
+
+import logging
+from pathlib import Path
+
+import yaml
+from prefine import files
+from prefine.errors import UserError
+from prefine.pipeline import cli, published
+
+
+def main() -> None:
+    parser = cli.parser(__doc__, "folder", config=cli.json_argument)
+    parser.add_argument("--locks", type=Path, nargs="+", required=True)
+    args = parser.parse_args()
+    folder = args.folder
+    text = yaml.safe_dump(args.config, sort_keys=False, allow_unicode=True, width=100)
+    files.write_text(folder / "config.yaml", f"# The whole config of this run.\n{text}")
+    for lock in args.locks:
+        files.write_text(folder / lock.name, lock.read_text())
+    names = published.files_of(folder, published.PATTERNS)
+    size = sum((folder / name).stat().st_size for name in names)
+    if size > published.LARGEST:
+        largest = sorted(names, key=lambda name: -(folder / name).stat().st_size)[:5]
+        raise UserError(
+            f"{folder}: {size:,} bytes would be published, {published.LARGEST:,} are allowed; the "
+            f"largest files: {', '.join(largest)}"
+        )
+    others = published.files_of(folder, (*published.TOO_LARGE, *published.ZOO))
+    files.write_text(folder / published.OTHERS, published.write_lines(folder, others))
+    files.write_text(folder / published.SUMS, published.write_lines(folder, names))
+    logging.info("%d files of %d bytes, %d others hashed", len(names), size, len(others))
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,141 @@
+"""What is published with the repository: its hashes, its files' times, what git lets through."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+from prefine.errors import UserError
+from prefine.pipeline import published
+from prefine.pipeline.published import OTHERS, SUMS, settle
+
+RESULT, ZOO = ROOT / "results/collected", ROOT / "scripts/prefine/zoo"
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture
+def result(tmp_path):
+    """A published result of four files, as git wrote them: the table after what is made of it."""
+    folder = tmp_path / "results/collected"
+    names = ["episodes/reference/A.parquet", "figures/a.png", "tables/a.csv", "films/A/film.json"]
+    for second, name in enumerate(names):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+        os.utime(path, (second, second))
+    (folder / SUMS).write_text(published.write_lines(folder, names))
+    (folder / OTHERS).write_text(f"{digest(b'data')}  data/A.hdf5\n")
+    return folder
+
+
+def times(folder):
+    return {path.name: path.stat().st_mtime for path in folder.rglob("*.*") if path.is_file()}
+
+
+def published_times(folder):
+    return {folder.joinpath(name).stat().st_mtime for name in published.read_sums(folder / SUMS)}
+
+
+def test_what_is_published_here_is_what_was_hashed():
+    """Of the repository itself; nothing was published before these folders are there."""
+    assert published.differing(RESULT) == []
+    sums = published.read_sums(RESULT / SUMS)
+    assert published.files_of(RESULT, published.PATTERNS) == sorted(sums)
+    others = published.read_sums(RESULT / OTHERS)
+    zoo = {name: own for name, own in others.items() if name.startswith("zoo/")}
+    there = {f"zoo/{path.relative_to(ZOO).as_posix()}" for path in ZOO.rglob("*") if path.is_file()}
+    assert there == set(zoo)
+    for name, own in zoo.items():
+        assert digest((ZOO.parent / name).read_bytes()) == own, name
+    assert sum((RESULT / name).stat().st_size for name in sums) <= published.LARGEST
+
+
+def test_files_of_a_clone_get_one_time_that_is_not_before_their_sources(result, tmp_path):
+    source = tmp_path / "table1.csv"
+    source.write_text("x")
+    os.utime(source, (100, 100))
+    settle(result, [source])
+    assert published_times(result) == {100}
+    assert (result / "films/A").stat().st_mtime == 100  # a folder that is an output
+    settle(result, [source])
+    assert published_times(result) == {100}
+
+
+def test_what_was_made_anew_here_stays_newer_than_what_was_published(result):
+    settle(result)
+    (result / "tables/a.csv").write_text("other numbers")
+    os.utime(result / "tables/a.csv", (200, 200))
+    before = times(result)
+    settle(result)
+    assert times(result) == before
+    assert published.differing(result) == ["tables/a.csv"]
+
+
+def test_where_the_run_was_made_no_time_is_touched(result):
+    (result / "data").mkdir()
+    (result / "data/A.hdf5").write_bytes(b"data")
+    before = times(result)
+    settle(result)
+    assert times(result) == before
+
+
+def test_a_file_that_is_gone_is_named_and_hurts_nothing(result):
+    (result / "figures/a.png").unlink()
+    settle(result)
+    assert published.differing(result) == ["figures/a.png"]
+
+
+@pytest.mark.parametrize("line", ["abc  a.csv", f"{'0' * 64}  ../../x", f"{'0' * 64}  /etc/x"])
+def test_a_list_of_hashes_that_is_none_is_refused_in_one_line(result, line):
+    (result / SUMS).write_text(f"{line}\n")
+    with pytest.raises(UserError, match="is no list of SHA-256 hashes"):
+        published.read_sums(result / SUMS)
+
+
+def test_git_lets_through_what_is_published_and_nothing_else(tmp_path):
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    shutil.copy(ROOT / ".gitignore", tmp_path)
+    examples = [
+        pattern.replace("**/*", "x/y").replace("*", "z")
+        for pattern in (*published.PATTERNS, SUMS, OTHERS)
+    ]
+    hidden = ["data/A.hdf5", "policies/main/A/prefine.safetensors", "reference/A.safetensors"]
+    hidden += ["logs/x.log", "benchmarks/x.jsonl", "state/x", "zoo/A/prefine/policy.safetensors"]
+    hidden += ["tables/.a.csv.sha256", "films/A/.snakemake_timestamp", "snapshots/x.safetensors"]
+    names = [f"results/collected/{name}" for name in [*examples, *hidden]]
+    command = ["git", "-C", tmp_path, "check-ignore", "--no-index", *names]
+    ignored = subprocess.run(command, capture_output=True, text=True).stdout.split()
+    assert ignored == [f"results/collected/{name}" for name in hidden]
+
+
+def run_script(*arguments):
+    command = [sys.executable, ROOT / "scripts/put_result.py", *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_a_result_is_put_into_a_checkout_and_replaces_the_one_before(result, tmp_path):
+    checkout = tmp_path / "checkout"
+    policy = result / "zoo/A/prefine/policy.safetensors"
+    policy.parent.mkdir(parents=True)
+    policy.write_bytes(b"policy")
+    (result / "data").mkdir()
+    (result / "data/A.hdf5").write_bytes(b"data")
+    assert run_script(result, "--to", checkout).returncode == 0
+    target = checkout / "results/collected"
+    assert published.differing(target) == [] and not (target / "data").exists()
+    assert (checkout / "scripts/prefine/zoo/A/prefine/policy.safetensors").read_bytes() == b"policy"
+
+    (result / "figures/a.png").unlink()
+    done = run_script(result, "--to", checkout)
+    assert done.returncode == 1 and "snakemake publish" in done.stderr
+    assert (target / "figures/a.png").exists()
+    left = [name for name in published.read_sums(result / SUMS) if name != "figures/a.png"]
+    (result / SUMS).write_text(published.write_lines(result, left))
+    assert run_script(result, "--to", checkout).returncode == 0
+    assert not (target / "figures/a.png").exists() and published.differing(target) == []
