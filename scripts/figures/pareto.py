@@ -1,5 +1,6 @@
 """Fronts of return against cost of one task, and what choosing a point of them gives."""
 
+import matplotlib.colors as mcolors
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -28,13 +29,14 @@ READS = {
 NEEDS = ("task", "fixed")
 
 MARKS = "osDv^P<>Xp*h"
-SHOWN = 0.12  # of the height, above the best reward and below the least
+ACROSS = 4  # panels beside each other
+ROOM = 0.06  # of the height, above the best reward and below the least
 
 
 def numbers(runs: pd.DataFrame, task: str) -> pd.DataFrame:
     """One row a point: mean reward and cost with their intervals over runs."""
     rows = []
-    for name in pareto.fronts_of(runs):
+    for name in [*pareto.fronts_of(runs), pareto.CONTROL]:
         own = pareto.front(runs, task, name)
         if own is None:
             continue
@@ -58,32 +60,59 @@ def color_of(front: str, others: list[str]) -> tuple | str:
     return plt.get_cmap("Set1")(others.index(front) % 9)
 
 
-def draw_front(axis: plt.Axes, points: pd.DataFrame, right: float, **style) -> None:
-    """The points, those of the front with intervals, and the stairs of what it reaches."""
+def stairs(points: pd.DataFrame, right: float) -> tuple[list, list]:
+    """What the points of a front reach, as the corners of stairs."""
     best = points[points["undominated"]].sort_values("cost")
-    rest = points[~points["undominated"]]
-    color, mark = style["color"], style["marker"]
-    axis.scatter(rest["cost"], rest["reward"], s=9, marker=mark, color=color, alpha=0.35, lw=0)
+    return [*best["cost"], right], [*best["reward"], *best["reward"].iloc[-1:]]
+
+
+def draw_front(axis: plt.Axes, points: pd.DataFrame, right: float, color, marker: str) -> None:
+    """The points, those of the front with intervals, and the stairs of what it reaches."""
+    best, rest = points[points["undominated"]], points[~points["undominated"]]
+    axis.scatter(rest["cost"], rest["reward"], s=10, marker=marker, color=color, alpha=0.4, lw=0)
     spread = [
-        np.nan_to_num([best[k] - best[f"{k}_low"], best[f"{k}_high"] - best[k]]).clip(min=0)
-        for k in ("cost", "reward")
+        np.nan_to_num([best[key] - best[f"{key}_low"], best[f"{key}_high"] - best[key]])
+        for key in ("cost", "reward")
     ]
     axis.errorbar(
         best["cost"],
         best["reward"],
         xerr=spread[0],
         yerr=spread[1],
-        fmt=mark,
+        fmt=marker,
         ms=4,
-        lw=0.5,
         color=color,
         mec="white",
         mew=0.4,
+        ecolor=mcolors.to_rgba(color, 0.45),
+        elinewidth=0.7,
         zorder=3,
     )
     if len(best):
-        x, y = [*best["cost"], right], [*best["reward"], best["reward"].iloc[-1]]
-        axis.step(x, y, where="post", color=color, lw=1.0, alpha=0.8)
+        axis.step(*stairs(points, right), where="post", color=color, lw=1.2)
+
+
+def set_up(axis: plt.Axes, shown: np.ndarray, most: float) -> None:
+    """The plane of cost and reward: linear to the limit, which is dotted, logarithmic above."""
+    axis.axvline(pareto.LIMIT, color="0.2", lw=0.8, ls=":")
+    axis.set_xscale("symlog", linthresh=1.0, linscale=2.0)
+    axis.set_xlim(-0.06, most)
+    ticks = [tick for tick in (0, 0.5, 1, 3, 10, 30) if tick <= most]
+    axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.minorticks_off()
+    room = ROOM * max(np.ptp(shown), 0.1)
+    axis.set_ylim(shown.min() - room, shown.max() + room)
+
+
+def draw_choice(axis: plt.Axes, choice: pd.DataFrame, styles: dict[str, dict]) -> None:
+    """What is had when so many points are tried, a line a front."""
+    for name, own in choice.groupby("front", sort=False):
+        label = plotting.in_math(own["label"].iloc[0])
+        axis.plot(own["k"], own["score"], lw=1, ms=4, mec="white", **styles[name], label=label)
+    axis.set_xlabel("points tried, of which each run chooses one by validation episodes")
+    axis.set_ylabel("reward, 0 above the limit")
+    axis.xaxis.set_major_locator(plt.MaxNLocator(integer=True))
+    axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
 
 
 def main() -> None:
@@ -98,7 +127,7 @@ def main() -> None:
     table = table[table["task"] == args.task].set_index("front")
     choice = choice[choice["task"] == args.task]
     reference = runs[(runs["method"] == REFERENCE) & (runs["task"] == args.task)]
-    names = list(dict.fromkeys(points["front"]))
+    names = [name for name in dict.fromkeys(points["front"]) if name != pareto.CONTROL]
     others = [name for name in names if name not in plotting.METHOD_COLORS]
     styles = {
         name: {"color": color_of(name, others), "marker": MARKS[place % len(MARKS)]}
@@ -106,58 +135,48 @@ def main() -> None:
     }
 
     plotting.use_style()
-    figure, (left, right) = plt.subplots(
-        1, 2, figsize=(plotting.TEXT_WIDTH, 3.6), width_ratios=[1.7, 1]
-    )
+    rows = -(-(len(names) + 2) // ACROSS)
+    figure = plt.figure(figsize=(plotting.TEXT_WIDTH, 0.5 + 1.7 * rows))
+    grid = figure.add_gridspec(rows, ACROSS)
+    shown = np.array([*points["reward"], *reference[pareto.REWARD]])
     most = max(points["cost"].max(), reference[pareto.COST].max(), 1.5) * 1.15
-    for name, style in styles.items():
-        draw_front(left, points[points["front"] == name], most, **style)
-    left.plot(reference[pareto.COST], reference[pareto.REWARD], "*", ms=9, color="black", zorder=4)
-    left.axvline(pareto.LIMIT, color="0.2", lw=0.8, ls=":")
-    left.set_xscale("symlog", linthresh=1.0, linscale=1.6)
-    left.set_xlim(-0.05, most)
-    ticks = [tick for tick in (0, 0.25, 0.5, 0.75, 1, 2, 3, 5, 10, 20, 30) if tick <= most]
-    left.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    left.minorticks_off()
-    shown = [*points["reward"], *reference[pareto.REWARD]]
-    room = SHOWN * max(max(shown) - min(shown), 0.1)
-    left.set_ylim(min(shown) - room, max(shown) + room)
-    left.set_xlabel("normalised cost (dotted: the limit)")
-    left.set_ylabel("normalised reward")
-    left.set_title(args.task)
-    for name, own in choice.groupby("front", sort=False):
-        right.plot(own["k"], own["score"], lw=1.0, ms=3, mec="white", mew=0.3, **styles[name])
-    right.set_xlabel("points tried, one chosen by validation")
-    right.set_ylabel("reward, 0 above the limit")
-    right.set_title("What choosing gives")
-    right.xaxis.set_major_locator(plt.MaxNLocator(integer=True))
-    keys = [
-        plt.Line2D([], [], lw=1.0, ms=4, label=key_of(table.loc[name]), **styles[name])
-        for name in names
-    ]
-    keys.append(
-        plt.Line2D([], [], ls="", marker="*", ms=8, color="black", label=r"$\pi_\mathrm{ref}$")
-    )
-    figure.legend(handles=keys, loc="outside upper center", ncols=3, frameon=False)
+    controls = points[points["front"] == pareto.CONTROL]
+    first = None
+    for place, (name, style) in enumerate(styles.items()):
+        axis = figure.add_subplot(grid[divmod(place, ACROSS)], sharex=first, sharey=first)
+        first = first or axis
+        if len(controls) and name not in pareto.CONTROLS:
+            axis.step(*stairs(controls, most), where="post", color="0.55", lw=0.9, ls="--")
+        draw_front(axis, points[points["front"] == name], most, **style)
+        axis.plot(reference[pareto.COST], reference[pareto.REWARD], "*", ms=8, color="black")
+        set_up(axis, shown, most)
+        axis.set_title(key_of(table.loc[name]))
+        axis.tick_params(labelleft=place % ACROSS == 0)
+        if place % ACROSS == 0:
+            axis.set_ylabel("normalised reward")
+        axis.set_xlabel("normalised cost" if place + ACROSS >= len(names) else "")
+    start = len(names) % ACROSS if len(names) > ACROSS * (rows - 1) else 0
+    draw_choice(figure.add_subplot(grid[rows - 1, start:]), choice, styles)
+    figure.suptitle(args.task, fontsize=9)
     each = plotting.count(points["runs"], "run")
     tried = choice["episodes"].iloc[0] if len(choice) else 0
     notes = [
         f"Mean and 95 % interval, {each} a point{plotting.having(args.fixed)}; faint: points that "
-        "another one of the method beats in both. In the legend the hypervolume inside the limit. "
-        f"Right: mean over runs, {tried} validation episodes a point.",
+        "another one beats. Above each panel the hypervolume inside the limit (dotted); dashed: "
+        f"the trivial controls as one front; star: π_ref. Last panel: mean over runs, {tried} "
+        "validation episodes a point.",
         source_note(runs["source"].dropna()),
     ]
-    plotting.save(
-        figure, args.output, points.assign(source=table["source"].iloc[0]), " ".join(notes)
-    )
+    numbers_drawn = points.assign(source=table["source"].iloc[0])
+    plotting.save(figure, args.output, numbers_drawn, " ".join(notes))
 
 
 def key_of(row: pd.Series) -> str:
-    """A front's name with its hypervolume."""
+    """A front's name, and below it its hypervolume."""
     value = f"{row['hypervolume']:.2f}"
     if pd.notna(row["hypervolume_low"]):
         value += f" [{row['hypervolume_low']:.2f}, {row['hypervolume_high']:.2f}]"
-    return f"{plotting.in_math(row['label'])}: {value}"
+    return f"{plotting.in_math(row['label'])}\n{value}"
 
 
 if __name__ == "__main__":

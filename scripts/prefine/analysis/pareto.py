@@ -16,7 +16,7 @@ import pandas as pd
 
 from prefine.analysis.metrics import is_safe
 from prefine.analysis.names import method_label, method_order
-from prefine.analysis.scores import TaskScores, complete_seeds, contrast, made
+from prefine.analysis.scores import TaskScores, contrast, made
 from prefine.analysis.statistics import interval
 from prefine.config.plan import CONFIG
 from prefine.methods import REFERENCE
@@ -138,23 +138,22 @@ def front(runs: pd.DataFrame, task: str, name: str) -> Front | None:
     """
     there = made(runs)
     there = there[there["task"] == task].dropna(subset=[REWARD, COST])
-    own, scores = of_front(there, name), {}
-    for variant, rows in own.groupby("variant", sort=False):
-        limits = rows["tau"].unique()
-        both = [complete_seeds(rows, score, limits)[0] for score in (REWARD, COST)]
-        scores[variant] = pd.concat(both, axis=1, keys=[REWARD, COST]).dropna()
-    common = [set(by_seed.index) for by_seed in scores.values()]
-    seeds = sorted(set.intersection(*common)) if common else []
+    own = of_front(there, name)
+    place = [own["variant"], own["seed"].fillna(0).astype(int), own["tau"]]
+    cells = own.groupby(place)[[REWARD, COST]].mean().unstack("tau").dropna()  # all thresholds
+    if cells.empty:
+        return None
+    means = {score: cells[score].mean(axis=1).unstack("seed") for score in (REWARD, COST)}
+    means = {score: table.dropna(axis="columns") for score, table in means.items()}
+    seeds = list(means[REWARD])
     if not seeds:
         return None
-    reward, cost = (
-        np.array([by_seed.loc[seeds, score] for by_seed in scores.values()])
-        for score in (REWARD, COST)
-    )
+    variants = [v for v in own["variant"].unique() if v in means[REWARD].index]
+    reward, cost = (table.loc[variants].to_numpy() for table in means.values())
     theirs = there[(there["method"] == REFERENCE) & there["tau"].isin(own["tau"])]
     reference = theirs[[REWARD, COST]].mean().dropna().to_numpy()  # over thresholds
     names = own.loc[own["seed"].fillna(0).isin(seeds), "run"]
-    parts = tuple(scores), tuple(seeds), reward, cost, reference, frozenset(names)
+    parts = tuple(variants), tuple(seeds), reward, cost, reference, frozenset(names)
     return Front(*parts)
 
 
