@@ -19,7 +19,7 @@ DATA = {
     "file": "the user's data (not DSRL's)",
     "policy": "rollouts of the user's policy (not DSRL's)",
 }
-TABLES = ("sizes", "sweep", "ablation", "cost_gap", "overlap", "timing")
+TABLES = ("sizes", "sweep", "ablation", "pareto", "cost_gap", "overlap", "timing")
 HEADING = ["Claim", "Where", "Paper", "Ours [95 %]", "Holds if", "Verdict", "Iterations (paper)"]
 HEADING += ["Measured on"]
 

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from prefine import files, frames, provenance
 from prefine.errors import UserError
-from prefine.evaluation.rollout import evaluate
+from prefine.evaluation.rollout import Mix, evaluate
 from prefine.pipeline import cli
 from prefine.policies import file as policy_file
 from prefine.tasks import of_policy
@@ -30,6 +30,7 @@ def planned(runs: pd.DataFrame, plan: pd.DataFrame) -> pd.DataFrame:
 def main() -> None:
     parser = cli.parser(__doc__, "policies output", settings=cli.json_argument)
     parser.add_argument("--plan", help="runs that are these policies, acting otherwise")
+    parser.add_argument("--mixed-with", help="the policy whose actions are mixed with theirs")
     parser.add_argument("--module", type=Path, nargs="?", help="registers the environment")
     parser.add_argument("--workers", type=int, default=1, help="processes that step simulators")
     args = parser.parse_args()
@@ -42,6 +43,9 @@ def main() -> None:
         runs = planned(runs, frames.read_csv(args.plan))
         chosen = {name: value[list(runs.index)] for name, value in stack.params.items()}
         stack = replace(stack, params=chosen)
+    mix = None
+    if args.mixed_with:
+        mix = Mix(policy_file.load(args.mixed_with), args.settings["mix"])
     n_episodes, mode = args.settings["episodes"], args.settings["action_mode"]
     title = f"evaluate {trained['method']} {task.name}"
     progress = cli.Progress(title, len(runs) * n_episodes, "episodes")
@@ -54,6 +58,7 @@ def main() -> None:
         workers=args.workers,
         names=list(runs["run"]),
         purpose=args.settings.get("purpose", "evaluate"),
+        mix=mix,
     )
     progress.close()
 

@@ -18,6 +18,8 @@ OTHERS = {
     "robust_to_lambda_and_beta": "sweep",
     "lambda_trades_reward_for_cost": "sweep",
     "dpo_collapses_early": "ablation",
+    "front_above_cloning": "pareto",
+    "front_above_controls": "pareto",
     "jaccard": "overlap",
     "gap_narrows_on_preferred": "cost_gap",
     "gap_widens_on_nonpreferred": "cost_gap",
@@ -78,6 +80,21 @@ def gaps(preferred, nonpreferred):
     return pd.DataFrame(rows)
 
 
+def dials(prefine, trained=500_000.0):
+    """Fronts of one point each, at half of the cost limit; BC stopped early at once."""
+    rewards = {("prefine", "config", 1.0): prefine, ("bc_from_reference", "config", 1.0): 0.6}
+    rewards |= {("bc", "config", 1.0): 0.4, ("bc", "iterations=1", 1.0): 0.1}
+    rewards |= {("bc", "mix=0.5", 0.5): 0.5}
+    rows = []
+    for (method, variant, mix), reward in rewards.items():
+        for k in range(3):
+            name = {"task": "BallRun", "method": method, "variant": variant, "mix": mix}
+            name |= {"run": f"{method}{variant}{k}", "tau": 20, "draw": k, "seed": k}
+            name |= {"normalized_return": reward, "normalized_cost": 0.5}
+            rows.append(name | {"train_iterations": 1.0 if "iter" in variant else trained})
+    return pd.DataFrame(rows)
+
+
 def overlap(*values):
     return pd.DataFrame({"task": [f"T{n}" for n in range(len(values))], "jaccard": values})
 
@@ -89,6 +106,8 @@ def overlap(*values):
         ("robust_to_lambda_and_beta", sweep(0.5, 0.85), 0.05, sweep(0.5, 0.7), 0.2),
         ("lambda_trades_reward_for_cost", sweep(0.4, 0.85), 0.05, sweep(0.4, 0.95), -0.05),
         ("dpo_collapses_early", curves(4_000), -0.3875, curves(12_000), 0.0),
+        ("front_above_cloning", dials(0.8), 0.1, dials(0.4), -0.1),
+        ("front_above_controls", dials(0.8), 0.15, dials(0.4), -0.05),
         ("jaccard", overlap(0.7, 0.7, 0.7), 0.7, overlap(0.3, 0.3, 0.3), 0.3),
         ("gap_narrows_on_preferred", gaps((5, 2), (1, 1)), 3, gaps((2, 5), (1, 1)), -3),
         ("gap_widens_on_nonpreferred", gaps((1, 1), (2, 5)), -3, gaps((1, 1), (5, 2)), 3),
@@ -133,7 +152,17 @@ def test_what_is_not_there_is_not_measured_with_a_reason():
     assert row["verdict"] == OPEN
 
 
+def test_runs_that_were_stopped_on_purpose_do_not_make_a_study_small():
+    assert check("front_above_controls", pareto=dials(0.4))["verdict"] == FAILS
+    row = check("front_above_controls", pareto=dials(0.4, 1_000.0))
+    assert row["verdict"] == SMALL and "after 1000 of 500000 iterations" in row["reason"]
+    without = dials(0.4)
+    without = without[without["method"] != "bc_from_reference"]
+    row = check("front_above_cloning", pareto=without)
+    assert row["verdict"] == OPEN and "BC from π_ref" in row["reason"]
+
+
 def test_every_claim_is_listed_once():
     names = [claim.name for claim in study_claims.CLAIMS]
-    assert len(names) == len(set(names)) == 39
+    assert len(names) == len(set(names)) == 41
     assert study_claims.CLAIMS is claims.CLAIMS and set(OTHERS) <= set(names)

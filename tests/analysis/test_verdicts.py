@@ -68,6 +68,27 @@ def variants(random, noise, settings, mean, moved=0.0, cost=1.0, cost_moved=0.0)
     return pd.DataFrame(rows)
 
 
+def dials(random, noise, prefine=0.0):
+    """The study `pareto`: all fronts the same, PREFINE's reward moved by so much."""
+    rows, costs = [], (0.2, 0.5, 0.8, 1.2)
+    fronts = [("prefine", "lam", 1.0), ("bc_from_reference", "iterations", 1.0)]
+    fronts += [("bc", "iterations", 1.0), ("bc", "mix", 0.5)]
+    for task in TASKS:
+        for seed in range(SEEDS):
+            for method, key, mix in fronts:
+                for place, cost in enumerate(costs):
+                    variant = f"{key}={place}" if place or mix < 1 else "config"
+                    name = {"task": task, "method": method, "variant": variant, "tau": 20}
+                    name |= {"run": f"{task}{method}{variant}{seed}", "seed": seed, "mix": mix}
+                    reward = 0.3 + 0.5 * cost + noise * random.normal()
+                    reward += prefine * (method == "prefine")
+                    paid = max(cost + noise * random.normal(), 0.0)
+                    rows.append(name | {"normalized_return": reward, "normalized_cost": paid})
+        name = {"task": task, "method": "reference", "run": f"{task}r", "tau": 20}
+        rows.append(name | {"normalized_return": 1.0, "normalized_cost": 4.0})
+    return pd.DataFrame(rows)
+
+
 SIZES = [{"n_preferred": p, "n_nonpreferred": n} for p, n in ((25, 20), (100, 20), (100, 5))]
 SWEEP = [{"lam": lam, "beta": beta} for lam in (1.0, 1.6) for beta in (0.05, 0.2)]
 
@@ -198,6 +219,8 @@ CASES |= {
     "dpo_collapses_early": table(
         "ablation", curves, 0.3, number, number, opposite=(0.02, number, lambda s: s + 0.3)
     ),
+    "front_above_cloning": table("pareto", dials, 0.2, opposite=(0.01, -0.3)),
+    "front_above_controls": table("pareto", dials, 0.2, opposite=(0.01, -0.3)),
     "jaccard": table("overlap", overlap, 0.05, 0.6, opposite=(0.02, 0.2)),
     "gap_narrows_on_preferred": table("cost_gap", gaps, 2.0, 0.0, opposite=(0.1, 3.0)),
     "gap_widens_on_nonpreferred": table("cost_gap", gaps, 2.0, 0.0, opposite=(0.1, -3.0)),
@@ -254,6 +277,7 @@ def test_equal_and_constant_numbers_show_no_effect(sign):
     """Gaps that never change, DPO that is PREFINE, costs of π_ref: of no spread at all."""
     still = {"cost_gap": gaps(np.random.default_rng(0), 0.0, 0.0)}
     same = {"ablation": curves(np.random.default_rng(0), 0.0, 0.05 * sign, 0.05 * sign)}
+    fronts = {"pareto": dials(np.random.default_rng(0), 0.0)}
     runs = {"runs": main_runs(np.random.default_rng(0), 0.0, all=(sign, 1.3))}
     effects = [name for name, (make, _) in CASES.items() if make is EQUAL]
     effects = [n for n in effects if n not in ("highest_reward_safety_gym", "safe_on_most_tasks")]
@@ -262,6 +286,8 @@ def test_equal_and_constant_numbers_show_no_effect(sign):
     for name in ("gap_narrows_on_preferred", "gap_widens_on_nonpreferred"):
         assert verdict_on(name, still) == verdict.FAILS, name
     assert verdict_on("dpo_collapses_early", same) == verdict.FAILS
+    for name in ("front_above_cloning", "front_above_controls"):
+        assert verdict_on(name, fronts) == verdict.FAILS
 
 
 def rows_of(runs, *names, tables=None):

@@ -92,6 +92,61 @@ def test_other_actions_of_the_same_policies_are_not_trained():
     assert trained(arms, "acts") == {}
 
 
+def test_a_method_varies_along_its_own_dial():
+    """A dial of a method that the study leaves out is no error: an overlay may name fewer."""
+    vary = {"prefine": [{"beta": [0.6]}, {"lam": [0.1]}], "dpo": [{"beta": [0.3]}], "ppl": []}
+    own = {"methods": ["prefine", "dpo", "bc"], "tasks": ["BallRun"], "thresholds": "middle"}
+    arms, members = studies.expand(checked(dials=own | {"vary": vary | {"cpl": [{"alpha": [1]}]}}))
+    assert trained(arms, "dials") == {"dials/BallRun/prefine": 10, "dials/BallRun/dpo": 5}
+    told = {}
+    for member in members["dials"]:
+        told.setdefault(member.method, []).append((member.variant, member.settings))
+    assert told == {
+        "prefine": [
+            ("config", {"beta": 0.2, "lam": 1.0}),
+            ("beta=0.6", {"beta": 0.6, "lam": 1.0}),
+            ("lam=0.1", {"beta": 0.2, "lam": 0.1}),
+        ],
+        "dpo": [("config", {"beta": 0.2}), ("beta=0.3", {"beta": 0.3})],
+        "bc": [("config", {})],
+    }
+
+
+def test_a_stop_is_a_share_of_the_method_s_own_iterations():
+    config = deepcopy(PAPER)
+    config["methods"]["bc"] = {"iterations": 70}
+    own = {"methods": ["bc", "prefine"], "tasks": ["BallRun"], "vary": [{"stop": [0.001, 0.1, 1]}]}
+    config["studies"] = {"main": {"methods": ["bc", "prefine"]}, "early": own}
+    arms, members = studies.expand(configuration.check(config))
+    lengths = {job: arm.settings["iterations"] for job, arm in arms.items() if "early" in job}
+    assert lengths == {
+        "early/BallRun/bc-iterations_1": 1,  # one is the least
+        "early/BallRun/bc-iterations_7": 7,
+        "early/BallRun/prefine-iterations_500": 500,
+        "early/BallRun/prefine-iterations_50000": 50_000,
+    }
+    told = [member.settings for member in members["early"] if member.method == "bc"]
+    assert told == [{"iterations": n} for n in (70, 1, 7)]  # all of it is the config's
+
+
+def test_mixed_actions_are_of_policies_that_main_trains():
+    own = {"methods": ["bc"], "tasks": ["BallRun"], "vary": [{"mix": [0.0, 0.25, 1.0]}]}
+    arms, members = studies.expand(checked(mixed=own))
+    found = {job: arm for job, arm in arms.items() if arm.study == "mixed"}
+    assert {job: (arm.mix, arm.policies) for job, arm in found.items()} == {
+        "mixed/BallRun/bc-mix_0.0": (0.0, "main/BallRun/bc"),
+        "mixed/BallRun/bc-mix_0.25": (0.25, "main/BallRun/bc"),
+    }
+    assert trained(arms, "mixed") == {}
+    assert [m.settings for m in members["mixed"]] == [{"mix": w} for w in (1.0, 0.0, 0.25)]
+
+
+def test_a_mix_of_other_than_deterministic_actions_is_refused():
+    vary = {"bc": [{"mix": [0.5], "action_mode": ["sampled"]}]}
+    with pytest.raises(UserError, match="mix is of deterministic actions"):
+        studies.expand(checked(x={"methods": ["bc"], "vary": vary}))
+
+
 def test_fixed_changes_are_in_every_run_and_in_no_label():
     own = {"methods": ["prefine"], "tasks": ["BallRun"], "fixed": {"iterations": 7}}
     own["vary"] = [{"delta_level": ["segment"]}]
@@ -129,6 +184,13 @@ def test_a_study_without_tasks_of_the_config_has_no_runs():
         ({"methods": ["prefine"], "vary": [{"sampler": ["x"]}]}, "trajectory, transition"),
         ({"methods": ["prefine"], "fixed": {"iterations": 0}}, "studies.x.fixed.iterations"),
         ({"methods": ["prefine"], "vary": [{"lam": 1}]}, "studies.x.vary.0.lam"),
+        ({"methods": ["bc"], "vary": {"bcc": [{"stop": [0.1]}]}}, "did you mean 'bc'?"),
+        ({"methods": ["dpo"], "vary": {"dpo": [{"bet": [1]}]}}, "did you mean 'beta'?"),
+        ({"methods": ["dpo"], "vary": {"dpo": [{"beta": 1}]}}, "studies.x.vary.dpo.0.beta"),
+        ({"methods": ["dpo"], "vary": {"dpo": {"beta": [1]}}}, "studies.x.vary.dpo"),
+        ({"methods": ["bc"], "vary": [{"stop": [0.0]}]}, "above 0 and at most 1"),
+        ({"methods": ["bc"], "vary": [{"stop": [1.5]}]}, "studies.x.vary.stop: 1.5"),
+        ({"methods": ["bc"], "vary": {"bc": [{"mix": [1.5]}]}}, "must be a number from 0 to 1"),
         ({"methods": ["prefine"], "tasks": ["BallRunn"]}, "did you mean 'BallRun'?"),
         ({"methods": ["prefine"], "seeds": 0}, "studies.x.seeds"),
         ({"methods": ["prefine"], "task": ["BallRun"]}, "did you mean 'tasks'?"),

@@ -89,6 +89,55 @@ def test_workers_order_and_neighbours_change_no_number(name, kind, mode, monkeyp
     pd.testing.assert_frame_equal(alone, beside, check_exact=True)
 
 
+def two_of_another_making(task):
+    """π_ref, and two policies with other sizes and another scale of what they see."""
+    other = some_policies(task, 2, hidden=(8,))
+    scale = np.linspace(0.5, 2.0, task.obs_dim, dtype=np.float32)
+    own = replace(other, mean=scale - 1, std=scale)
+    return some_policies(task, 3, "gaussian").replica(2), own
+
+
+@needs_simulators
+def test_a_mix_of_nothing_is_pi_ref_and_of_all_the_policy_itself():
+    task = TASKS["BallRun"]
+    reference, own = two_of_another_making(task)
+    scores = ["return", "cost", "length", "terminated"]
+
+    def played(stack, mix=None):
+        return rollout.evaluate(stack, task, 3, "deterministic", mix=mix)
+
+    alone, whole = played(reference), played(own)
+    nothing = played(own, rollout.Mix(reference, 0.0))
+    for replica in (0, 1):
+        rows = nothing.loc[nothing["replica"] == replica, scores].reset_index(drop=True)
+        pd.testing.assert_frame_equal(rows, alone[scores], check_exact=True)
+    pd.testing.assert_frame_equal(played(own, rollout.Mix(reference, 1.0)), whole, check_exact=True)
+    half = played(own, rollout.Mix(reference, 0.5))["return"].to_numpy()
+    assert not set(half) & {*whole["return"], *alone["return"]}
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.25, 1.0])
+def test_a_mixed_action_is_the_weighted_mean_of_both_each_seeing_what_it_is_used_to(weight):
+    task = TASKS["BallRun"]
+    reference, own = two_of_another_making(task)
+    played = rollout.Rollout(own, task, "deterministic", ["a", "b"], "evaluate", False)
+    played.mix = rollout.Mix(reference, weight)
+    block = rollout.Block(1, np.arange(4), params=own.replica(1).params)
+    block.keep(slice(None), played.width)
+    block.obs = np.random.default_rng(0).normal(size=(1, played.width, task.obs_dim))
+    block.obs = block.obs.astype(np.float32)
+    theirs, ours = reference.act(block.obs[0])[0], own.act(block.obs[0])[1]
+    expected = (1 - weight) * theirs + weight * ours
+    np.testing.assert_allclose(played.actions(block), expected[:4], rtol=0, atol=1e-6)
+
+
+def test_sampled_actions_are_not_mixed():
+    task = TASKS["BallRun"]
+    reference, own = two_of_another_making(task)
+    with pytest.raises(ValueError, match="no mix of sampled actions"):
+        rollout.evaluate(own, task, 1, "sampled", mix=rollout.Mix(reference, 0.5))
+
+
 def children():
     """Processes that this one has started and that still run."""
     listed = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()

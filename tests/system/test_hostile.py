@@ -182,7 +182,7 @@ def test_paths_are_names_and_no_commands(project, canary, ball_run_file):
     assert (project / target).exists() and "100%" in text
 
 
-OTHERS = ["ablation", "sizes", "sweep", "control", "level", "likelihood"]
+OTHERS = ["ablation", "sizes", "sweep", "control", "level", "likelihood", "pareto"]
 
 # ---- Policies -------------------------------------------------------------------------------
 

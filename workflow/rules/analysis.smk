@@ -75,6 +75,51 @@ use rule runs as curves_table with:
         "Reduce the learning curves of {wildcards.study} to one row a run and iteration"
 
 
+use rule runs as validation_table with:
+    input:
+        episodes=lambda w: run.study_episodes(w.study, "validation"),
+        training=[],
+        plans=lambda w: run.study_paths("plans", "csv", w.study),
+        manifests=lambda w: run.task_paths(MANIFEST, run.study_tasks(w.study)),
+    output:
+        f"{RUN}/tables/validation/{{study}}.csv",
+    log:
+        f"{RUN}/logs/tables/validation/{{study}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/tables/validation/{{study}}.jsonl"
+    localrule: True
+    params:
+        members=lambda w: run.members_argument(run.members[w.study]),
+        code=run.code("analysis/runs"),
+    message:
+        "Reduce the validation episodes of {wildcards.study} to one row a run"
+
+
+rule pareto:
+    input:
+        runs=run.trade_off("studies/pareto"),
+        validation=run.trade_off("validation/pareto"),
+    output:
+        csv=f"{RUN}/tables/pareto.csv",
+        choice=f"{RUN}/tables/pareto_choice.csv",
+        markdown=f"{RUN}/tables/pareto.md",
+    log:
+        f"{RUN}/logs/pareto.log",
+    benchmark:
+        f"{RUN}/benchmarks/pareto.jsonl"
+    localrule: True
+    conda:
+        "../../envs/data.yaml"
+    params:
+        code=run.code("analysis/pareto"),
+    message:
+        "Hypervolumes of the fronts, and what choosing a point costs"
+    shell:
+        'python "$PREFINE_SCRIPTS" analysis/pareto.py --runs {input.runs:q} '
+        "--validation {input.validation:q} --csv {output.csv:q} --choice {output.choice:q} "
+        "--markdown {output.markdown:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
+
+
 rule table1:
     input:
         runs=f"{RUN}/tables/runs.csv",

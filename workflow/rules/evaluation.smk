@@ -7,6 +7,7 @@ rule evaluate_reference:
     input:
         policies=f"{RUN}/reference/{{task}}.safetensors",
         plan=[],
+        mixed_with=[],
         module=run.own_module,
     output:
         f"{RUN}/episodes/reference/{{task}}.parquet",
@@ -22,12 +23,13 @@ rule evaluate_reference:
     params:
         settings=lambda w: run.evaluation_settings(w),
         plan=lambda w, input: ["--plan", input.plan] if input.plan else [],
+        mixed_with=lambda w, input: (["--mixed-with", input.mixed_with] if input.mixed_with else []),
         code=run.code("evaluation/evaluate"),
     message:
         "Roll out the reference policy of {wildcards.task}"
     shell:
         'python "$PREFINE_SCRIPTS" evaluation/evaluate.py '
-        "--policies {input.policies:q} {params.plan:q} "
+        "--policies {input.policies:q} {params.plan:q} {params.mixed_with:q} "
         "--module {input.module:q} --settings {params.settings:q} --workers {threads} "
         "--output {output:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
 
@@ -35,7 +37,8 @@ rule evaluate_reference:
 use rule evaluate_reference as evaluate with:
     input:
         policies=lambda w: f"{RUN}/policies/{run.arm(w).policies}.safetensors",
-        plan=lambda w: [] if run.arm(w).policies == w.job else f"{RUN}/plans/{w.job}.csv",
+        plan=run.other_plan,
+        mixed_with=run.mixed_with,
         made=run.before_they_go,
         module=run.own_module,
     output:
@@ -46,6 +49,44 @@ use rule evaluate_reference as evaluate with:
         f"{RUN}/benchmarks/evaluate/{{job}}.jsonl"
     message:
         "Roll out {wildcards.job}"
+
+
+# Other episodes, by which a policy or a setting is chosen.
+use rule evaluate_reference as validate_reference with:
+    output:
+        f"{RUN}/validation/reference/{{task}}.parquet",
+    log:
+        f"{RUN}/logs/validate/reference/{{task}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/validate/reference/{{task}}.jsonl"
+    params:
+        settings=run.validation_settings,
+        plan=[],
+        mixed_with=[],
+        code=run.code("evaluation/evaluate"),
+    message:
+        "Roll out the policy of {wildcards.task} on validation episodes"
+
+
+use rule evaluate_reference as validate with:
+    input:
+        policies=lambda w: f"{RUN}/policies/{run.arm(w).policies}.safetensors",
+        plan=run.other_plan,
+        mixed_with=run.mixed_with,
+        module=run.own_module,
+    output:
+        f"{RUN}/validation/{{job}}.parquet",
+    log:
+        f"{RUN}/logs/validate/{{job}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/validate/{{job}}.jsonl"
+    params:
+        settings=run.validation_settings,
+        plan=lambda w, input: ["--plan", input.plan] if input.plan else [],
+        mixed_with=lambda w, input: (["--mixed-with", input.mixed_with] if input.mixed_with else []),
+        code=run.code("evaluation/evaluate"),
+    message:
+        "Roll out {wildcards.job} on validation episodes"
 
 
 # Learning curves: fewer episodes of the policies on the way.
@@ -65,6 +106,7 @@ use rule evaluate_reference as evaluate_curve with:
     params:
         settings=lambda w: run.evaluation_settings(w, CURVE_EPISODES),
         plan=[],
+        mixed_with=[],
         code=run.code("evaluation/evaluate"),
     message:
         "Roll out the policies on the way of {wildcards.job}"

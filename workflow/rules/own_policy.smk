@@ -36,40 +36,6 @@ rule import_policy:
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
-use rule evaluate_reference as validate_reference with:
-    output:
-        f"{RUN}/validation/reference/{{task}}.parquet",
-    log:
-        f"{RUN}/logs/validate/reference/{{task}}.log",
-    benchmark:
-        f"{RUN}/benchmarks/validate/reference/{{task}}.jsonl"
-    params:
-        settings=run.validation_settings(),
-        plan=[],
-        code=run.code("evaluation/evaluate"),
-    message:
-        "Roll out the policy of {wildcards.task} on validation episodes"
-
-
-use rule evaluate_reference as validate with:
-    input:
-        policies=f"{RUN}/policies/{{job}}.safetensors",
-        plan=[],
-        module=run.own_module,
-    output:
-        f"{RUN}/validation/{{job}}.parquet",
-    log:
-        f"{RUN}/logs/validate/{{job}}.log",
-    benchmark:
-        f"{RUN}/benchmarks/validate/{{job}}.jsonl"
-    params:
-        settings=run.validation_settings(),
-        plan=[],
-        code=run.code("evaluation/evaluate"),
-    message:
-        "Roll out {wildcards.job} on validation episodes"
-
-
 rule choose:
     input:
         before=f"{RUN}/validation/reference/{{task}}.parquet",

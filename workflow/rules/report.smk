@@ -8,6 +8,7 @@ rule claims:
         sizes=run.study_table("sizes"),
         sweep=run.study_table("sweep"),
         ablation=run.curves_table("ablation"),
+        pareto=run.study_table("pareto"),
         cost_gap=run.task_paths(f"{RUN}/cost_gap/{{task}}.csv", run.cost_gap_tasks),
         overlap=run.task_paths(f"{RUN}/overlap/{{task}}.json"),
         timing=run.timing_table(),
@@ -30,6 +31,7 @@ rule claims:
         'python "$PREFINE_SCRIPTS" analysis/claims.py '
         "--runs {input.runs:q} --paper {input.paper:q} --study main "
         "--sizes {input.sizes:q} --sweep {input.sweep:q} --ablation {input.ablation:q} "
+        "--pareto {input.pareto:q} "
         "--cost-gap {input.cost_gap:q} --overlap {input.overlap:q} --timing {input.timing:q} "
         "--thresholds {params.thresholds:q} --csv {output.csv:q} "
         "--markdown {output.markdown:q} >> {log:q} 2> >(tee -a {log:q} >&2)"

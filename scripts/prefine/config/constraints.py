@@ -48,6 +48,10 @@ def check_methods(config: Mapping) -> None:
         for key, value in config["methods"][name].items():
             check_key(f"methods.{name}", name, key, value)
     for study, content in config["studies"].items():
+        vary = content["vary"] if content else []
+        for name in vary if isinstance(vary, Mapping) else []:
+            if name not in METHODS:
+                raise UserError(f"config: {unknown_key(name, f'studies.{study}.vary', METHODS)}")
         for place in ("methods", "curves"):
             for number, name in enumerate(content[place] if content else []):
                 if name not in (METHODS if place == "methods" else content["methods"]):
@@ -86,6 +90,13 @@ def check_key(place: str, method: str, key: str, value, others: Mapping | None =
         _check_setting(where, value, known[key])
     else:
         raise UserError(f"config: {unknown_key(key, place, [*numbers, *extra, *known])}")
+
+
+def check_share(where: str, value, least: float = 0.0) -> None:
+    """A share is a number from 0 to 1, or above 0 where none is nothing."""
+    if not (_is_number(value) and least <= value <= 1):
+        wanted = "from 0 to 1" if least == 0 else "above 0 and at most 1"
+        raise UserError(f"config: {where}: {value!r} is not allowed; must be a number {wanted}")
 
 
 def _check_setting(place: str, value, default) -> None:

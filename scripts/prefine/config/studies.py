@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 
-from prefine.config.constraints import check_key, near
+from prefine.config.constraints import check_key, check_share, near
 from prefine.config.plan import CONFIG, SIZES, draw_seed_pairs, suffix
 from prefine.config.settings import (
     hyperparameters,
@@ -26,7 +26,8 @@ from prefine.config.settings import (
 from prefine.errors import UserError
 from prefine.tasks import TASKS
 
-ACTION_MODE = "action_mode"
+PARETO = "pareto"  # the study of which fronts are made
+ACTION_MODE, MIX, STOP = "action_mode", "mix", "stop"
 # What a study may vary besides the methods' own keys, with a value of its type or its choices.
 TRAINING = {
     "learning_rate": 0.1,
@@ -35,8 +36,11 @@ TRAINING = {
     "sampler": ("trajectory", "transition"),
     "log_std_min": None,
 }
-EVALUATION = {ACTION_MODE: ("deterministic", "bcq", "sampled")}
-OTHERS = TRAINING | dict.fromkeys(SIZES, 1) | EVALUATION
+# How the policies act: `mix` is their share of the action, the rest is pi_ref's.
+EVALUATION = {ACTION_MODE: ("deterministic", "bcq", "sampled"), MIX: 1.0}
+# `stop` is the share of the iterations after which training ends.
+OTHERS = TRAINING | dict.fromkeys(SIZES, 1) | EVALUATION | {STOP: 1.0}
+LEAST = {MIX: 0.0, STOP: 1e-9}  # of these shares; stopped at 0 is nothing trained
 
 
 @dataclass
@@ -59,6 +63,7 @@ class Arm:
     rows: list[tuple] = field(default_factory=list)
     variants: list[dict] = field(default_factory=list)
     points: int = 0  # snapshots after iteration 0
+    mix: float = 1.0  # share of their action where pi_ref's is the rest
 
     @property
     def job(self) -> str:
@@ -105,10 +110,22 @@ def middle(limits: list):
     return sorted(limits)[(len(limits) - 1) // 2] if len(limits) > 1 else limits[0]
 
 
-def variants_of(study: Mapping) -> list[dict]:
+def entries_of(study: Mapping, method: str) -> list[dict]:
+    """What a study varies of a method: one list for all of them, or each method's own."""
+    own = study["vary"]
+    return own.get(method, []) if isinstance(own, Mapping) else own
+
+
+def keys_of(study: Mapping, method: str) -> list[str]:
+    """What differs between a method's variants; `stop` shows in the number of iterations."""
+    keys = (key for entry in entries_of(study, method) for key in entry)
+    return list(dict.fromkeys("iterations" if key == STOP else key for key in keys))
+
+
+def variants_of(study: Mapping, method: str) -> list[dict]:
     """What a study changes: nothing first, then the product of each entry of ``vary``."""
     found = [{}]
-    for entry in study["vary"]:
+    for entry in entries_of(study, method):
         names = list(entry)
         found += [dict(zip(names, v, strict=True)) for v in itertools.product(*entry.values())]
     return [study["fixed"] | variant for variant in found]
@@ -127,7 +144,7 @@ def overlay(config: Mapping, method: str, changes: Mapping) -> dict:
             changed["split"][key] = value
         elif key in EVALUATION:
             changed["evaluation"][key] = value
-        else:
+        elif key != STOP:
             of_method[key] = value
             if key == "lam" and takes_eta(method):  # not to be overruled by RPO's spelling
                 of_method.pop("eta", None)
@@ -160,7 +177,7 @@ def expand(config: Mapping) -> tuple[dict[str, Arm], dict[str, list[Member]]]:
             continue
         followed = set()
         for task, method in itertools.product(tasks_of(config, name), study["methods"]):
-            for changes in variants_of(study):
+            for changes in variants_of(study, method):
                 own = _Variant(config, name, task, method, changes)
                 jobs = own.place(arms, seen, trained)
                 for job, rows in jobs.items():
@@ -184,18 +201,25 @@ class _Variant:
         for key, value in changes.items():
             place = f"studies.{study}.{'vary' if key not in fixed else 'fixed'}"
             check_key(place, method, key, value, OTHERS)
+            if key in LEAST:
+                check_share(f"{place}.{key}", value, LEAST[key])
         config_of = overlay(config, method, changes)
         base = _effective(config, method, task)
-        effective = _effective(config_of, method, task)
-        self.settings, numbers, self.action_mode = effective
-        self.numbers = numbers
-        own_numbers = {k: v for k, v in numbers.items() if base[1].get(k) != v}
+        self.settings, self.numbers, self.acts = _effective(config_of, method, task)
+        if STOP in changes:
+            whole = self.settings["iterations"]
+            self.settings["iterations"] = max(1, round(changes[STOP] * whole))
+        if self.acts[MIX] < 1 and self.acts[ACTION_MODE] != "deterministic":
+            raise UserError(
+                f"config: studies.{study}: {MIX} is of deterministic actions, and "
+                f"evaluation.{ACTION_MODE} is {self.acts[ACTION_MODE]!r}; take {MIX} out"
+            )
+        own_numbers = {k: v for k, v in self.numbers.items() if base[1].get(k) != v}
         structure = {k: v for k, v in self.settings.items() if base[0].get(k) != v}
-        if self.action_mode != base[2]:
-            structure[ACTION_MODE] = self.action_mode
+        structure |= {k: v for k, v in self.acts.items() if base[2].get(k) != v}
         self.name = arm_name(method, structure)
         changed = structure | own_numbers
-        varied = {key for entry in config["studies"][study]["vary"] for key in entry}
+        varied = keys_of(config["studies"][study], method)
         told = [f"{key}={value}" for key, value in changed.items() if key in varied]
         self.label = ", ".join(told) or CONFIG
         self.suffix = suffix(own_numbers)
@@ -213,7 +237,7 @@ class _Variant:
     def place(self, arms: dict, seen: dict, trained: dict) -> dict[str, list]:
         """Find the job of each run, adding those to this study's arm that no other has."""
         training = {row: self._key(row) for row in self.rows}
-        evaluation = {row: f"{self.action_mode} {key}" for row, key in training.items()}
+        evaluation = {row: f"{self.acts} {key}" for row, key in training.items()}
         jobs: dict[str, list] = {}
         for row in self.rows:
             if evaluation[row] in seen:
@@ -222,7 +246,7 @@ class _Variant:
         if not new:
             return jobs
         owners = {trained.get(training[row]) for row in new}
-        arm = Arm(self.study, self.task, self.method, self.name, self.settings, self.action_mode)
+        arm = Arm(self.study, self.task, self.method, self.name, self.settings, **self.acts)
         arm = arms.setdefault(arm.job, arm)
         arm.policies = owners.pop() if len(owners) == 1 and None not in owners else arm.job
         own = self.numbers | {"suffix": self.suffix}
@@ -242,18 +266,17 @@ class _Variant:
 
     def settings_of(self, study: Mapping) -> dict:
         """What it has of all that the study varies."""
-        everything = self.settings | self.numbers | {ACTION_MODE: self.action_mode}
-        return {
-            key: everything[key] for entry in study["vary"] for key in entry if key in everything
-        }
+        everything = self.settings | self.numbers | self.acts
+        return {key: everything[key] for key in keys_of(study, self.method) if key in everything}
 
 
-def _effective(config: Mapping, method: str, task: str) -> tuple[dict, dict, str]:
+def _effective(config: Mapping, method: str, task: str) -> tuple[dict, dict, dict]:
     """What a job is told, the numbers that each run has of its own, and how it acts."""
     numbers = hyperparameters(config, method, task)
     numbers |= {name: config["split"][name] for name in SIZES}
     settings = training_settings(config, method, task)
-    return settings, numbers, config["evaluation"][ACTION_MODE]
+    acts = {ACTION_MODE: config["evaluation"][ACTION_MODE]}
+    return settings, numbers, acts | {MIX: config["evaluation"].get(MIX, 1.0)}
 
 
 def check(config: Mapping) -> None:
@@ -295,16 +318,19 @@ def check_sizes(config: Mapping) -> None:
     for name, study in config["studies"].items():
         if study is None:
             continue
-        changes = 1 + sum(math.prod(map(len, entry.values())) for entry in study["vary"])
+        changes = {
+            method: 1 + sum(math.prod(map(len, e.values())) for e in entries_of(study, method))
+            for method in study["methods"]
+        }
         most = study["seeds"] or max(draws, seeds)
         pairs = min(draws, most) * (1 if config["pairing"] == "paired" else min(seeds, most))
         rows = sum(len(thresholds_of(config, name, task)) for task in tasks_of(config, name))
-        own = changes * len(study["methods"])
+        own = sum(changes.values())
         jobs += own * len(tasks_of(config, name))
         runs += own * rows * pairs
         if jobs > MOST_JOBS or runs > MOST_RUNS:
             raise UserError(
-                f"config: studies.{name}: {len(study['methods'])} methods with {changes:,} choices "
+                f"config: studies.{name}: {len(changes)} methods with {own:,} choices "
                 f"of values, {rows:,} thresholds of all tasks and {pairs:,} draws and seeds: the "
                 f"plan has more than {MOST_RUNS:,} runs or {MOST_JOBS:,} jobs. Take fewer values, "
                 "draws or seeds"

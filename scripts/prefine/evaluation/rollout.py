@@ -151,8 +151,18 @@ class Worker:
         return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
 
 
+@dataclass(frozen=True)
+class Mix:
+    """Actions of two policies, mixed: (1 - weight) of ``other``, one policy, and weight of each."""
+
+    other: PolicyStack
+    weight: float
+
+
 class Rollout:
     """Everything that is to be played, and the rows of what has been."""
+
+    mix: Mix | None = None
 
     def __init__(
         self,
@@ -203,13 +213,21 @@ class Rollout:
 
     def actions(self, block: Block) -> np.ndarray:
         """The next actions of a block's episodes, (n, act_dim) in [-1, 1]."""
-        obs = torch.from_numpy((block.obs - self.stack.mean) / self.stack.std)
         noise = self.no_noise
         if block.noise is not None:
             noise = torch.from_numpy(block.noise[min(block.length, self.task.horizon - 1)])
-        with torch.no_grad():
-            actions = self.policy.act(block.params, obs, self.mode, noise)[0].numpy()
+        actions = self._act(self.stack, block.params, block.obs, noise)
+        if self.mix:
+            other, weight = self.mix.other, np.float32(self.mix.weight)
+            theirs = self._act(other, other.params, block.obs, noise)
+            actions = (1 - weight) * theirs + weight * actions
         return actions[block.rows]
+
+    def _act(self, stack: PolicyStack, params: Params, obs: np.ndarray, noise) -> np.ndarray:
+        """Actions of one policy in raw observations, (rows_of(task), act_dim)."""
+        scaled = torch.from_numpy((obs - stack.mean) / stack.std)
+        with torch.no_grad():
+            return stack.policy.act(params, scaled, self.mode, noise)[0].numpy()
 
     def take(self, block: Block, answer: np.ndarray) -> int:
         """Take the answer to a block's tick; return how many episodes have ended."""
@@ -270,6 +288,7 @@ def evaluate(
     silence: float = SILENCE_SECONDS,
     purpose: str = "evaluate",
     step_costs: bool = False,
+    mix: Mix | None = None,
 ) -> pd.DataFrame:
     """Roll out every replica for episodes 0 .. n_episodes - 1.
 
@@ -282,6 +301,7 @@ def evaluate(
         silence: seconds without an answer after which a worker is taken for dead.
         purpose: ``evaluate``, or ``validate``: other starts and other noise.
         step_costs: also return the cost of each step, an array an episode.
+        mix: mix their actions with those of another policy; deterministic ones alone.
 
     Returns:
         One row a replica and episode: replica, episode, return, cost, length, terminated.
@@ -292,6 +312,9 @@ def evaluate(
     """
     names = names or [str(replica) for replica in range(len(stack))]
     rollout = Rollout(stack, task, action_mode, names, purpose, step_costs)
+    if mix and action_mode != "deterministic":
+        raise ValueError(f"no mix of {action_mode} actions: each policy has noise of its own kind")
+    rollout.mix = mix
     play(rollout, [n_episodes] * len(stack), on_episode, workers, silence)
     table = pd.DataFrame(rollout.rows).sort_values(["replica", "episode"], ignore_index=True)
     return table if step_costs else table.drop(columns="step_costs")

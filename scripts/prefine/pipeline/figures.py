@@ -4,8 +4,10 @@ A script begins with literals:
 
 ``FIGURES``
     name of the rule -> ``file`` (of figures/), ``title`` (in the report), and, where they matter,
-    ``study`` (whose runs are drawn), ``task`` (the how manieth of its tasks), ``suite``, ``tasks``
-    (a figure of the config whose tasks are meant) and ``methods`` (which the main study must have).
+    ``study`` (whose runs are drawn), ``task`` (the how manieth of its tasks), ``each`` (true: a
+    figure for each of its tasks, whose name stands behind the rule's and the file's), ``suite``,
+    ``tasks`` (a figure of the config whose tasks are meant) and ``methods`` (which the main study
+    must have).
 ``SECTION``
     the report's.
 ``READS``
@@ -16,7 +18,7 @@ A script begins with literals:
 """
 
 import ast
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +48,7 @@ class Figure:
     task: int | None = None
     suite: str = ""
     tasks: str = ""
+    each: bool = False
     methods: tuple[str, ...] = field(default_factory=tuple)
 
     def caption(self, folder: Path) -> str:
@@ -67,6 +70,17 @@ def read(folder: Path) -> list[Figure]:
             common = {"section": head["SECTION"], "reads": head["READS"], "needs": head["NEEDS"]}
             found.append(Figure(rule=rule, script=path.stem, **common, **own))
     return sorted(found, key=lambda figure: figure.file)
+
+
+def of_run(run: "Run", known: list[Figure]) -> list[Figure]:
+    """The figures with one for each task of a study in place of those that say so."""
+    found = []
+    for own in known:
+        for number, task in enumerate(run.study_tasks(own.study) if own.each else []):
+            named = {"rule": f"{own.rule}_{task}", "file": f"{own.file}_{task}", "task": number}
+            found.append(replace(own, title=f"{own.title}: {task}", **named))
+        found += [] if own.each else [own]
+    return found
 
 
 def literals(path: Path) -> dict:
@@ -111,6 +125,8 @@ def _paths(run: "Run", figure: Figure, pattern: str) -> list[str]:
         return run.study_table(figure.study)
     if pattern.startswith("tables/curves/"):
         return run.curves_table(figure.study)
+    if pattern.startswith("tables/pareto"):
+        return run.trade_off(Path(pattern).stem)
     if "{candidate}" in pattern:
         jobs = (job for task in run.tasks for job in run.candidates(task, followed=True))
         return [f"{run.folder}/{pattern.format(candidate=job)}" for job in jobs]

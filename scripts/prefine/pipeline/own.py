@@ -103,11 +103,6 @@ class OwnRun:
         job = f"main/{wildcards.task}/bc_from_reference"
         return f"{self.folder}/policies/{job}.safetensors" if job in self.arms else []
 
-    def validation_settings(self) -> str:
-        """What a rollout needs by which a policy is chosen."""
-        own = {"episodes": self.config["choose"]["episodes"], "purpose": "validate"}
-        return as_json(own | {"action_mode": self.config["evaluation"]["action_mode"]})
-
     def choice_settings(self, wildcards) -> str:
         """By what a policy is chosen."""
         usual = hyperparameters(self.config, "prefine", wildcards.task)

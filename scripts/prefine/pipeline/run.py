@@ -151,11 +151,28 @@ class Run(PublishedRun, TimedRun, OwnRun):
             return []
         return f"{self.folder}/reference/{own.task}.safetensors"
 
-    def evaluation_settings(self, wildcards, episodes: int | None = None) -> str:
+    def evaluation_settings(self, wildcards, episodes: int | None = None, **more) -> str:
         """What an evaluation job needs of the config."""
-        own = self.config["evaluation"]
-        mode = self.arm(wildcards).action_mode if hasattr(wildcards, "job") else own["action_mode"]
-        return as_json({"episodes": episodes or own["episodes"], "action_mode": mode})
+        own, mode = self.config["evaluation"], self.config["evaluation"]["action_mode"]
+        if hasattr(wildcards, "job"):
+            mode, mix = self.arm(wildcards).action_mode, self.arm(wildcards).mix
+            more |= {"mix": mix} if mix < 1 else {}
+        return as_json({"episodes": episodes or own["episodes"], "action_mode": mode} | more)
+
+    def validation_settings(self, wildcards) -> str:
+        """What a rollout needs by which a policy or a setting is chosen: other episodes."""
+        episodes = self.config["choose"]["episodes"]
+        return self.evaluation_settings(wildcards, episodes, purpose="validate")
+
+    def other_plan(self, wildcards) -> str | list:
+        """The runs of a job whose policies another one trains."""
+        own = self.arm(wildcards)
+        return [] if own.policies == own.job else f"{self.folder}/plans/{own.job}.csv"
+
+    def mixed_with(self, wildcards) -> str | list:
+        """pi_ref, where its actions are mixed with those of a job's policies."""
+        own = self.arm(wildcards)
+        return f"{self.folder}/reference/{own.task}.safetensors" if own.mix < 1 else []
 
     def seen(self) -> str:
         """What each method of the main study is given of the data."""
@@ -222,11 +239,11 @@ class Run(PublishedRun, TimedRun, OwnRun):
         """One path for each job whose runs a study reads."""
         return [f"{self.folder}/{kind}/{job}.{end}" for job in self.study_jobs(study)]
 
-    def study_episodes(self, study: str) -> list[str]:
-        """The episodes of a study and of its tasks' reference policies."""
-        reference = f"{self.folder}/episodes/reference/{{task}}.parquet"
+    def study_episodes(self, study: str, kind: str = "episodes") -> list[str]:
+        """The episodes of a study and of its tasks' reference policies; or ``validation``."""
+        reference = f"{self.folder}/{kind}/reference/{{task}}.parquet"
         of_tasks = self.task_paths(reference, studies.tasks_of(self.config, study))
-        return of_tasks + self.study_paths("episodes", "parquet", study)
+        return of_tasks + self.study_paths(kind, "parquet", study)
 
     def study_training(self, study: str) -> list[str]:
         """The training logs of the same."""
@@ -254,6 +271,11 @@ class Run(PublishedRun, TimedRun, OwnRun):
         """The runs of a study; nothing if it has none."""
         return [f"{self.folder}/tables/studies/{study}.csv"] if study in self.studies else []
 
+    def trade_off(self, *names: str) -> list[str]:
+        """Tables of the study `pareto`; nothing if the run has no such study."""
+        there = studies.PARETO in self.studies
+        return [f"{self.folder}/tables/{name}.csv" for name in names] if there else []
+
     def curves_table(self, study: str) -> list[str]:
         """The learning curves of a study; nothing if it has none."""
         wanted = study in self.studies and self.followed(study)
@@ -276,7 +298,7 @@ class Run(PublishedRun, TimedRun, OwnRun):
     @functools.cache  # noqa: B019  (one run a process)
     def figures(self) -> list[Figure]:
         """Every figure that there is a script for."""
-        return figures.read(self.root / "scripts/figures")
+        return figures.of_run(self, figures.read(self.root / "scripts/figures"))
 
     def tasks_of_suite(self, name: str) -> list[str]:
         """The config's tasks of a suite."""
@@ -385,6 +407,7 @@ class Run(PublishedRun, TimedRun, OwnRun):
             names = ("claims", "runs", "table1", "dataset_statistics")
             files += [f"tables/{name}.csv" for name in names]
             files += [f"tables/studies/{name}.csv" for name in self.studies if name != "main"]
+            files += ["tables/pareto.csv"] if self.trade_off("pareto") else []
             files += [] if self.own_data else ["tables/likeness.csv"]
         return [f"{self.folder}/{path}" for path in files]
 

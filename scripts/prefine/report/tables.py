@@ -21,6 +21,7 @@ OWN_NAMES = {
     "after": "after PREFINE",
     "control": "BC from it on the preferred alone",
 }
+OVER = ("over_controls", "over_cloning")
 OWN_HEADING = ["Task", "Policy", "Return", "Cost", "Return kept", "Cost left", "Episodes"]
 
 
@@ -260,3 +261,44 @@ def before_after_lines(table: pd.DataFrame) -> list[list[str]]:
             ]
         )
     return found
+
+
+def hypervolume_lines(table: pd.DataFrame, choice: pd.DataFrame) -> list[list[str]]:
+    """A heading row, then one row a front: its hypervolume on each task, and what choosing gives.
+
+    Args:
+        table, choice: what ``analysis.pareto`` makes.
+    """
+    tasks = [*dict.fromkeys(table["task"])]
+    total = tasks[-1:]  # the mean over tasks
+    heading = ["Front", "Points", *tasks, "over the controls", "over BC from π_ref", "chosen"]
+    found = [heading if len(table) else ["Front"]]
+    for name, own in table.groupby("front", sort=False):
+        cells = {row["task"]: row for _, row in own.iterrows()}
+        line = [own["label"].iloc[0], f"{own['points'].max():.0f}"]
+        line += [_cell_of(cells.get(task), "hypervolume") for task in tasks]
+        line += [_cell_of(cells.get(t), key) for t in total for key in OVER]
+        last = choice[(choice["front"] == name) & (choice["k"] == choice["points"])]
+        scores = f"{last['score'].mean():.2f} of {last['oracle'].mean():.2f}" if len(last) else "–"
+        found.append([*line, scores])
+    return found
+
+
+def _cell_of(row: pd.Series | None, name: str) -> str:
+    return "–" if row is None else _with_interval(row, name, ".2f")
+
+
+def hypervolume_note(table: pd.DataFrame, choice: pd.DataFrame) -> str:
+    """Say what the numbers of the fronts are."""
+    if table.empty:
+        return "No front: without a cost limit there is none."
+    each = choice["episodes"].sum() / choice["k"].sum() if len(choice) else 0
+    return (
+        "Hypervolume inside the limit: the mean over budgets from 0 to τ of the best normalised "
+        "reward of a point of the front whose mean cost is within the budget; 95 % intervals, "
+        "paired by seed where fronts are compared; π_ref's point belongs to every front. The "
+        "controls are BC stopped early and actions mixed of π_ref's and BC's, as one front. "
+        "chosen: the mean reward, 0 where the cost is above τ, of the point that each run chooses "
+        f"by {each:.0f} validation episodes a point, of what it would be with the best choice. "
+        f"{source_note(table['source'])}"
+    )

@@ -133,10 +133,10 @@ class Results:
             tuple(task for task in self.tasks if task not in common),
             len(names),
             tuple(dict.fromkeys(gap for own in scores for gap in own.missing)),
-            *self._iterations(names),
+            *self.least_trained(names),
         )
 
-    def _iterations(self, names: Iterable[str]) -> tuple[float, float]:
+    def least_trained(self, names: Iterable[str]) -> tuple[float, float]:
         """Trained and published iterations of the run that has the least share of them."""
         tables = [t for t in (self.runs, *self.tables.values()) if "train_iterations" in t]
         of = [t.loc[t["run"].isin(names), ["method", "train_iterations"]] for t in tables]
