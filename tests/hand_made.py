@@ -20,6 +20,7 @@ AS_CLAIMED = {
     "cpl": (0.7, 0.9),
     "trac": (0.7, 0.8),
     "safemil": (0.8, 0.7),
+    "endorse": (0.9, 0.6),
     "prefine": (0.95, 0.4),
 }
 

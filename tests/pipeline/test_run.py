@@ -139,7 +139,8 @@ def test_trac_waits_for_the_reference_only_where_it_starts_from_it():
     assert changed.reference_policy(job) == []
     assert json.loads(run_of().seen())["trac"] == "actions"
     seen = json.loads(changed.seen())
-    assert seen["trac"] == seen["cpq"] == "everything" and seen["safemil"] == "actions"
+    assert seen["trac"] == seen["cpq"] == "everything"
+    assert seen["safemil"] == seen["endorse"] == "actions"
 
 
 def test_wrong_scores_of_others_are_refused_before_any_job(tmp_path):

@@ -17,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 TINY = ["--cores", "2", "--configfile", "workflow/presets/tiny.yaml"]
 METHODS = ["bc", "bc_from_reference", "cpl", "cpq", "dpo", "ppl", "prefine", "safedice"]
-METHODS += ["safemil", "trac"]
+METHODS += ["endorse", "safemil", "trac"]
 TASK_NAMES = ["BallRun", "SwimmerVelocity"]
 FIGURES = {
     "fig1": "fig01_overview",

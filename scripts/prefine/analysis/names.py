@@ -19,6 +19,7 @@ METHOD_LABELS = {
     "safemil": "SafeMIL",
     "safedice": "SafeDICE",
     "cpq": "CPQ",
+    "endorse": "Endorse",
     "prefine": "PREFINE",
 }
 

@@ -12,6 +12,7 @@ METHOD_COLORS = {
     "cpl": "#66A61E",
     "trac": "#A6761D",
     "safemil": "#7570B3",
+    "endorse": "#882255",
     "prefine": "#0072B2",
 }
 # Dark against light: they differ in grey and for the colour-blind too.

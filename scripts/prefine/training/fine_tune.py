@@ -73,7 +73,7 @@ def fine_tune(
         reference: pi_ref, with a density (`read_policy`, `pretrain`).
         data: observations and actions of all trajectories (`load_transitions`).
         preferred, nonpreferred: numbers of trajectories in ``data``, from 0.
-        method: prefine, dpo, ppl, cpl, trac or bc_from_reference.
+        method: prefine, dpo, ppl, cpl, trac, endorse or bc_from_reference.
         seeds: how many runs; they train in one stack and differ by their random streams.
         name: of the random streams; the same name and data give the same policies.
         changes: of ``DEFAULTS``, and of the method's settings and hyper-parameters, such as

@@ -282,9 +282,9 @@ def preference_term_reward(results: Results) -> Evidence:
     return _difference(results, REWARD, "prefine", "bc_from_reference")
 
 
-# Ours: PREFINE against methods that are newer than its paper's baselines. -----------------------
+# Ours: PREFINE against methods that are newer than its paper's baselines, one of them ours. ------
 
-RIVALS = ("cpl", "trac", "safemil")
+RIVALS = ("cpl", "trac", "safemil", "endorse")
 
 
 def _against(rival: str) -> None:
