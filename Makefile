@@ -51,7 +51,7 @@ setup: .venv/.installed .venv/.library
 	  (site / "prefine.pth").write_text(os.path.relpath("scripts", site) + "\n")'
 	@touch $@
 
-# The main job. PRESET=tiny or PRESET=reduced runs another overlay of config.yaml.
+# The main job. PRESET=tiny or PRESET=collected runs another overlay of config.yaml.
 quickstart: setup
 	snakemake all --cores $(CORES) --resources gpu=1 --configfile workflow/presets/$(PRESET).yaml
 	@$(MAKE) --no-print-directory report

@@ -98,7 +98,7 @@ rule publish:
     conda:
         "../../envs/evaluate.yaml"
     params:
-        folder=RUN,
+        folder=lambda w, output: str(Path(output[0]).parent),
         config=lambda w: run.published_config(),
         locks=[str(run.from_root(f"envs/{name}")) for name in ("lock.txt", "lock-no-deps.txt")],
         code=run.code("publish/hashes"),
