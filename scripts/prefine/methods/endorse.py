@@ -1,70 +1,35 @@
-"""Endorse: clone those trajectories of D_p that pi_ref endorses and that look least like D_np.
+"""Endorse: BC from pi_ref on those trajectories of D_p that pi_ref likes best.
 
 Ours (docs/beyond.md). pi_ref was trained on the return, so that how near its actions come to those
-of a safe trajectory says how much that one returns, which nobody tells. How many of its states look
-like D_np's says how near to the limit it is. Trajectories are ranked by both, and BC from pi_ref
-weighs them by their place. No rewards and no costs.
+of a safe trajectory says how much that one returns, which nobody tells. The best share is cloned,
+and nothing else: no D_np, no rewards, no costs.
 """
 
 from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from prefine.methods import Context, Draw, Loss, Phase, policy_phase
+from prefine.methods import Context, Draw, Loss, Phase, policy_network, policy_phase
 from prefine.methods.losses import log_probs
-from prefine.policies.networks import Params, init_mlp, mlp
 
 HYPERPARAMETERS = {
-    "share": 0.25,  # of D_p's trajectories that is cloned, the best first; 1: BC from pi_ref
-    "caution": 1.0,  # weight of the rank by danger; 0: pi_ref's alone
+    "share": 0.25,  # of D_p's trajectories that is cloned, the best liked; 1: BC from pi_ref
 }
-SETTINGS = {
-    "classifier_iterations": 300,
-    "classifier_hidden": 64,
-    "classifier_learning_rate": 0.001,
-    "encoder_update": ("frozen", "all"),
-}
+SETTINGS = {"encoder_update": ("frozen", "all")}
 SEES = "actions"
 STARTS_FROM = "reference"
 POLICY = ""
 SHARES = ("share",)
-
-
-def networks(policy, settings: dict) -> dict:
-    """The policy, and a classifier of states of D_np against those of D_p."""
-    sizes = [policy.obs_dim, *[settings["classifier_hidden"]] * 2, 1]
-    return {
-        "classifier": lambda generator: init_mlp("classifier", sizes, generator),
-        "policy": policy.init,
-    }
+networks = policy_network
 
 
 def phases(policy, settings: dict) -> tuple[Phase, ...]:
-    """The classifier, then cloning with the weights that follow from it."""
+    """Batches of D_p, K latent draws a state; the weights are set before the first."""
     size, draws = settings["batch_size"], settings["likelihood_draws"]
-    steps = Draw("steps", size)
-    classify = Phase(
-        name="classifier",
-        iterations=settings["classifier_iterations"],
-        batches={"preferred": steps, "nonpreferred": steps},
-        updates=(lambda context: {"classifier": classifier_loss(context)},),
-        learning_rates={"classifier": settings["classifier_learning_rate"]},
-    )
     normals = {"latent": (draws, size, policy.latent_dim)}
-    train = policy_phase(policy, settings, {"preferred": steps}, normals, loss)
-    return classify, replace(train, prepare=weigh)
-
-
-def classifier_loss(context: Context) -> Loss:
-    """-E_np log c(s) - E_p log(1 - c(s)), c = sigmoid of the network."""
-    params = context.nets["classifier"]
-    of_p, of_np = (
-        mlp(params, "classifier", context.batches[role].obs)[..., 0]
-        for role in ("preferred", "nonpreferred")
-    )
-    return Loss({"cross_entropy": F.softplus(of_p).mean(1) + F.softplus(-of_np).mean(1)}, {})
+    train = policy_phase(policy, settings, {"preferred": Draw("steps", size)}, normals, loss)
+    return (replace(train, prepare=weigh),)
 
 
 def weigh(context: Context, samplers: dict) -> None:
@@ -72,61 +37,42 @@ def weigh(context: Context, samplers: dict) -> None:
 
     ``constants`` get ``start`` (R, n), the first row of each in ascending order, and ``weight``.
     """
-    sampler, hyper = samplers["preferred"], context.hyper
+    sampler, share = samplers["preferred"], context.hyper["share"]
     start = torch.full_like(sampler.starts, torch.iinfo(torch.int64).max)
     weight = torch.zeros(start.shape, device=start.device)
     for replica, count in enumerate(sampler.counts.tolist()):
-        first = sampler.starts[replica, :count].argsort()
-        starts, lengths = (of[replica, first] for of in (sampler.starts, sampler.lengths))
-        liking, danger = scores(context, replica, sampler.flat, starts, lengths)
-        order = standing(liking, danger, hyper["caution"][replica])
+        order = sampler.starts[replica, :count].argsort()
+        starts, lengths = (of[replica, order] for of in (sampler.starts, sampler.lengths))
         start[replica, :count] = starts
-        weight[replica, :count] = share_weights(order, hyper["share"][replica])
-    context.constants = {"weight": weight, "start": start}
+        liking = likings(context, replica, sampler.flat, starts, lengths)
+        weight[replica, :count] = share_weights(liking, share[replica])
+    context.constants = {"start": start, "weight": weight}
 
 
-def scores(
-    context: Context, replica: int, flat: dict, starts: Tensor, lengths: Tensor
-) -> tuple[Tensor, Tensor]:
-    """pi_ref's liking of each trajectory, and how much it looks like D_np: (n,) each.
+def likings(context: Context, replica: int, flat: dict, starts: Tensor, lengths: Tensor) -> Tensor:
+    """Minus the mean squared distance of pi_ref's mean action to the recorded one: (n,).
 
-    The one is minus the mean squared distance of pi_ref's mean action to the recorded one, the
-    other the mean of the classifier's probability, both over the steps of the trajectory.
+    The mean is over the steps of a trajectory and the dimensions of an action.
     """
-
-    def own(params: Params) -> Params:
-        return {name: value[replica, None] for name, value in params.items()}
-
-    reference, classifier = own(context.reference), own(context.nets["classifier"])
-    policy, parts = context.reference_policy or context.policy, ([], [])
-    for first, n in zip(starts.tolist(), lengths.tolist(), strict=True):
-        obs, action = (flat[name][None, first : first + n] for name in ("obs", "action"))
+    policy = context.reference_policy or context.policy
+    params, found = {n: v[replica, None] for n, v in context.reference.items()}, []
+    for first, steps in zip(starts.tolist(), lengths.tolist(), strict=True):
+        obs, action = (flat[name][None, first : first + steps] for name in ("obs", "action"))
         with torch.no_grad():
-            noise = obs.new_zeros(1, n, policy.sample_dim)
-            mean = policy.act(reference, obs, "deterministic", noise)
-            parts[0].append(-(mean - action).square().mean())
-            parts[1].append(torch.sigmoid(mlp(classifier, "classifier", obs)).mean())
-    return torch.stack(parts[0]), torch.stack(parts[1])
+            noise = obs.new_zeros(1, steps, policy.sample_dim)
+            mean = policy.act(params, obs, "deterministic", noise)
+        found.append(-(mean - action).square().mean())
+    return torch.stack(found)
 
 
-def ranks(values: Tensor) -> Tensor:
-    """The place of each value from below, 0 to n - 1; of equal ones the first is lower."""
-    return values.argsort(stable=True).argsort(stable=True)
+def share_weights(liking: Tensor, share: Tensor) -> Tensor:
+    """1 / share for the best liked share of n trajectories, 0 for the others; mean 1: (n,).
 
-
-def standing(liking: Tensor, danger: Tensor, caution: Tensor) -> Tensor:
-    """rank(liking) - caution rank(danger), (n,): no scale or shift of either matters."""
-    return ranks(liking) - caution * ranks(danger)
-
-
-def share_weights(order: Tensor, share: Tensor) -> Tensor:
-    """1 / share for the best ``share`` of n trajectories, 0 for the others; the mean is 1: (n,).
-
-    The one at the border weighs what is left of the share.
+    The one at the border weighs what is left of the share. Only the order of ``liking`` matters;
+    of equals the first comes first.
     """
-    n = len(order)
-    place = (-order).argsort(stable=True).argsort(stable=True)
-    return (share * n - place).clamp(0, 1) / share
+    place = (-liking).argsort(stable=True).argsort(stable=True)
+    return (share * len(liking) - place).clamp(0, 1) / share
 
 
 def loss(context: Context) -> Loss:
@@ -135,12 +81,10 @@ def loss(context: Context) -> Loss:
     place = torch.searchsorted(known["start"], batch.index.contiguous(), right=True) - 1
     weight = known["weight"].gather(1, place)
     log_prob, _, _ = log_probs(context, batch.obs, batch.action)
-    sft = -(weight * log_prob).mean(1)
     logs = {}
     if context.diagnose:
         logs = {
             "weight_mean": weight.mean(1),
-            "weight_zero": (weight == 0).float().mean(1),
             "mean_log_std": context.policy.mean_log_std(context.nets["policy"], batch.obs),
         }
-    return Loss({"sft": sft}, logs)
+    return Loss({"sft": -(weight * log_prob).mean(1)}, logs)
