@@ -2,12 +2,18 @@
 
 from prefine import files, frames
 from prefine.analysis import pareto
+from prefine.errors import UserError
 from prefine.pipeline import cli
 from prefine.report.tables import hypervolume_lines, hypervolume_note, markdown
 
 
 def main() -> None:
-    args = cli.parser(__doc__, "runs validation csv choice markdown").parse_args()
+    parser = cli.parser(__doc__, "csv choice markdown")
+    for name in ("runs", "validation"):
+        parser.add_argument(f"--{name}", nargs="?", help="table; none if the study has no runs")
+    args = parser.parse_args()
+    if not args.runs:
+        raise UserError("the study pareto is off, or none of its tasks is among the config's")
     runs, validation = frames.read_csv(args.runs), frames.read_csv(args.validation)
     source = {"source": runs["source"].dropna().iloc[0]}
     table, choice = pareto.hypervolumes(runs), pareto.choices(runs, validation)

@@ -109,10 +109,9 @@ def draw_choice(axis: plt.Axes, choice: pd.DataFrame, styles: dict[str, dict]) -
     for name, own in choice.groupby("front", sort=False):
         label = plotting.in_math(own["label"].iloc[0])
         axis.plot(own["k"], own["score"], lw=1, ms=4, mec="white", **styles[name], label=label)
-    axis.set_xlabel("points tried, of which each run chooses one by validation episodes")
-    axis.set_ylabel("reward, 0 above the limit")
+    axis.set_xlabel("points tried, one chosen by validation")
+    axis.set_title("Reward of the point that is chosen, 0 above the limit")
     axis.xaxis.set_major_locator(plt.MaxNLocator(integer=True))
-    axis.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
 
 
 def main() -> None:
@@ -156,7 +155,10 @@ def main() -> None:
             axis.set_ylabel("normalised reward")
         axis.set_xlabel("normalised cost" if place + ACROSS >= len(names) else "")
     start = len(names) % ACROSS if len(names) > ACROSS * (rows - 1) else 0
-    draw_choice(figure.add_subplot(grid[rows - 1, start:]), choice, styles)
+    last, beside = (figure.add_subplot(grid[rows - 1, own]) for own in (slice(start, -1), -1))
+    draw_choice(last, choice, styles)
+    beside.set_axis_off()
+    beside.legend(*last.get_legend_handles_labels(), loc="center left", frameon=False)
     figure.suptitle(args.task, fontsize=9)
     each = plotting.count(points["runs"], "run")
     tried = choice["episodes"].iloc[0] if len(choice) else 0

@@ -38,7 +38,7 @@ def test_the_paper_ends_in_its_tables_and_figures(paper):
     targets = set(paper.targets())
     assert {f"results/paper/tables/{name}.csv" for name in ("claims", "table1")} <= targets
     pictures = {path for path in targets if path.endswith(".png")}
-    assert len(pictures) == 19 and "results/paper/figures/fig10_ablation.png" in pictures
+    assert len(pictures) == 24 and "results/paper/figures/fig10_ablation.png" in pictures
     assert not any("own" in path for path in targets)
     assert {f"results/paper/films/{task}.html" for task in PAPER["tasks"]} <= targets
 
@@ -49,6 +49,11 @@ def test_what_a_study_lacks_is_not_drawn():
 
     everything = without()
     assert everything - without(sweep=None) == {"fig09_sweep"}
+    fronts = PAPER["studies"]["pareto"]
+    off, one = without(pareto=None), without(pareto=fronts | {"tasks": ["CarRun"]})
+    assert one - off == {"pareto_CarRun"}
+    assert everything - off == {f"pareto_{task}" for task in fronts["tasks"]}
+    assert run_of(studies=PAPER["studies"] | {"pareto": None}).trade_off("pareto") == []
     one_task = PAPER["studies"]["ablation"] | {"tasks": ["HopperVelocity"]}
     assert everything - without(ablation=one_task) == {"fig10_ablation"}
     others = PAPER["studies"]["main"] | {"methods": ["bc"], "curves": []}

@@ -37,6 +37,7 @@ FIGURES = {
     "level": "level",
     "likelihood": "likelihood",
     "paper_comparison": "paper_comparison",
+    "pareto_BallRun": "pareto_BallRun",
     "plane": "data_plane",
 }
 FIGURE_JOBS = dict.fromkeys(set(FIGURES) - {"fig13", "plane"}, 1)
@@ -83,7 +84,7 @@ def test_every_rule_left_a_log_and_a_benchmark(results):
         p.relative_to(results / "benchmarks").with_suffix("")
         for p in results.glob("benchmarks/**/*.jsonl")
     }
-    assert logs == marks and len(logs) == 136
+    assert logs == marks and len(logs) == 165
 
 
 def test_tables_have_a_row_for_every_run_and_episode(results):
@@ -106,6 +107,24 @@ def test_tables_have_a_row_for_every_run_and_episode(results):
         assert set(episodes.groupby("run")["episode"].nunique()) == {3}
         assert (episodes["length"] <= TASKS[task].horizon).all()
         assert episodes.attrs["provenance"]["versions"]["mujoco"] == "2.3.3"
+
+
+def test_fronts_are_of_other_episodes_than_those_that_choose(results):
+    fronts = pd.read_csv(results / "tables/pareto.csv")
+    own = fronts[fronts["task"] == "BallRun"].set_index("front")
+    points = {"bc": 2, "mixed:bc": 2, "bc_from_reference": 2, "prefine": 3, "controls": 3}
+    assert own["points"].to_dict() == points
+    assert (own["hypervolume"] >= 0).all() and own["hypervolume_low"].isna().all()  # two runs
+    choice = pd.read_csv(results / "tables/pareto_choice.csv")
+    assert choice.groupby("front")["k"].max().to_dict() == own["points"].drop("controls").to_dict()
+    assert (choice["episodes"] == 3 * choice["k"]).all()
+    name = "pareto/BallRun/bc-mix_0.5.parquet"
+    both = [pd.read_parquet(results / kind / name) for kind in ("episodes", "validation")]
+    assert set(both[0]["run"]) == set(both[1]["run"])
+    assert not set(both[0]["return"]) & set(both[1]["return"])
+    whole = pd.read_parquet(results / "episodes/main/BallRun/bc.parquet")
+    assert not set(both[0]["return"]) & set(whole["return"])
+    assert "| π_ref and BC mixed | 2 |" in (results / "tables/pareto.md").read_text()
 
 
 def test_runs_agree_with_their_episodes(results):

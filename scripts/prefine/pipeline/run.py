@@ -27,12 +27,12 @@ from prefine.methods import REFERENCE, method_file
 from prefine.pipeline import figures
 from prefine.pipeline.code import code_hash
 from prefine.pipeline.figures import Figure
-from prefine.pipeline.own import OwnRun
 from prefine.pipeline.published import PublishedRun
+from prefine.pipeline.rollouts import Rollouts
 from prefine.pipeline.timed import TimedRun
 
 
-class Run(PublishedRun, TimedRun, OwnRun):
+class Run(PublishedRun, TimedRun, Rollouts):
     """A checked config and all that follows from it.
 
     Attributes:
@@ -151,29 +151,6 @@ class Run(PublishedRun, TimedRun, OwnRun):
             return []
         return f"{self.folder}/reference/{own.task}.safetensors"
 
-    def evaluation_settings(self, wildcards, episodes: int | None = None, **more) -> str:
-        """What an evaluation job needs of the config."""
-        own, mode = self.config["evaluation"], self.config["evaluation"]["action_mode"]
-        if hasattr(wildcards, "job"):
-            mode, mix = self.arm(wildcards).action_mode, self.arm(wildcards).mix
-            more |= {"mix": mix} if mix < 1 else {}
-        return as_json({"episodes": episodes or own["episodes"], "action_mode": mode} | more)
-
-    def validation_settings(self, wildcards) -> str:
-        """What a rollout needs by which a policy or a setting is chosen: other episodes."""
-        episodes = self.config["choose"]["episodes"]
-        return self.evaluation_settings(wildcards, episodes, purpose="validate")
-
-    def other_plan(self, wildcards) -> str | list:
-        """The runs of a job whose policies another one trains."""
-        own = self.arm(wildcards)
-        return [] if own.policies == own.job else f"{self.folder}/plans/{own.job}.csv"
-
-    def mixed_with(self, wildcards) -> str | list:
-        """pi_ref, where its actions are mixed with those of a job's policies."""
-        own = self.arm(wildcards)
-        return f"{self.folder}/reference/{own.task}.safetensors" if own.mix < 1 else []
-
     def seen(self) -> str:
         """What each method of the main study is given of the data."""
         methods = self.config["studies"]["main"]["methods"]
@@ -274,6 +251,8 @@ class Run(PublishedRun, TimedRun, OwnRun):
     def trade_off(self, *names: str) -> list[str]:
         """Tables of the study `pareto`; nothing if the run has no such study."""
         there = studies.PARETO in self.studies
+        rolled = self.study_episodes(studies.PARETO, "validation") if there else []
+        there &= all(self.is_there(own.removeprefix(f"{self.folder}/")) for own in rolled)
         return [f"{self.folder}/tables/{name}.csv" for name in names] if there else []
 
     def curves_table(self, study: str) -> list[str]:
@@ -344,45 +323,6 @@ class Run(PublishedRun, TimedRun, OwnRun):
         if wildcards.job == f"main/{task}/prefine" and task in self.cost_gap_tasks:
             paths.append(f"{self.folder}/cost_gap/{task}.csv")
         return paths
-
-    # Films.
-
-    @functools.cached_property
-    def filmed(self) -> list[str]:
-        """The tasks of which there are films: where PREFINE's policies are."""
-        return [t for t in self.tasks if self.own_policies or f"main/{t}/prefine" in self.arms]
-
-    def film_choice(self, wildcards) -> str | list:
-        """Which policy is handed back, where it is the user's own that is made safe."""
-        return f"{self.folder}/choice/{wildcards.task}.json" if self.own_policies else []
-
-    def film_policies(self, wildcards) -> list[str]:
-        """Where the policies of a film are: before, and those of which one is after."""
-        after = [f"{self.folder}/policies/main/{wildcards.task}/prefine.safetensors"]
-        if self.own_policies:
-            after = self.candidate_paths(wildcards, "policies", "safetensors")
-        return [f"{self.folder}/reference/{wildcards.task}.safetensors", *after]
-
-    def film_episodes(self, wildcards) -> list[str]:
-        """The evaluation by which run and episode of a film are chosen."""
-        task = wildcards.task
-        own = [f"{task}/before_after"] if self.own_policies else [f"reference/{task}"]
-        own += [] if self.own_policies else [f"main/{task}/prefine"]
-        return [f"{self.folder}/episodes/{path}.parquet" for path in own]
-
-    def film_arguments(self, wildcards, input) -> list[str]:
-        """Both policies and the choice, as options."""
-        before, *after = input.policies
-        if not input.choice:
-            return ["--reference", before, "--policies", *after]
-        folder = f"{self.folder}/policies"
-        return ["--reference", before, "--policies", folder, "--choice", input.choice]
-
-    def film_settings(self, wildcards) -> str:
-        """What a film needs of the config."""
-        tau = studies.middle(thresholds(self.config, wildcards.task))
-        mode = {"action_mode": self.config["evaluation"]["action_mode"]}
-        return as_json(self.config["films"] | mode | {"tau": tau})
 
     # Everything that `all` makes: what has something to show.
 

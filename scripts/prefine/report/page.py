@@ -180,6 +180,10 @@ class Run:
         note = tables.caption(table).replace("reward / normalised", "reward, below it normalised")
         lines = tables.table1_lines(table, render)  # reward over cost: eight methods side by side
         found.append(Table("table1", "Table 1", lines, note + why))
+        if (fronts := self.table("pareto")) is not None:
+            both = fronts, self.table("pareto_choice")
+            lines, note = tables.hypervolume_lines(*both), tables.hypervolume_note(*both)
+            found.append(Table("pareto", "The trade-off: hypervolumes", _escaped(lines), note))
         return found
 
     def data(self) -> list[Table]:
