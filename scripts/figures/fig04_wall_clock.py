@@ -23,7 +23,8 @@ def scatter(axis: plt.Axes, own: pd.DataFrame, task: str) -> None:
     for row in own.sort_values("hours", ascending=False).itertuples():  # small ones on top
         area = LARGEST * row.hours / own["hours"].max()
         color = plotting.method_color(row.method)
-        axis.scatter(row.cost, row.reward, area, color=color, alpha=0.8, ec="white", lw=0.8)
+        style = {"color": color, "marker": plotting.method_marker(row.method), "alpha": 0.8}
+        axis.scatter(row.cost, row.reward, area, **style, ec="white", lw=0.8)
     axis.plot(own["cost"], own["reward"], ".", ms=2, color="black", mfc="white", mew=0.4)
     axis.set_xscale("symlog", linthresh=1.0, linscale=1.2)
     top = max(10.0, own["cost"].max() * 2.5) if len(own) else 10.0

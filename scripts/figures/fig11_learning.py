@@ -67,9 +67,11 @@ def main() -> None:
             if of_task.empty:
                 plotting.say_missing(axis, "no run")
                 continue
-            for method in methods:
+            for place, method in enumerate(methods):
                 rows = of_task[of_task["method"] == method]
-                style = {"color": plotting.method_color(method)}
+                style = {"color": plotting.method_color(method), "ms": 3.5}
+                style["marker"] = plotting.method_marker(method)
+                style["markevery"] = (place % 4, 4) if len(rows) > 8 else 1  # not on one another
                 learning.draw(axis, rows, score, "std", label=method_label(method), **style)
             learning.iteration_axis(axis)
             axis.set_ylabel(label)

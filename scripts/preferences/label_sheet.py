@@ -9,9 +9,9 @@ from pathlib import Path
 
 from prefine import files, frames
 from prefine.data.hdf5 import read
-from prefine.errors import UserError
 from prefine.pipeline import cli
 from prefine.preferences.content import CONTENT, fingerprints
+from prefine.preferences.drawing import draw
 from prefine.preferences.label_page import page
 from prefine.preferences.labels import sheet
 from prefine.preferences.laid_out import filled_in, lay_out, sheets_of
@@ -27,27 +27,19 @@ def main() -> None:
     )
     parser.add_argument("--labels", type=Path, help="the user's own, from which it is filled in")
     args = parser.parse_args()
-    first, second = args.axes
-    if max(args.axes) >= args.task.obs_dim:
-        raise UserError(
-            f"config: sheet_axes.{args.task.name}: {args.axes} is not allowed; observations are "
-            f"0 to {args.task.obs_dim - 1}"
-        )
     data = read(args.data, args.task, CONTENT)
     trajectories = frames.read_csv(args.trajectories)
     trajectories["fingerprint"] = fingerprints(data, trajectories)
     spans = [slice(row.start, row.start + row.length) for row in trajectories.itertuples()]
-    paths = [data["observations"][span][:, [first, second]] for span in spans]
-    rewards = [data["rewards"][span] for span in spans]
+    drawing = draw(args.task, data, spans, args.axes)
     used = args.sheet.with_suffix(".used.csv")
     sources = [*([args.labels] if args.labels else []), *sheets_of(args.sheet), used]
     table = filled_in(sheet(trajectories), sources)
     place = lay_out(args.sheet, table, sources[:1] if args.labels else [])
     known = int((table["label"] != "").sum())
     logging.info("%s: %d trajectories, %d with a label from before", place, len(table), known)
-    text = page(args.task.name, table, paths, rewards, (first, second))
     files.write_table(args.fingerprints, table.drop(columns="label"))
-    files.write_text(args.page, text)
+    files.write_text(args.page, page(args.task.name, table, drawing))
 
 
 if __name__ == "__main__":

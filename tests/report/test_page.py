@@ -130,7 +130,13 @@ def test_the_page_can_be_read_sorted_and_enlarged(tmp_path):
         opened.keyboard.press("Escape")
         opened.locator("button[data-method]").get_by_text("CPQ").click()
         assert opened.locator("#cloud g:visible").count() == len(AS_CLAIMED) - 1
-        opened.locator("#cloud circle").last.dispatch_event("pointerover")
+        opened.locator("#cloud .mark").last.dispatch_event("pointerover")
         assert "PREFINE, " in opened.locator("output").inner_text()
+        opened.locator("#cloud .paper").focus()
+        for _ in range(40):
+            opened.keyboard.press("ArrowLeft")
+        first = opened.locator("output").inner_text()
+        opened.keyboard.press("ArrowRight")
+        assert opened.locator("output").inner_text() != first
         opened.emulate_media(media="print")
         assert not opened.locator("nav").is_visible()

@@ -21,7 +21,6 @@ from prefine.errors import UserError
 from prefine.policies import file as policy_file
 from prefine.policies.gaussian import GaussianPolicy
 from prefine.policies.stack import PolicyStack
-from prefine.preferences.label_page import page
 from prefine.preferences.labels import read_labels, sheet, waiting
 from prefine.tasks import TASKS, Task
 
@@ -76,100 +75,6 @@ def test_labels_that_cannot_be_meant_end_in_one_line(text, finding, tmp_path):
     with pytest.raises(UserError, match=re.escape(finding)) as error:
         labels_of(tmp_path, text)
     assert "\n" not in str(error.value)
-
-
-def test_the_page_holds_every_trajectory_and_nothing_from_elsewhere():
-    paths = [np.random.default_rng(n).normal(size=(10, 2)) for n in range(8)]
-    text = page("Mine", sheet(TRAJECTORIES), paths, [path[:, 0] for path in paths], (0, 3))
-    assert text.count("<section ") == 8 and text.count("<svg ") == 16
-    assert "observation 0 across, observation 3 upwards" in text and "Mine.csv" in text
-    assert "http" not in text and "src=" not in text
-
-
-@browser.needed
-def test_what_is_clicked_on_the_page_is_saved_as_labels(tmp_path):
-    paths = [np.random.default_rng(n).normal(size=(10, 2)) for n in range(8)]
-    text = page("Mine", sheet(TRAJECTORIES), paths, [path[:, 0] for path in paths], (0, 1))
-    (tmp_path / "page.html").write_text(text)
-    with browser.opened(tmp_path / "page.html") as opened:
-        for number, label in [(0, P), (1, P), (2, P), (3, N), (4, N), (5, N), (6, N), (6, N)]:
-            opened.click(f"[data-trajectory='{number}'] button[value={label}]")
-        count = opened.inner_text("#count")
-        with opened.expect_download() as saved:
-            opened.click("#save")
-        assert saved.value.suggested_filename == "Mine.csv"
-        table = saved.value.path().read_text()
-    assert count == "3 preferred, 3 nonpreferred of 8"  # the last click took the one before back
-    sets = labels_of(tmp_path, table)
-    assert sets[P].tolist() == [0, 1, 2] and sets[N].tolist() == [3, 4, 5]
-
-
-@browser.needed
-def test_what_was_clicked_outlives_a_reload_and_new_trajectories(tmp_path):
-    paths = [np.random.default_rng(n).normal(size=(10, 2)) for n in range(8)]
-
-    def write(names, labels):
-        own = sheet(TRAJECTORIES.assign(fingerprint=names)).assign(label=labels)
-        text = page("Mine", own, paths, [path[:, 0] for path in paths], (0, 1))
-        (tmp_path / "page.html").write_text(text)
-
-    def shown():
-        return opened.evaluate(
-            "[...document.querySelectorAll('section')].map(s => s.className[0] || '-').join('')"
-        )
-
-    def warns():
-        """Whether leaving the page asks whether one wants to."""
-        return opened.evaluate("!dispatchEvent(new Event('beforeunload', {cancelable: true}))")
-
-    def click(number, label):
-        opened.click(f"[data-trajectory='{number}'] button[value={label}]")
-
-    names = [f"t{n}" for n in range(8)]
-    write(names, [P, N] + [""] * 6)
-    with browser.opened(tmp_path / "page.html") as opened:
-        opened.on("dialog", lambda dialog: dialog.accept())
-        assert shown() == "pn------" and not warns()
-        click(2, P), click(1, P), click(3, N)
-        assert shown() == "pppn----" and warns()
-        opened.reload()
-        assert shown() == "pppn----" and warns()
-        assert opened.inner_text("#unsaved") == "3 not saved yet"
-        click(3, N)  # back to what it was
-        with opened.expect_download() as saved:
-            opened.click("#save")
-        rows = saved.value.path().read_text().splitlines()
-        assert rows[0] == "trajectory,return,length,label,fingerprint"
-        assert rows[2] == "1,0.333,10,preferred,t1" and rows[4] == "3,1,10,,t3"
-        opened.reload()
-        assert shown() == "ppp-----" and not warns()
-        click(7, N)
-        write(["new", *names[:-1]], [""] * 8)  # one comes first, the last one is gone
-        opened.reload()
-        assert shown() == "-ppp----" and not warns()
-        write(["t7", *names[:-1]], [N, N] + [""] * 6)  # it is back, and somebody edited the sheet
-        opened.reload()
-        assert shown() == "nnpp----" and warns()
-
-
-@browser.needed
-def test_a_page_that_is_loaded_before_its_clicks_are_on_disk_has_them(tmp_path):
-    """Chromium's localStorage may still answer with what stood there before, or with nothing."""
-    paths = [np.random.default_rng(n).normal(size=(10, 2)) for n in range(8)]
-    text = page("Mine", sheet(TRAJECTORIES), paths, [path[:, 0] for path in paths], (0, 1))
-    (tmp_path / "page.html").write_text(text)
-    with browser.opened(tmp_path / "page.html") as opened:
-        opened.on("dialog", lambda dialog: dialog.accept())
-        for number, old in enumerate(["", "{}", opened.evaluate("localStorage.getItem(place)")]):
-            opened.click(f"[data-trajectory='{number}'] button[value={P}]")
-            opened.evaluate("old => localStorage.setItem(place, old)", old or "")
-            opened.reload()
-            assert opened.locator(f"section.{P}").count() == number + 1
-        later = "{time: Date.now() + 1, clicked: {0: 'nonpreferred'}, saved: {}}"
-        opened.evaluate(f"localStorage.setItem(place, JSON.stringify({later}))")  # another tab
-        opened.reload()
-        assert opened.locator(f"section.{P}").count() == 0
-        assert opened.locator(f"section.{N}").count() == 1
 
 
 def test_episodes_take_every_gain_and_noise_in_turn():

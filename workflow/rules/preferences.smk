@@ -81,7 +81,7 @@ rule label_sheet:
         task=run.task_argument,
         sheet=f"{RUN}/labels/{{task}}.csv",  # no output: what a person wrote there stays
         labels=run.own_labels,
-        axes=lambda w: as_json(config["sheet_axes"].get(w.task, [0, 1])),
+        axes=lambda w: as_json(config["sheet_axes"].get(w.task)),
         code=run.code("preferences/label_sheet"),
     message:
         "Lay out the trajectories of {wildcards.task} to be labelled"

@@ -1,73 +1,46 @@
-"""A page to label trajectories on: a small plot of each, two buttons, a table to save.
+"""A page to label trajectories on: one moves at a time, two keys, an overview, a table to save.
 
-It is one file without anything from elsewhere, so it opens on any machine.
+It is one file without anything from elsewhere, so it opens on any machine. ``label_page.js`` draws
+it and keeps what was judged.
 """
 
 import html
 import json
-from collections.abc import Sequence
+from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from prefine.files import template
+from prefine.preferences.drawing import Drawing
+from prefine.preferences.labels import FEWEST
 
-POINTS = 120  # of a curve
 COLUMNS = ("trajectory", "return", "length", "label", "fingerprint")  # of what is saved
-WIDTH, HEIGHT = 120, 90  # of a plot, in pixels
+BETTER = 20  # of each label
 
-PAGE, CARD = template(__file__, ".html"), template(__file__, ".card.html")
+PAGE = template(__file__, ".html")
 
 
-def page(
-    title: str,
-    table: pd.DataFrame,
-    paths: Sequence[np.ndarray],
-    rewards: Sequence[np.ndarray],
-    axes: tuple[int, int],
-) -> str:
+def page(title: str, table: pd.DataFrame, drawing: Drawing) -> str:
     """Return the page's text.
 
     Args:
         table: the sheet: trajectory, return, length, label, and fingerprint if it is known.
-        paths: (n, 2) of each trajectory, the two observations that are drawn.
-        rewards: (n,) of each trajectory.
+        drawing: of the same trajectories.
     """
-    frame = _frame(np.concatenate(list(paths)))
-    steps = [np.stack([np.arange(len(own)), own], 1) for own in rewards]
-    times = _frame(np.concatenate(steps))
-    cards = []
     keys = table["fingerprint" if "fingerprint" in table else "trajectory"].astype(str)
-    for row, key, path, curve in zip(table.itertuples(), keys, paths, steps, strict=True):
-        plots = _plot(path, frame, "#0072B2", dot=True) + " " + _plot(curve, times, "#E69F00")
-        total = f"{table.at[row.Index, 'return']:.1f}"
-        own = {"trajectory": row.trajectory, "total": total, "length": row.length, "plots": plots}
-        own["key"] = html.escape(key)
-        cards.append(CARD.substitute(own).rstrip("\n"))
-    left = f"observation {axes[0]} across, observation {axes[1]} upwards"
     columns = [name for name in COLUMNS if name in table and name != "label"]
-    rows = json.dumps(table[columns].astype(object).to_numpy().tolist())
-    filled = json.dumps({key: own for key, own in zip(keys, table["label"], strict=True) if own})
-    header = json.dumps(",".join(name for name in COLUMNS if name in table))
-    texts = {"rows": rows, "filled": filled, "columns": header, "card": 2 * WIDTH + 14}
-    names = {"title": html.escape(title), "file": f"{html.escape(title)}.csv", "left": left}
-    return PAGE.substitute(names, cards="\n".join(cards), **texts)
-
-
-def _frame(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest corner and extent of all points; a few far ones may leave it."""
-    low, high = np.quantile(points, [0.002, 0.998], axis=0)
-    return low, np.maximum(high - low, 1e-9)
-
-
-def _plot(points: np.ndarray, frame, color: str, dot: bool = False) -> str:
-    low, extent = frame
-    chosen = points[np.linspace(0, len(points) - 1, min(len(points), POINTS)).astype(int)]
-    placed = np.clip((chosen - low) / extent, -0.05, 1.05) * 0.9 + 0.05
-    placed = placed * [WIDTH, -HEIGHT] + [0, HEIGHT]
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
-    start = f'<circle cx="{placed[0, 0]:.1f}" cy="{placed[0, 1]:.1f}" r="2.5"/>' if dot else ""
-    return (
-        f'<svg width="{WIDTH}" height="{HEIGHT}">'
-        f'<polyline stroke="{color}" points="{line}"/>{start}</svg>'
+    data = {
+        "file": f"{title}.csv",
+        "header": [name for name in COLUMNS if name in table],
+        "rows": table[columns].astype(object).to_numpy().tolist(),
+        "filled": {key: own for key, own in zip(keys, table["label"], strict=True) if own},
+        "enough": [FEWEST, BETTER],
+        **drawing.to_dict(),
+    }
+    beside = Path(__file__)
+    return PAGE.substitute(
+        title=html.escape(title),
+        data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
+        css=beside.with_suffix(".css").read_text(encoding="utf-8"),
+        js=beside.with_suffix(".js").read_text(encoding="utf-8"),
     )

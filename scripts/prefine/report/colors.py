@@ -1,22 +1,37 @@
 """One colour a method, a set and a verdict, in every figure and on the page."""
 
-# Okabe-Ito, ordered so that neighbours also differ in lightness.
+# Okabe-Ito; the other four were chosen so that no two are alike to the colour-blind.
 METHOD_COLORS = {
     "reference": "#000000",
     "bc": "#E69F00",
-    "bc_from_reference": "#8C5E00",
+    "bc_from_reference": "#642814",
     "dpo": "#56B4E9",
     "ppl": "#009E73",
     "safedice": "#CC79A7",
     "cpq": "#D55E00",
-    "cpl": "#66A61E",
-    "trac": "#A6761D",
-    "safemil": "#7570B3",
+    "cpl": "#B4B450",
+    "trac": "#8C14F0",
+    "safemil": "#28148C",
     "endorse": "#882255",
     "prefine": "#0072B2",
 }
+# Matplotlib's names of marks: they tell methods apart where a print is grey.
+METHOD_MARKERS = {
+    "reference": "s",
+    "bc": "^",
+    "bc_from_reference": "v",
+    "dpo": "D",
+    "ppl": "P",
+    "safedice": "<",
+    "cpq": ">",
+    "cpl": "p",
+    "trac": "X",
+    "safemil": "*",
+    "endorse": "d",
+    "prefine": "o",
+}
 # Dark against light: they differ in grey and for the colour-blind too.
-SAFE_COLOR, UNSAFE_COLOR = "#00664A", "#F2704E"
+SAFE_COLOR, UNSAFE_COLOR = "#00553C", "#F2704E"
 SET_COLORS = {
     "all": "#BBBBBB",
     "reference": "#882E72",
@@ -28,3 +43,8 @@ SET_COLORS = {
 def method_color(method: str) -> str:
     """The colour of a method; methods of one's own share a grey."""
     return METHOD_COLORS.get(method, "#777777")
+
+
+def method_marker(method: str) -> str:
+    """The mark of a method; methods of one's own share one."""
+    return METHOD_MARKERS.get(method, "h")

@@ -24,6 +24,7 @@ from prefine.report.colors import SAFE_COLOR as SAFE_COLOR
 from prefine.report.colors import SET_COLORS as SET_COLORS
 from prefine.report.colors import UNSAFE_COLOR as UNSAFE_COLOR
 from prefine.report.colors import method_color as method_color
+from prefine.report.colors import method_marker as method_marker
 
 NO_RUNS = "The study has no runs: it is off, or none of its tasks is among the config's."
 TEXT_WIDTH = 7.0  # inches, two-column paper

@@ -102,14 +102,14 @@ def recomputed_cost(
         return np.abs(POSITION_SCALE * next_obs[:, 0]) > CIRCLE_LIMIT, known
     place = NAVIGATION[task.name]
     if "Circle" in task.name:
-        position = np.abs(_position(next_obs, place.lidar))
+        position = np.abs(circle_position(next_obs, place.lidar))
         outside = position > place.size
         return outside.any(axis=1) if place.both_axes else outside[:, 0], known
     cost = next_obs[:, place.lidar].max(axis=1) >= 1 - place.size / HAZARD_RANGE
     return cost, known if place.complete else cost
 
 
-def _position(next_obs: np.ndarray, columns: slice) -> np.ndarray:
+def circle_position(next_obs: np.ndarray, columns: slice) -> np.ndarray:
     """Where the robot is (N, 2), from its heading and the lidar of the circle's centre.
 
     The lidar's largest bin holds the distance, the bin after it how far the angle is from
