@@ -37,10 +37,9 @@ def test_a_place_keeps_its_shape_and_may_be_filled_again():
 
 
 def test_a_name_that_no_table_has_is_told_the_nearest():
-    with pytest.raises(
-        UserError, match="no table says 'prefine.save'; did you mean 'prefine.safe'"
-    ):
-        fill("<!-- =prefine.save --><!-- = -->", {"prefine.safe": "8", "bc.cost": "1.00"})
+    names = {"prefine.safe": "8", "bc.cost": "1.00"}
+    with pytest.raises(UserError, match=r"says 'prefine\.save'; did you mean 'prefine\.safe'"):
+        fill("<!-- =prefine.save --><!-- = -->", names)
 
 
 @pytest.mark.parametrize(
