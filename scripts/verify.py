@@ -94,6 +94,8 @@ def verdict(left: Path, right: Path, digest: str | None = None) -> tuple[str, st
         return "gone", "was removed after its use, nothing to compare with"
     if not (where := compare.first_difference(left, right)):
         return "identical", ""
+    if compare.first_difference(left, right, provenance=False) is None:
+        return "alike", f"the same numbers; {where}"
     if (means := means_within(left, right)) is None:
         return "DIFFERS", where
     return ("close" if means[0] else "DIFFERS"), f"{where}; {means[1]}"

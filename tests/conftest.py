@@ -92,7 +92,8 @@ def copy_project(folder):
     for name in ("Snakefile", "config.yaml", "workflow", "profiles", "scripts", "envs"):
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            left_out = shutil.ignore_patterns("__pycache__", "zoo")
+            shutil.copytree(source, folder / name, ignore=left_out)
         else:
             shutil.copy(source, folder / name)
     return folder

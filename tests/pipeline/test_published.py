@@ -7,7 +7,9 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 from conftest import ROOT
+from prefine.config.check import check
 from prefine.errors import UserError
 from prefine.pipeline import published
 from prefine.pipeline.published import OTHERS, SUMS, settle
@@ -54,6 +56,19 @@ def test_what_is_published_here_is_what_was_hashed():
     for name, own in zoo.items():
         assert digest((ZOO.parent / name).read_bytes()) == own, name
     assert sum((RESULT / name).stat().st_size for name in sums) <= published.LARGEST
+
+
+def test_the_published_config_is_what_its_preset_says():
+    """So that the dry run of the preset asks for what was published."""
+    if not (RESULT / "config.yaml").exists():
+        return
+    from snakemake.utils import update_config
+
+    own = yaml.safe_load((RESULT / "config.yaml").read_text())
+    whole = yaml.safe_load((ROOT / "config.yaml").read_text())
+    update_config(whole, yaml.safe_load((ROOT / "workflow/presets/collected.yaml").read_text()))
+    asked = check(whole)
+    assert {key: asked[key] for key in own} == own
 
 
 def test_files_of_a_clone_get_one_time_that_is_not_before_their_sources(result, tmp_path):

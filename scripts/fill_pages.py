@@ -1,0 +1,36 @@
+"""Fill the pages that report the published result from its tables: docs/results.md, README.md."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from prefine.errors import UserError
+from prefine.files import write_text
+from prefine.pipeline.cli import summary
+from prefine.report.filled import fill, known
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=summary(__doc__))
+    parser.add_argument("pages", nargs="*", type=Path, help="default: those two")
+    parser.add_argument("--result", type=Path, default=ROOT / "results/collected")
+    parser.add_argument("--names", action="store_true", help="print what a page may name, and stop")
+    args = parser.parse_args()
+    numbers = known(args.result, ROOT / "workflow/paper/table1.csv")
+    if args.names:
+        print(*(f"{name}: {text.splitlines()[0][:80]}" for name, text in numbers.items()), sep="\n")
+        return
+    for path in args.pages or (ROOT / "docs/results.md", ROOT / "README.md"):
+        try:
+            write_text(path, fill(path.read_text(), numbers))
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"ERROR: {error}")

@@ -1,0 +1,69 @@
+"""Pages whose numbers come from tables: those in the repository, and how they are filled."""
+
+import pandas as pd
+import pytest
+from conftest import ROOT
+from prefine.errors import UserError
+from prefine.report.filled import PLACE, beside_paper, fill, known, numbers_outside
+
+PAGES = [ROOT / "docs/results.md", ROOT / "README.md"]
+
+
+@pytest.fixture(scope="module")
+def published():
+    return known(ROOT / "results/collected", ROOT / "workflow/paper/table1.csv")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_pages_say_what_the_published_tables_say(page, published):
+    text = page.read_text()
+    assert fill(text, published) == text, "run scripts/fill_pages.py"
+
+
+def test_every_number_of_the_results_is_filled_in():
+    text = PAGES[0].read_text()
+    assert len(PLACE.findall(text)) > 8
+    assert numbers_outside(text) == []
+
+
+def test_a_place_keeps_its_shape_and_may_be_filled_again():
+    page = "of <!-- =a --><!-- = --> runs\n\n<!-- =b -->\n<!-- = -->\nend"
+    filled = fill(page, {"a": "12", "b": "| x |\n|---|\n"})
+    assert filled == (
+        "of <!-- =a -->12<!-- = --> runs\n\n<!-- =b -->\n| x |\n|---|\n<!-- = -->\nend"
+    )
+    assert fill(filled, {"a": "13", "b": "y"}).startswith("of <!-- =a -->13<!-- = --> runs")
+    assert "13" not in fill(filled, {}) and "12" not in fill(filled, {})
+
+
+def test_a_name_that_no_table_has_is_told_the_nearest():
+    names = {"prefine.safe": "8", "bc.cost": "1.00"}
+    with pytest.raises(UserError, match=r"says 'prefine\.save'; did you mean 'prefine\.safe'"):
+        fill("<!-- =prefine.save --><!-- = -->", names)
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("PREFINE is safe on 8 of 12 tasks.", ["8", "12"]),
+        ("Its cost is 0.45, some 60 % less.", ["0.45,", "60"]),
+        ("Table 1, Figures 11 and 12, the 95 % interval, Walker2d, `seed=3`, §5.2, D_p", []),
+        ("[there](https://x.org/2024/1) <!-- =a -->99<!-- = --> <!-- 7 -->", []),
+    ],
+)
+def test_numbers_that_no_table_vouches_for_are_found(text, numbers):
+    assert numbers_outside(text) == numbers
+
+
+def test_ours_stands_beside_the_papers_and_what_is_safe_is_bold():
+    ours = pd.DataFrame(
+        [("BallRun", "prefine", 0.5, 0.4), ("BallRun", "bc", 0.9, 2.0), ("BallRun", "cpl", 1, 1)],
+        columns=["task", "method", "reward", "cost"],
+    )
+    theirs = pd.DataFrame(
+        [("BallRun", "prefine", 0.6, 1.2), ("CarRun", "bc", 0.1, 0.1), ("BallRun", "bc", 1, 3.0)],
+        columns=["task", "method", "reward", "cost"],
+    )
+    heading, _, row, *_ = beside_paper(ours, theirs).splitlines()
+    assert heading == "| Task | BC | PREFINE |"
+    assert row == "| BallRun | 0.90 / 2.00 (1.00 / 3.00) | **0.50 / 0.40** (0.60 / 1.20) |"
