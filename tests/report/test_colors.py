@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 from matplotlib.markers import MarkerStyle
+from prefine.report.cloud import SHAPES
 from prefine.report.colors import (
     METHOD_COLORS,
     METHOD_MARKERS,
@@ -75,6 +76,7 @@ def test_safe_and_unsafe_differ_in_lightness(vision):
 
 def test_every_method_can_be_seen_on_white_and_has_a_mark_of_its_own():
     assert METHOD_MARKERS.keys() == METHOD_COLORS.keys()
+    assert {*METHOD_MARKERS.values(), method_marker("mine")} == SHAPES.keys()  # on the page too
     assert len({*METHOD_MARKERS.values(), method_marker("mine")}) == len(METHOD_MARKERS) + 1
     for color, marker in zip(METHOD_COLORS.values(), METHOD_MARKERS.values(), strict=True):
         assert seen(color)[0] < 80 and MarkerStyle(marker).is_filled()

@@ -1,6 +1,6 @@
 """One colour a method, a set and a verdict, in every figure and on the page."""
 
-# Okabe-Ito; the other four were chosen so that no two are alike to the colour-blind.
+# Okabe-Ito; the other five were chosen so that no two are alike to the colour-blind.
 METHOD_COLORS = {
     "reference": "#000000",
     "bc": "#E69F00",
