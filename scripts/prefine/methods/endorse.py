@@ -16,7 +16,11 @@ from prefine.methods.losses import log_probs
 HYPERPARAMETERS = {
     "share": 0.25,  # of D_p's trajectories that is cloned, the best liked; 1: BC from pi_ref
 }
-SETTINGS = {"encoder_update": ("frozen", "all")}
+SETTINGS = {
+    # The VAE's encoder trains too: a frozen one writes D_p's actions into z, and what the policy
+    # does at z = 0, where it is evaluated, hardly moves from pi_ref (docs/beyond.md).
+    "encoder_update": ("all", "frozen"),
+}
 SEES = "actions"
 STARTS_FROM = "reference"
 POLICY = ""
