@@ -168,7 +168,7 @@ pictures: setup
 	mkdir -p docs/images
 	for task in BallCircle HalfCheetahVelocity; do \
 	  cp results/quickstart/films/$$task/film.webp docs/images/$$task.webp; done
-	cp results/quickstart/figures/fig01_overview.png results/quickstart/figures/fig03_reward_cost.png docs/images/
+	cp results/quickstart/figures/fig01_overview.png docs/images/
 	snakemake --rulegraph dot --cores 1 \
 	  | sed -e 's/margin=0/margin=0.1, rankdir=LR, nodesep=0.15, ranksep=0.35/' -e 's/penwidth=2, color=grey/penwidth=1, color=grey/' \
 	  | tred | dot -Tsvg -o docs/images/rules.svg

@@ -123,7 +123,7 @@ def test_the_paper_s_numbers_stand_beside_dsrl_s_data_alone(draw, runs):
 def test_figure_3_says_what_is_missing(draw, runs):
     numbers, _ = draw("fig03_reward_cost", runs, "--table", "table1.csv")
     gone = numbers[numbers["reward"].isna()]
-    assert set(gone["missing"]) == {"no run"} and len(gone) == 12
+    assert set(gone["missing"]) == {"no run"} and len(gone) == 13
 
 
 def test_figure_3_has_the_scores_of_others_and_says_whose_they_are(draw, runs, tmp_path):

@@ -23,7 +23,9 @@ def write_mp4(path: Path, frames: Iterable[np.ndarray], size: tuple[int, int]) -
     """
     count, last = 0, None
     with atomic(path, noted=False) as temporary, _mp4(temporary) as file:
-        options = {"crf": "23", "preset": "veryfast", "threads": "1"}
+        # mbtree reads beyond frames that are no multiple of 16 wide, whatever lies there.
+        steady = {"threads": "1", "x264-params": "mbtree=0"}
+        options = {"crf": "23", "preset": "veryfast", **steady}
         stream = file.add_stream("libx264", RATE, options=options)
         stream.width, stream.height = size
         stream.pix_fmt, stream.time_base = "yuv420p", Fraction(1, RATE)
