@@ -1,19 +1,19 @@
 """Fill the pages that report the published result from its tables: docs/results.md, README.md."""
 
 import argparse
-import sys
 from pathlib import Path
 
+from prefine import reading
 from prefine.errors import UserError
 from prefine.files import write_text
-from prefine.pipeline.cli import summary
+from prefine.pipeline import cli
 from prefine.report.filled import fill, known
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=summary(__doc__))
+    parser = argparse.ArgumentParser(description=cli.summary(__doc__))
     parser.add_argument("pages", nargs="*", type=Path, help="default: those two")
     parser.add_argument("--result", type=Path, default=ROOT / "results/collected")
     parser.add_argument("--names", action="store_true", help="print what a page may name, and stop")
@@ -23,14 +23,12 @@ def main() -> None:
         print(*(f"{name}: {text.splitlines()[0][:80]}" for name, text in numbers.items()), sep="\n")
         return
     for path in args.pages or (ROOT / "docs/results.md", ROOT / "README.md"):
+        page = reading.read_text(path, reading.JSON)
         try:
-            write_text(path, fill(path.read_text(), numbers))
+            write_text(path, fill(page, numbers))
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"ERROR: {error}")
+    cli.run(main)

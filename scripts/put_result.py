@@ -5,12 +5,10 @@ python scripts/put_result.py results/collected   (after: snakemake publish --con
 
 import argparse
 import shutil
-import sys
 from pathlib import Path
 
 from prefine.errors import UserError
-from prefine.pipeline import published
-from prefine.pipeline.cli import summary
+from prefine.pipeline import cli, published
 from prefine.pipeline.published import OTHERS, SUMS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,7 +58,7 @@ def put_zoo(source: Path, target: Path) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=summary(__doc__))
+    parser = argparse.ArgumentParser(description=cli.summary(__doc__))
     parser.add_argument("run", type=Path, help="results/{run}, here or elsewhere")
     parser.add_argument("--to", type=Path, default=ROOT, help="the checkout; default: this one")
     args = parser.parse_args()
@@ -70,7 +68,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"ERROR: {error}")
+    cli.run(main)

@@ -1,5 +1,9 @@
 """Pages whose numbers come from tables: those in the repository, and how they are filled."""
 
+import re
+import subprocess
+import sys
+
 import pandas as pd
 import pytest
 from conftest import ROOT
@@ -67,3 +71,13 @@ def test_ours_stands_beside_the_papers_and_what_is_safe_is_bold():
     heading, _, row, *_ = beside_paper(ours, theirs).splitlines()
     assert heading == "| Task | BC | PREFINE |"
     assert row == "| BallRun | 0.90 / 2.00 (1.00 / 3.00) | **0.50 / 0.40** (0.60 / 1.20) |"
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe <!-- =headline -->"])
+def test_a_page_that_cannot_be_read_is_one_line(tmp_path, content):
+    page = tmp_path / "page.md"
+    if content:
+        page.write_bytes(content)
+    command = [sys.executable, str(ROOT / "scripts/fill_pages.py"), str(page)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and re.fullmatch(rf"ERROR: {page}: [^\n]+\n", done.stderr)

@@ -52,13 +52,12 @@ from prefine import caches
 from prefine.config import strict_yaml
 from prefine.config.check import check
 from prefine.config.constraints import check_files
-from prefine.config.settings import thresholds
+from prefine.config.settings import as_json, thresholds
 from prefine.data.dsrl import how_to_help
 from prefine.errors import UserError
 from prefine.methods import REFERENCE
 from prefine.pipeline import figures, processes, published
 from prefine.pipeline.code import has_gpu, help_jobs_find, keep_parses
-from prefine.config.settings import as_json, thresholds
 from prefine.pipeline.run import Run
 
 try:

@@ -14,7 +14,7 @@ from prefine.methods import Context, Draw, Loss, Phase, policy_network, policy_p
 from prefine.methods.losses import log_probs
 
 HYPERPARAMETERS = {
-    "share": 0.25,  # of D_p's trajectories that is cloned, the best liked; 1: BC from pi_ref
+    "share": 0.25,  # of D_p's trajectories that is cloned, the best liked; 1: all of it
 }
 SETTINGS = {
     # The VAE's encoder trains too: a frozen one writes D_p's actions into z, and what the policy

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from prefine.files import template
+from prefine.palette import PALETTE
 from prefine.preferences.drawing import Drawing
 from prefine.preferences.labels import FEWEST
 
@@ -41,6 +42,6 @@ def page(title: str, table: pd.DataFrame, drawing: Drawing) -> str:
     return PAGE.substitute(
         title=html.escape(title),
         data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
-        css=beside.with_suffix(".css").read_text(encoding="utf-8"),
+        css=PALETTE + beside.with_suffix(".css").read_text(encoding="utf-8"),
         js=beside.with_suffix(".js").read_text(encoding="utf-8"),
     )

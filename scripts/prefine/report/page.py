@@ -16,6 +16,7 @@ from markupsafe import Markup
 from prefine import frames, reading
 from prefine.analysis.claims import verdict as verdicts
 from prefine.analysis.names import SOURCE_LABELS
+from prefine.palette import PALETTE
 from prefine.report import answer, provenance, tables
 from prefine.report.cloud import cloud
 from prefine.report.colors import METHOD_COLORS
@@ -292,6 +293,6 @@ def write(run: Run, paper: pd.DataFrame) -> str:
         films=run.films(room),
         data=run.data(),
         provenance=Table("provenance_table", "Where the numbers come from", lines, note),
-        css=Markup(beside.with_suffix(".css").read_text(encoding="utf-8")),
+        css=Markup(PALETTE + beside.with_suffix(".css").read_text(encoding="utf-8")),
         js=Markup(beside.with_suffix(".js").read_text(encoding="utf-8")),
     )
