@@ -8,7 +8,7 @@ import sys
 
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, snakemake
 from prefine.config.check import check
 from prefine.errors import UserError
 from prefine.pipeline import published
@@ -154,3 +154,14 @@ def test_a_result_is_put_into_a_checkout_and_replaces_the_one_before(result, tmp
     (result / SUMS).write_text(published.write_lines(result, left))
     assert run_script(result, "--to", checkout).returncode == 0
     assert not (target / "figures/a.png").exists() and published.differing(target) == []
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"zz  ../../elsewhere\n"])
+def test_a_damaged_list_of_hashes_stops_the_workflow_in_one_line(project, content):
+    sums = project / "results/tiny" / SUMS
+    sums.parent.mkdir(parents=True, exist_ok=True)
+    sums.write_bytes(content)
+    text = snakemake(
+        "all", "-n", "--configfile", "workflow/presets/tiny.yaml", cwd=project, check=False
+    )
+    assert "scripts/prefine" not in text and text.count(f"results/tiny/{SUMS}: ") == 1

@@ -69,14 +69,14 @@ try:
     config = check(whole)
     check_files(config)
     run = Run(config, ROOT)
+    if workflow.is_main_process:
+        sources = (path for path in (ROOT / "workflow").rglob("*") if path.is_file())
+        published.settle(Path(run.folder), sources)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
 RUN, TASKS, STUDIES, ARMS = run.folder, run.tasks, run.studies, run.arms
 PAPER = run.from_root("workflow/paper")
-
-if workflow.is_main_process:
-    published.settle(Path(RUN), (path for path in (ROOT / "workflow").rglob("*") if path.is_file()))
 
 help_jobs_find(ROOT / "scripts")
 caches.find()
