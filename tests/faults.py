@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conftest import ROOT, copy_project
+from prefine.evaluation.rollout import START
 from prefine.pipeline import same as compare
 
 TARGETS = ["table1", "table2", "provenance", "fig1", "fig2", "fig3", "fig5", "fig12"]
@@ -33,6 +34,7 @@ COMMAND = [sys.executable, "-m", "snakemake", *TARGETS, "--cores", "2", *CONFIG]
 RESULTS = "results/faults"
 LONGEST_RUN = 1800.0  # seconds, on a busy machine
 # Who gets which signal. `terminal` is Ctrl-C: every process of the run gets it.
+MISSED = 5  # whole runs in which nothing of a kind was found to kill: then it is never found
 KINDS = {
     "SIGKILL job": 5,
     "SIGKILL worker": 2,
@@ -108,7 +110,7 @@ class Run:
         name, target = kind.split()
         processes = descendants(self.process.pid)
         if target in ("job", "worker"):
-            workers = [p for p in processes if "rollout_worker" in p.command]
+            workers = [p for p in processes if START in p.command]
             own = workers if target == "worker" else [p for p in processes if p not in workers]
             own = [process for process in own if process.log not in known]
             if not own:
@@ -225,7 +227,7 @@ def torment(
     chance, began = random.Random(seed), time.monotonic()
     run = Run(project(killed))
     for number, (kind, delay) in enumerate(moments(chance, kills, within), 1):
-        hit, end = None, time.monotonic() + delay
+        hit, end, missed = None, time.monotonic() + delay, 0
         while hit is None:
             if (code := run.wait(max(0.0, end - time.monotonic()) or 0.05)) is None:
                 # For some time one waits for a job of a rule that no such signal has hit yet.
@@ -236,6 +238,8 @@ def torment(
             if code != 0:
                 raise Broken(f"a run ended with {code}:\n{run.text.read_text()[-4000:]}")
             print(f"  at its end: {check_end(run, whole)} files alike", flush=True)
+            if (missed := missed + 1) > MISSED:
+                raise Broken(f"{kind}: {missed} whole runs had no process of that kind to kill")
             shutil.rmtree(killed / RESULTS)
             run = Run(killed)
         hit = sorted({rules[process.log] for process in hit}) or ["(between jobs)"]
