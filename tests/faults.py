@@ -33,8 +33,8 @@ CONFIG = ["--configfile", "workflow/presets/tiny.yaml", "faults.yaml"]
 COMMAND = [sys.executable, "-m", "snakemake", *TARGETS, "--cores", "2", *CONFIG]
 RESULTS = "results/faults"
 LONGEST_RUN = 1800.0  # seconds, on a busy machine
-# Who gets which signal. `terminal` is Ctrl-C: every process of the run gets it.
 MISSED = 5  # whole runs in which nothing of a kind was found to kill: then it is never found
+# Who gets which signal. `terminal` is Ctrl-C: every process of the run gets it.
 KINDS = {
     "SIGKILL job": 5,
     "SIGKILL worker": 2,
