@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 import random
 import shutil
 import signal
@@ -51,7 +52,7 @@ def first_script(run):
     while True:
         assert run.process.poll() is None, run.text.read_text()
         for process in faults.descendants(run.process.pid):
-            if process.command.startswith("python scripts/"):
+            if re.match(r"python \S*scripts \S+\.py ", process.command):
                 return process
         time.sleep(0.05)
 

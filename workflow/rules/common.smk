@@ -10,6 +10,9 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+# Jobs import these two in a thread of Snakemake's: Ctrl-C in just that moment left it waiting for ever.
+import psutil
+import snakemake.benchmark
 from snakemake.exceptions import WorkflowError
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.sourcecache import HostingProviderFile
