@@ -2,8 +2,8 @@
 
 import base64
 import os
-import re
 import random
+import re
 import shutil
 import signal
 import subprocess
