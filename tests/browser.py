@@ -1,16 +1,26 @@
 """Pages in the system's Chromium: a label page, a report."""
 
+from __future__ import annotations
+
 import contextlib
+import importlib.util
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next((path for name in NAMES if (path := shutil.which(name))), None)
-needed = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
+# Where the library is tested alone there is no Playwright; a page's other tests are of it too.
+needed = pytest.mark.skipif(
+    CHROMIUM is None or importlib.util.find_spec("playwright") is None,
+    reason="no Chromium, apt-get install chromium; or no Playwright",
+)
 FLAGS = ["--no-sandbox", "--headless", "--disable-gpu", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync", "--no-first-run"]
 
@@ -18,6 +28,8 @@ FLAGS += ["--disable-component-update", "--disable-sync", "--no-first-run"]
 @contextlib.contextmanager
 def opened(path) -> Iterator[Page]:
     """Open a file; nothing may be asked of a network meanwhile, and no script may fail."""
+    from playwright.sync_api import sync_playwright
+
     outside, errors = [], []
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
