@@ -326,3 +326,10 @@ def test_a_recipe_overrides_the_common_settings():
     own = recipe(config, "HalfCheetahVelocity")
     assert own["normalize"] and own["ppo"]["n_steps"] == 512
     assert not recipe(config, "BallCircle")["normalize"]
+
+
+def test_the_axes_of_a_label_page_may_name_limits_hazards_and_goals():
+    wanted = {"observations": [1, 2], "names": ["x, m", "<y>"], "hazards": [[0, 0, 0.35]]}
+    wanted |= {"goals": [[1, 0, 0.1]], "upwards": [None, 2.0]}
+    own = {"sheet_axes": {"BallRun": wanted}}
+    configuration.check(yaml.safe_load((ROOT / "config.yaml").read_text()) | own)

@@ -6,9 +6,6 @@ import browser
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
-from conftest import ROOT
-from prefine.config import check as configuration
 from prefine.errors import UserError
 from prefine.preferences.drawing import POINTS, draw, envelope
 from prefine.preferences.label_page import page
@@ -60,11 +57,9 @@ def test_limits_lanes_and_hazards_are_those_of_the_task():
     assert [own.name for own in drawing(3, TASKS["PointGoal1"]).curves] == ["reward of a step"]
 
 
-def test_the_config_names_what_an_own_environment_has():
+def test_what_an_own_environment_has_is_drawn():
     wanted = {"observations": [1, 2], "names": ["x, m", "<y>"], "hazards": [[0, 0, 0.35]]}
     wanted |= {"goals": [[1, 0, 0.1]], "upwards": [None, 2.0]}
-    paper = {"sheet_axes": {"BallRun": wanted}}
-    configuration.check(yaml.safe_load((ROOT / "config.yaml").read_text()) | paper)
     data = drawing(3, wanted=wanted).to_dict()
     assert [own["is"] for own in data["marks"]] == ["goal", "hazard", "limit"]
     assert data["axes"]["equal"] and data["axes"]["high"][1] > 2
