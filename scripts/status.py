@@ -11,9 +11,10 @@ from pathlib import Path
 
 from prefine import files
 from prefine.errors import UserError
-from prefine.pipeline import status, status_page
 from prefine.pipeline.cli import summary
-from prefine.pipeline.watched import FILE
+from prefine.status import page as status_page
+from prefine.status.look import look
+from prefine.status.plan import FILE
 
 
 def newest() -> Path:
@@ -43,14 +44,14 @@ def main() -> None:
 
 def show(folder: Path, page: Path | None, every: float | None) -> None:
     """Print the status and write its page; with ``every`` until all is done, or Ctrl-C."""
-    now = status.look(folder)
+    now = look(folder)
     print(status_page.text(now), flush=True)
     try:
         while every and not now.done:
             files.write_text(page, status_page.page(now, every))
             print(f"{page} refreshes itself; Ctrl-C ends it, not the run", flush=True)
             time.sleep(every)
-            now = status.look(folder)
+            now = look(folder)
             print(f"\n{status_page.text(now)}", flush=True)
     except KeyboardInterrupt:
         print()

@@ -1,6 +1,7 @@
 # What a run says at its end (scripts/prefine/pipeline/messages.py), and at its beginning.
 
-from prefine.pipeline import messages, watched
+from prefine.pipeline import messages
+from prefine.status import plan as plans
 
 AWAITED = messages.tasks_without_labels(config["labels"], Path(f"{RUN}/labels"))
 
@@ -12,7 +13,7 @@ onstart:
             raise WorkflowError(f"offline is set. {message}")
     if workflow.is_main_process:
         gpus = workflow.global_resources["gpu"]
-        watched.write(
+        plans.write(
             run,
             AWAITED,
             workflow.resource_settings.cores or 1,

@@ -5,7 +5,7 @@ import time
 
 from prefine.analysis.names import method_label
 from prefine.files import template
-from prefine.pipeline.status import Row, Status, Work
+from prefine.status.look import Row, Status, Work
 
 PAGE = template(__file__, ".html")
 DOES = {  # rule: what is said of it

@@ -18,8 +18,10 @@ from conftest import ROOT, SMALL, copy_project
 from prefine import files
 from prefine.config.check import check
 from prefine.errors import UserError
-from prefine.pipeline import cli, status, status_page, watched
+from prefine.pipeline import cli
 from prefine.pipeline.run import Run
+from prefine.status import look, page
+from prefine.status import plan as plans
 from snakemake.iocontainers import Namedlist
 
 STATUS = [sys.executable, str(ROOT / "scripts/status.py")]
@@ -39,12 +41,12 @@ def begun(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     figure = {"task": "BallRun", "tau": 20}
     config = config_of(figures=PAPER["figures"] | {"fig1": PAPER["figures"]["fig1"] | figure})
-    watched.write(Run(config, ROOT), [], cores=2, gpus=0)
+    plans.write(Run(config, ROOT), [], cores=2, gpus=0)
     return change_plan(tmp_path / "results/seen", pid=2**22 + 1)  # nobody's
 
 
 def change_plan(folder, **changes):
-    path = folder / watched.FILE
+    path = folder / plans.FILE
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     return folder
 
@@ -62,7 +64,7 @@ def row_of(seen, method):
 
 
 def training_of(folder):
-    seen = status.look(folder)
+    seen = look.look(folder)
     (work,) = (w for w in row_of(seen, "prefine").works if w.job.rule == "train")
     return work
 
@@ -74,7 +76,7 @@ def test_a_progress_line_is_read_as_it_is_written(title, count, rate, capsys):
     progress.started -= 10.0
     progress.update(count, "loss 0.61")
     progress.close()
-    meter = status.last_meter(capsys.readouterr().err)
+    meter = look.last_meter(capsys.readouterr().err)
     assert (meter.count, meter.total, meter.elapsed) == (count, 2000, 10)
     assert meter.left == pytest.approx(10 * (2000 - count) / count, abs=1.0)
     assert meter.rate.endswith(rate) and meter.note == "loss 0.61"
@@ -86,7 +88,7 @@ def test_what_an_earlier_process_did_says_nothing_of_the_rate(capsys):
     progress.started -= 10.0
     progress.update(50)
     progress.close()
-    meter = status.last_meter(capsys.readouterr().err)
+    meter = look.last_meter(capsys.readouterr().err)
     assert meter.count == 950 and meter.left == pytest.approx(10, abs=1.0)
 
 
@@ -110,22 +112,22 @@ def test_a_job_waits_runs_stops_fails_and_is_done(begun):
 def test_the_last_loss_and_score_are_shown(begun):
     job = JOB["job"]
     put(begun, JOB["log"], BEGUN + LINE)
-    assert row_of(status.look(begun), "prefine").loss == "0.61"
+    assert row_of(look.look(begun), "prefine").loss == "0.61"
     put(begun, f"policies/{job}.safetensors", "")
     log = pd.DataFrame({"run": ["a", "b"] * 2, "iteration": [0, 0, 9, 9], "loss": [9, 9, 1, 2]})
     files.write_table(begun / f"training/{job}.parquet", log)
     episodes = pd.DataFrame({"return": 0.0, "cost": [10.0, 40.0], "tau": [10.0, 20.0]})
     files.write_table(begun / f"episodes/{job}.parquet", episodes)
-    row = row_of(status.look(begun), "prefine")
-    task = status.TASKS["BallRun"]
+    row = row_of(look.look(begun), "prefine")
+    task = look.TASKS["BallRun"]
     reward = -task.min_return / (task.max_return - task.min_return)
     assert (row.loss, row.reward, row.cost) == ("1.5", f"{reward:.2f}", "1.50")
     files.write_table(begun / f"episodes/{job}.parquet", episodes.assign(cost=float("nan")))
-    assert row_of(status.look(begun), "prefine").cost == ""
+    assert row_of(look.look(begun), "prefine").cost == ""
 
 
 def test_time_left_is_that_of_jobs_alike_on_all_cores(begun):
-    plan = watched.read(begun)
+    plan = plans.read(begun)
     for job in plan.jobs:  # two trainings are left, one of which half is done
         if job.row not in ("main/BallRun/prefine", "main/BallRun/bc"):
             put(begun, job.output, "")
@@ -134,16 +136,16 @@ def test_time_left_is_that_of_jobs_alike_on_all_cores(begun):
         put(begun, f"curves/main/BallRun/{method}.parquet", "")
         put(begun, f"episodes/main/BallRun/{method}.parquet", "")
     put(begun, JOB["log"], BEGUN + LINE.replace("500/", "1.00k/").replace("<00:30", "<?"))
-    assert {w.left for w in status.look(begun).works if w.state != "done"} == {100.0}
+    assert {w.left for w in look.look(begun).works if w.state != "done"} == {100.0}
     put(begun, "state/main-BallRun-prefine/0.safetensors", "")  # a checkpoint keeps its half
-    seen = status.look(begun)
+    seen = look.look(begun)
     lefts = {w.job.method: w.left for w in seen.works if w.state != "done"}
     assert lefts == {"bc": 100.0, "prefine": 50.0}
     assert seen.left == 100.0 and not seen.at_least  # the longest, on two cores
     change_plan(begun, cores=1)
-    assert status.look(begun).left == 150.0
+    assert look.look(begun).left == 150.0
     put(begun, JOB["log"], BEGUN)
-    assert "about 3:20 left on 1 cores" in status_page.text(status.look(begun))
+    assert "about 3:20 left on 1 cores" in page.text(look.look(begun))
 
 
 HOSTILE = {
@@ -162,12 +164,12 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_log_costs_its_own_line_at_most(begun, name):
     put(begun, JOB["log"], HOSTILE[name])
-    seen = status.look(begun)
-    text = status_page.text(seen)
+    seen = look.look(begun)
+    text = page.text(seen)
     assert all(line.isprintable() for line in text.split("\n"))
     assert len(seen.problems) <= 1 and 0.0 <= training_of(begun).share <= 1.0
     assert "BC from π_ref" in text
-    assert "<script>" not in status_page.page(seen, 10)
+    assert "<script>" not in page.page(seen, 10)
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "loop", "nowhere"])
@@ -180,7 +182,7 @@ def test_what_is_no_log_is_said_in_one_line(begun, kind):
         path.mkdir()
     else:
         path.symlink_to(path if kind == "loop" else begun / "gone")
-    seen = status.look(begun)
+    seen = look.look(begun)
     assert len(seen.problems) == (kind in ("pipe", "folder"))
     assert training_of(begun).state in ("stopped", "waits")
 
@@ -191,7 +193,7 @@ def test_damaged_tables_leave_their_cells_empty(begun, content):
         end = "safetensors" if name == "policies" else "parquet"
         put(begun, f"{name}/{JOB['job']}.{end}", content)
     put(begun, f"benchmarks/train/{JOB['job']}.jsonl", "[" * 100_000)
-    row = row_of(status.look(begun), "prefine")
+    row = row_of(look.look(begun), "prefine")
     assert (row.loss, row.reward, row.cost) == ("", "", "")
 
 
@@ -208,7 +210,7 @@ def test_damaged_tables_leave_their_cells_empty(begun, content):
 def test_a_damaged_plan_is_one_line(begun, change, said):
     change_plan(begun, **change)
     with pytest.raises(UserError, match=said):
-        status.look(begun)
+        look.look(begun)
     done = subprocess.run([*STATUS, begun], capture_output=True, text=True)
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert done.stderr.startswith("ERROR: ")
@@ -216,15 +218,15 @@ def test_a_damaged_plan_is_one_line(begun, change, said):
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../../secret.log"])
 def test_a_plan_names_no_files_elsewhere(begun, path):
-    plan = json.loads((begun / watched.FILE).read_text())
+    plan = json.loads((begun / plans.FILE).read_text())
     change_plan(begun, jobs=[plan["jobs"][0] | {"log": path}])
     with pytest.raises(UserError, match="not a file of this run"):
-        status.look(begun)
+        look.look(begun)
 
 
 def test_checkpoints_are_looked_for_where_they_are_written(begun):
     run = Run(config_of(figures=PAPER["figures"] | {"fig1": {"task": "BallRun"}}), ROOT)
-    for job in watched.read(begun).jobs:
+    for job in plans.read(begun).jobs:
         if job.rule in ("train", "pretrain"):
             names = {"job": job.row} if job.rule == "train" else {"task": job.task}
             own = Namedlist(fromdict=names)
@@ -249,16 +251,16 @@ def test_a_run_with_a_policy_of_ones_own_shows_its_steps(tmp_path, monkeypatch):
         studies = config["studies"] | overlay.get("studies", {})
         config |= overlay | {"studies": studies}
     run = Run(check({**config, "evaluation": PAPER["evaluation"]}), ROOT)
-    watched.write(run, ["BallCircle"], cores=2, gpus=0)
-    seen = status.look(Path(run.folder))
+    plans.write(run, ["BallCircle"], cores=2, gpus=0)
+    seen = look.look(Path(run.folder))
     rules = {work.job.rule for work in seen.works}
     assert rules == {"rollouts", "import_policy", "train", "curves", "validate", "compare"}
-    assert "Labels are awaited for 'BallCircle'" in status_page.text(seen)
+    assert "Labels are awaited for 'BallCircle'" in page.text(seen)
     put(seen.folder, "data/BallCircle.hdf5", "")
     put(seen.folder, "benchmarks/rollouts/BallCircle.jsonl", '{"s": 9.0}')
-    assert "at least 0:09 left" in status_page.text(status.look(seen.folder))
+    assert "at least 0:09 left" in page.text(look.look(seen.folder))
     put(seen.folder, "data/HalfCheetahVelocity.hdf5", "")
-    assert "time left unknown yet" in status_page.text(status.look(seen.folder))
+    assert "time left unknown yet" in page.text(look.look(seen.folder))
 
 
 @browser.needed
@@ -268,19 +270,19 @@ def test_the_page_refreshes_itself_until_it_is_the_last(begun):
     put(begun, JOB["log"], BEGUN + LINE)
 
     def write(every=1):
-        files.write_text(path, status_page.page(status.look(begun), every))
+        files.write_text(path, page.page(look.look(begun), every))
 
     write()
-    with browser.opened(path) as page:
-        assert "training 25 %" in page.locator("table").inner_text()
-        assert "50.0 it/s" in page.locator("table").inner_text()
+    with browser.opened(path) as shown:
+        assert "training 25 %" in shown.locator("table").inner_text()
+        assert "50.0 it/s" in shown.locator("table").inner_text()
         put(begun, JOB["log"], BEGUN + LINE + LINE.replace("500/", "1.50k/"))
         write()
-        page.get_by_text("training 75 %").wait_for(timeout=20_000)
+        shown.get_by_text("training 75 %").wait_for(timeout=20_000)
         put(begun, JOB["log"], BEGUN + LINE + "ERROR: <b>out</b> of room\n")
         write(every=None)
-        page.get_by_text("<b>out</b> of room").wait_for(timeout=20_000)
-        assert page.locator("meta[http-equiv]").count() == 0
+        shown.get_by_text("<b>out</b> of room").wait_for(timeout=20_000)
+        assert shown.locator("meta[http-equiv]").count() == 0
 
 
 def test_a_run_is_watched_and_then_cut(tmp_path):

@@ -16,8 +16,8 @@ from pathlib import Path
 from prefine import frames, reading
 from prefine.analysis.metrics import normalized_cost, normalized_return
 from prefine.errors import UserError, short
-from prefine.pipeline import watched
-from prefine.pipeline.watched import Job, Plan
+from prefine.status import plan as plans
+from prefine.status.plan import Job, Plan
 from prefine.tasks import TASKS, Task, find
 
 TAIL = 2**16  # bytes of a log
@@ -303,10 +303,10 @@ def look(folder: Path) -> Status:
     Raises:
         UserError: its list of jobs is damaged.
     """
-    plan = watched.read(folder)
+    plan = plans.read(folder)
     if plan is None:
         return Status(folder, None, [], running=False)
-    running = watched.goes_on(plan)
+    running = plans.goes_on(plan)
     rows: dict[str, Row] = {}
     for job in plan.jobs:
         if job.row not in rows:
