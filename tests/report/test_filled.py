@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 from prefine.errors import UserError
-from prefine.report.filled import PLACE, beside_paper, fill, known, numbers_outside
+from prefine.report.filled import PLACE, beside_paper, fill, known, numbers_outside, variants
 
 PAGES = [ROOT / "docs/results.md", ROOT / "README.md"]
 
@@ -81,3 +81,21 @@ def test_a_page_that_cannot_be_read_is_one_line(tmp_path, content):
     command = [sys.executable, str(ROOT / "scripts/fill_pages.py"), str(page)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1 and re.fullmatch(rf"ERROR: {page}: [^\n]+\n", done.stderr)
+
+
+def test_the_variants_of_a_study_stand_beside_each_other():
+    rows = [
+        ("BallRun", "prefine", "config", 0.5, 2.0),
+        ("BallRun", "prefine", "config", 0.7, 1.0),
+        ("BallRun", "prefine", "encoder_update=all", 0.4, 0.8),
+        ("CarRun", "prefine", "config", 0.9, 0.2),
+        ("CarRun", "reference", None, 1.0, 5.0),
+    ]
+    columns = ["task", "method", "variant", "normalized_return", "normalized_cost"]
+    text, means = variants(pd.DataFrame(rows, columns=columns))
+    heading, _, ball, car, whole, *_ = text.splitlines()
+    assert heading == "| Task | PREFINE, config | PREFINE, encoder_update=all |"
+    assert ball == "| BallRun | 0.60 / 1.50 | **0.40 / 0.80** |"
+    assert car == "| CarRun | **0.90 / 0.20** | – |"
+    assert whole == "| all | 0.75 / 0.85, safe on 1 | 0.40 / 0.80, safe on 1 |"
+    assert means.loc[("prefine", "config"), "safe"] == 1

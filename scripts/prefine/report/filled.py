@@ -79,6 +79,7 @@ def known(folder: Path, paper: Path) -> dict[str, str]:
         lambda: _claims(folder),
         lambda: _finished(folder),
         lambda: _flatness(folder),
+        lambda: _studies(folder),
     )
     return {name: text for part in parts for name, text in part().items()}
 
@@ -223,3 +224,54 @@ def _flatness(folder: Path) -> dict[str, str]:
     note += "interval over runs. Flat: the whole interval is within "
     note += " and ".join(f"±{limits[s]:g} ({s})" for s in ("reward", "cost") if s in limits)
     return found | {"flatness": markdown(lines, f"{note}; moves: it does not reach zero.")}
+
+
+def _studies(folder: Path) -> dict[str, str]:
+    """``study.{name}``, variants beside each other; ``{name}.{method}.{variant}.safe``, ..."""
+    found = {}
+    for path in sorted((folder / "tables/studies").glob("*.csv")):
+        runs = frames.read_csv(path)
+        if "variant" not in runs or runs["variant"].nunique() < 2:
+            continue
+        of_task, all_tasks = variants(runs)
+        found[f"study.{path.stem}"] = of_task
+        for (method, variant), row in all_tasks.iterrows():
+            start = f"{path.stem}.{method}." + re.sub(r"\W", "_", variant)
+            found[f"{start}.safe"] = str(int(row["safe"]))
+            found |= {f"{start}.{name}": f"{row[name]:.2f}" for name in ("reward", "cost")}
+    return found
+
+
+def variants(runs: pd.DataFrame) -> tuple[str, pd.DataFrame]:
+    """What each variant of a study comes to: a table by task, and means over tasks by variant.
+
+    Args:
+        runs: a study's table, one row a run; the reference has no variant.
+
+    Returns:
+        Markdown, and a row a method and variant: safe (tasks), reward, cost.
+    """
+    of_task = (
+        runs.dropna(subset=["variant"])
+        .groupby(["task", "method", "variant"], sort=False)[
+            ["normalized_return", "normalized_cost"]
+        ]
+        .mean()
+        .set_axis(["reward", "cost"], axis=1)
+    )
+    of_task["safe"] = of_task["cost"] <= 1
+    whole = of_task.groupby(["method", "variant"], sort=False)
+    means = whole[["reward", "cost"]].mean().assign(safe=whole["safe"].sum())
+    tasks = [name for name in TASKS if name in set(runs["task"])]
+    lines = [["Task", *(f"{method_label(m)}, {v}" for m, v in means.index)]]
+    for task in tasks:
+        cells = []
+        for key in means.index:
+            row = of_task.loc[(task, *key)] if (task, *key) in of_task.index else None
+            text = "–" if row is None else f"{row['reward']:.2f} / {row['cost']:.2f}"
+            cells.append(f"**{text}**" if row is not None and row["safe"] else text)
+        lines.append([task, *cells])
+    ends = [f"{r:.2f} / {c:.2f}, safe on {n:.0f}" for r, c, n in means.to_numpy()]
+    lines.append(["all", *ends])
+    note = "Normalised reward / cost, mean over runs; bold: safe. config: as in Table 1."
+    return markdown(lines, note), means
