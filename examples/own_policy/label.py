@@ -7,7 +7,7 @@ itself, and that anybody can check, this script judges by the cost that the simu
 trajectory was made. What it writes are the two words, and they are all that fine-tuning is given.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import pandas as pd
@@ -34,4 +34,9 @@ def main(results: str, folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("results", help="results/{run}, which has labels/ and trajectories/")
+    parser.add_argument("folder", help="where the labels go")
+    main(**vars(parser.parse_args()))

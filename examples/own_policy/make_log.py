@@ -7,6 +7,7 @@ prefer. So the log is of the policy with a hand on the brake: where the ball wou
 5.8 m within 0.6 s, somebody pushes it back. That is three lines here, and a person elsewhere.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -53,4 +54,8 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("path", help="of the HDF5 file that is written")
+    main(**vars(parser.parse_args()))

@@ -6,6 +6,7 @@ writes BallCircle.zip, what `PPO.save` writes, and where the observations were n
 BallCircle.json, the statistics of VecNormalize. Nothing here has heard of costs. Minutes each.
 """
 
+import argparse
 import json
 import sys
 from pathlib import Path
@@ -44,4 +45,9 @@ def main(task: str, folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("task", choices=STEPS)
+    parser.add_argument("folder", help="where the archive goes")
+    main(**vars(parser.parse_args()))

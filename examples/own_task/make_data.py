@@ -6,7 +6,7 @@ writes data/safe_reach.hdf5 in DSRL's layout, data/safe_reach_no_costs.hdf5 with
 and data/safe_reach_labels.csv, which says which of the episodes somebody liked.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import gymnasium
@@ -53,4 +53,8 @@ def main(prefix: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("prefix", help="of the three files, such as data/safe_reach")
+    main(**vars(parser.parse_args()))

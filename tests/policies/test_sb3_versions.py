@@ -11,6 +11,7 @@ import numpy as np
 import prefine
 import pytest
 import torch
+from conftest import ROOT
 from prefine.errors import UserError
 from prefine.policies.formats.normalise import read_statistics
 from prefine.tasks import sized
@@ -44,6 +45,15 @@ def test_an_archive_acts_as_where_it_was_made(version):
         assert np.ptp(actions, axis=0).min() > 0.01  # it does not do the same everywhere
         assert own.metadata["algorithm"] == name
         assert own.metadata["stable_baselines3"] == version
+
+
+@pytest.mark.parametrize("task", ["BallCircle", "HalfCheetahVelocity"])
+def test_an_archive_without_its_schedules_is_still_ppo_s(task):
+    path = ROOT / f"examples/own_policy/{task}.zip"
+    own = prefine.read_policy(
+        {"file": str(path), "format": "sb3"}, prefine.describe_task(task, {}, True)
+    )
+    assert own.metadata["algorithm"] == "PPO"
 
 
 @pytest.mark.parametrize("version", VERSIONS)

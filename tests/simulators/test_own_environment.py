@@ -18,6 +18,7 @@ from prefine.policies.networks import stack
 from prefine.policies.stack import PolicyStack
 from prefine.simulators import make as simulators
 from prefine.simulators.own import own_task
+from prefine.tasks import TASKS
 
 SHARED = np.zeros(2, np.float32)  # a buffer of all environments of a process
 
@@ -238,6 +239,12 @@ def test_costs_are_told_in_every_step_or_in_none():
         play(task_of(later, has_costs=False))
     never = type("Sometimes", (Sometimes,), {"telling": set()})
     assert np.isnan(play(task_of(never, has_costs=False))[0]["costs"]).all()
+
+
+def test_a_task_that_dsrl_does_not_have_names_its_environment():
+    assert own_task("BallRun", {}, has_costs=True) is TASKS["BallRun"]
+    with pytest.raises(UserError, match=r"task BalRun: is none of DSRL's; name .* env_id"):
+        own_task("BalRun", {}, has_costs=True)
 
 
 def test_another_episode_from_the_same_seed_is_said(caplog):

@@ -39,7 +39,17 @@ def _begin(env: simulators.CheckedEnv) -> np.ndarray:
 
 
 def own_task(name: str, settings: dict, has_costs: bool) -> Task:
-    """Ask the environment for its sizes; scores and horizon may still be missing."""
+    """Ask the environment for its sizes; scores and horizon may still be missing.
+
+    One of DSRL's tasks is known by its name; it needs no environment of its own.
+
+    Raises:
+        UserError: the environment is not named, or cannot be made or used.
+    """
+    if "env_id" not in settings:
+        if name in TASKS:
+            return TASKS[name]
+        raise UserError(f"task {name}: is none of DSRL's; name its environment by env_id")
     env_id, module = settings["env_id"], settings.get("module")
     env = simulators.make_own(env_id, module, settings.get("horizon"), needs_costs=False)
     horizon = settings.get("horizon") or env.spec.max_episode_steps

@@ -25,9 +25,9 @@ MAX_NUMBERS = 2**25
 MAX_DIGITS = 4  # of a layer's number
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 SAC_LOG_STD = (-20.0, 2.0)
-# An attribute of its own tells an algorithm.
+# An attribute of its own tells an algorithm. PPO's clip_range is often left out of an archive.
 ALGORITHMS = {
-    "clip_range": "PPO",
+    "clip_range_vf": "PPO",
     "cg_max_steps": "TRPO",
     "top_quantiles_to_drop_per_net": "TQC",
     "target_entropy": "SAC",
