@@ -80,6 +80,10 @@ def test_a_deployed_copy_runs(deployed):
     assert (deployed / target).read_text().count("\n") > 10
     again = snakemake("-n", "--cores", "1", *config, "mine.yaml", "--", target, cwd=deployed)
     assert "Nothing to be done" in again
+    text = snakemake(
+        "-n", "--workflow-profile", "profiles/slurm", *config, "mine.yaml", cwd=deployed
+    )
+    assert "train " in text
     (deployed / "config/config.yaml").write_text("run: mine\ntrainning: {}\n")
     text = snakemake("-n", "--cores", "1", cwd=deployed, check=False)
     assert "did you mean 'training'?" in text and "Traceback" not in text
