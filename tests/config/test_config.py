@@ -138,6 +138,22 @@ def test_every_task_of_dsrl_can_be_named():
     assert thresholds(config, "AntRun") == [10, 20, 40]
 
 
+@pytest.mark.parametrize(
+    ("changes", "task", "tau"),
+    [
+        ({"tasks": ["BallRun"]}, "BallRun", 20),
+        ({"tasks": ["CarRun", "BallRun"]}, "CarRun", 20),
+        ({"thresholds": {"safety_gym": [20, 80]}}, "HalfCheetahVelocity", 20),
+        ({"tasks": ["BallRun"], "figures": {"fig1": {"task": "BallRun"}}}, "BallRun", 20),
+        ({"tasks": ["BallRun"], "figures": {"fig1": {"tau": 10}}}, "BallRun", 10),
+        ({}, "HalfCheetahVelocity", 40),
+    ],
+)
+def test_figure_1_follows_the_tasks(changes, task, tau):
+    fig1 = configuration.check(changed(**changes))["figures"]["fig1"]
+    assert (fig1["task"], fig1["tau"]) == (task, tau)
+
+
 def test_a_task_of_the_user_s_own_has_its_thresholds_and_safety_gym_s_numbers():
     entry = {"data": "x.hdf5", "env_id": "Mine-v0", "thresholds": [7]}
     config = configuration.check(changed(**own_task(entry)))
@@ -279,7 +295,10 @@ def test_every_key_of_the_schema_is_described():
         ({"thresholds": {"bullet_gym": [20.5]}}, ["thresholds.bullet_gym.0: 20.5", "integer"]),
         ({"figures": {"fig1": {"tau": 7}}}, ["figures.fig1.tau: 7", "[30, 40, 50]"]),
         ({"figures": {"fig1": {"draw": 5}}}, ["figures.fig1.draw: 5", "0 to 4"]),
-        ({"tasks": ["BallRun"]}, ["figures.fig1.task: 'HalfCheetahVelocity'", "BallRun"]),
+        (
+            {"tasks": ["BallRun"], "figures": {"fig1": {"task": "CarRun"}}},
+            ["figures.fig1.task: 'CarRun'", "BallRun"],
+        ),
         (
             {"collect": {"recipes": {"BallRum": {"behaviours": [{"steps": 1}]}}}},
             ["unknown key 'BallRum' in collect.recipes", "did you mean 'BallRun'?"],

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+from prefine.config.schema import defaults
 from prefine.config.settings import (
     OWN_SOURCES,
     OWN_TRAINING,
@@ -339,15 +340,19 @@ def check_files(config: Mapping) -> None:
 
 
 def with_own_figure(config: dict) -> dict:
-    """Figure 1 is of the first task where its default, the paper's, is none of the run's.
+    """Figure 1 is of the first task, at its middle threshold, where the default is not there.
 
-    Where data are the user's own; elsewhere the config must name it.
+    What was named is left as it is, for ``check`` to refuse.
     """
-    fig1, task = config["figures"]["fig1"], config["tasks"][0]
-    fits = fig1["task"] in config["tasks"] and fig1["tau"] in thresholds(config, fig1["task"])
-    own = bool(config["own_policy"])
-    own |= config["source"] in OWN_SOURCES and fig1["task"] in set(TASKS) - set(config["tasks"])
-    if fits or not own:
-        return config
-    named = fig1 | {"task": task, "tau": thresholds(config, task)[0]}
-    return config | {"figures": config["figures"] | {"fig1": named}}
+    usual, fig1 = defaults("figures")["fig1"], dict(config["figures"]["fig1"])
+    strange = config["source"] in OWN_SOURCES and fig1["task"] in TASKS
+    usual_task = fig1["task"] == usual["task"] or strange or bool(config["own_policy"])
+    usual_tau = fig1["tau"] == usual["tau"]
+    moved = fig1["task"] not in config["tasks"] and usual_task
+    if moved:
+        fig1["task"] = config["tasks"][0]
+    if usual_tau and fig1["task"] in config["tasks"]:
+        allowed = thresholds(config, fig1["task"])
+        if moved or fig1["tau"] not in allowed:
+            fig1["tau"] = allowed[(len(allowed) - 1) // 2]
+    return config | {"figures": config["figures"] | {"fig1": fig1}}
