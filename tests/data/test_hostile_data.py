@@ -210,6 +210,25 @@ def test_minari_s_costs_of_any_shape_and_its_file_in_place_of_its_folder(shape, 
         assert found["costs"].tolist() == [0, 1, 2, 3, 4] * 2
 
 
+def test_minari_s_episodes_that_are_gone_or_twice_are_said(tmp_path, caplog):
+    path = minari(tmp_path / "set", np.zeros(6))
+    with h5py.File(path, "a") as file:
+        file.move("episode_1", "episode_2")
+        file.attrs["total_episodes"] = 3
+        file["notes"] = [1]
+    assert len(own.load(path, MINE)["rewards"]) == 10
+    assert "has 2 episodes, and numbers up to 2: some are gone" in caplog.text
+    assert "says that it has 3 episodes, and has 2" in caplog.text
+    assert "'notes': no episode, left unread" in caplog.text
+    with h5py.File(path, "a") as file:
+        file.copy("episode_2", "episode_02")
+    one_line(lambda: own.load(path, MINE), "two episodes of number 2")
+    with h5py.File(path, "a") as file:
+        del file["episode_02"]
+        file["episode_0/costs"] = np.ones(5)
+    one_line(lambda: own.load(path, MINE), "episode_0: has costs in costs and infos/cost; keep one")
+
+
 def test_minari_as_arrow_and_other_folders_say_what_they_are(tmp_path):
     (tmp_path / "a/data/0").mkdir(parents=True)
     (tmp_path / "a/data/0/part.arrow").touch()

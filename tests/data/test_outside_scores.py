@@ -84,7 +84,7 @@ def test_a_wrong_header_is_refused(header, says, tmp_path):
 def test_a_method_s_name_is_text_in_every_table(method, tmp_path):
     row = f"BallRun,{method},1,2,labels,me"
     (tmp_path / "s.csv").write_text("task,method,reward,cost,sees,source\n" + row)
-    with pytest.raises(UserError, match="line 2: method: .* is not allowed"):
+    with pytest.raises(UserError, match=r"line 2: method: .* is not allowed"):
         read_scores(tmp_path / "s.csv", [], [])
 
 

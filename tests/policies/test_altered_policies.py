@@ -89,5 +89,5 @@ def test_statistics_have_one_epsilon_and_one_clip(change, tmp_path):
     path.write_text(json.dumps(good))
     assert read_statistics(path, False).clip is None
     path.write_text(json.dumps(good | change))
-    with pytest.raises(UserError, match="one number each|at least 0"):
+    with pytest.raises(UserError, match=r"one number each|at least 0"):
         read_statistics(path, False)
