@@ -1,11 +1,12 @@
 """Files of policies in which something was added, or is of another size than the rest."""
 
 import json
+import zipfile
 
 import numpy as np
 import pytest
 import torch
-from own_policies import OBS_DIM, network, read, refuses
+from own_policies import OBS_DIM, model, network, read, refuses
 from prefine.errors import UserError
 from prefine.policies import file as policy_file
 from prefine.policies.formats.normalise import read_statistics
@@ -47,6 +48,33 @@ def test_a_scale_that_no_observation_survives_is_refused(squash, tmp_path):
     read(path, "torch")
     network(path, squash, "none", observation_mean=[0.0] * 3, observation_std=[1e-38] * 3)
     refuses("scales observations beyond all numbers", path, "torch")
+
+
+BOUNDS = {
+    "not there": {"low": None},
+    "a list": {"low": [-2.0, 0.0]},
+    "one too many": {"high": "[2. 3. 3.]"},
+    "one of another": {"low": "-1.0"},
+    "no number": {"high": "[2. nan]"},
+    "words": {"high": "two"},
+}
+OTHERS = ("one of another", "no number")
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_bounds_of_actions_that_cannot_be_read_are_not_left_unchecked(name, tmp_path):
+    """An archive whose actions mean something else acts wrongly, and nobody sees it."""
+    with zipfile.ZipFile(model(tmp_path / "a.zip")) as old:
+        content = {member: old.read(member) for member in old.namelist()}
+    data = json.loads(content["data"])
+    data["action_space"] |= BOUNDS[name]
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as new:
+        for member, own in (content | {"data": json.dumps(data).encode()}).items():
+            new.writestr(member, own)
+    read(tmp_path / "a.zip")
+    refuses(
+        "trained with actions whose" if name in OTHERS else "its actions have", tmp_path / "b.zip"
+    )
 
 
 def saved(path, change=lambda tensors, about: None):
