@@ -1,12 +1,13 @@
 """Tables that jobs of this project write for each other, read as `prefine.reading` reads."""
 
+import csv
 import io
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 
-from prefine.errors import UserError
+from prefine.errors import UserError, shown
 from prefine.reading import (
     CELLS,
     COLUMNS,
@@ -36,8 +37,30 @@ def read_csv(path: str | Path, *columns: str, largest: int = TABLE, **options):
     content = read_bytes(path, largest)
     check_lines(path, content)
     with refused_in_one_line(path, "cannot be read as CSV", DELETE):
+        _check_shape(path, content)
         table = pd.read_csv(io.BytesIO(content), float_precision="round_trip", **options)
     return with_columns(path, table, columns)
+
+
+def _check_shape(path: str | Path, content: bytes) -> None:
+    """Refuse a CSV of which pandas would make another table than it looks.
+
+    It numbers columns of one name, takes a value too many in every row for the row's name, and
+    fills a row that was cut.
+    """
+    reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+    names = next(reader)
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UserError(f"{path}: has {names.count(twice)} columns {shown(twice)}{DELETE}")
+    for row in reader:
+        if row and len(row) != len(names):
+            raise UserError(
+                f"{path}: line {reader.line_num}: has {len(row)} values for {len(names)} "
+                f"columns{DELETE}"
+            )
+    if not content.endswith((b"\n", b"\r")):
+        raise UserError(f"{path}: its last line has no end; it was cut{DELETE}")
 
 
 def check_lines(path: str | Path, content: bytes, most: int = COLUMNS, longest: int = LINE) -> None:

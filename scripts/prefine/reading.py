@@ -151,7 +151,7 @@ def intact(path: str | Path, largest: int) -> int:
     """
     size = size_of(path, largest)
     noted = note_of(path)
-    if is_there(noted):
+    if is_there(noted) or noted.is_symlink():
         expected = read_text(noted, 1000).split(" ")[0]
         with refused_in_one_line(path):
             found = Path(path).stat()
@@ -265,6 +265,18 @@ class Members:
             info.compress_type == zipfile.ZIP_STORED and info.compress_size == info.file_size
             for info in infos
         )
+
+
+NO_TEXT = ("na", "null", "none", "true", "false")
+
+
+def is_a_value(text: str) -> bool:
+    """Whether a word in a CSV is read as a number, as true or false, or as nothing at all."""
+    try:
+        float(text)
+    except ValueError:
+        return text.lower() in NO_TEXT
+    return True
 
 
 def version_number(text: str) -> str:

@@ -168,3 +168,22 @@ def test_intervals_cover_as_often_as_they_say():
     assert found["chosen"].min() >= 0.84 and found["chosen"].mean() >= 0.93
     few = found[(found["tasks"] == 1) & (found["statistic"] == "mean")]
     assert few["percentile"].mean() < 0.85 < few["chosen"].min()  # what this replaces
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, 1e300])
+def test_scores_that_are_no_numbers_give_no_interval(wrong):
+    """Their spread is unknown, not 0: an interval of no width would show any claim."""
+    scores = [np.array([1.0, 2.0, 3.0]), np.array([wrong, 1.0, -wrong])]
+    own = statistics.mean_interval(scores)
+    assert np.isnan([own.low, own.high]).all()
+    of_middle = statistics.iqm_interval(scores)  # an infinite score is cut off at its end
+    assert np.isnan([of_middle.value, of_middle.low]).all() == np.isnan(wrong)
+    moments = statistics.Moments.of(scores)
+    assert moments.doubt("at least", 0.0) == moments.doubt("below", 0.0) == 1.0
+
+
+def test_a_score_that_is_no_number_neither_wins_nor_loses():
+    x, y = [np.array([1.0, np.nan, 3.0])], [np.array([0.0, 0.0, 0.0])]
+    assert np.isnan(statistics.probability_of_improvement(x, y))
+    assert np.isnan(statistics.improvement_interval(x, y).low)

@@ -291,6 +291,18 @@ def test_every_key_of_the_schema_is_described():
             {"labels": {"BallRun": "l.csv"}, "splits_from": "other"},
             ["splits_from: 'other' is not allowed with labels"],
         ),
+        ({"seeds": 5.0}, ["seeds: 5.0", "must be integer"]),
+        ({"hidden": [256.0]}, ["hidden.0: 256.0", "must be integer"]),
+        ({"training": {"log_std_min": 50}}, ["training.log_std_min: 50", "must be below 0"]),
+        ({"studies": {"007": {"methods": ["bc"]}}}, ["studies.007", "as a number"]),
+        (
+            {
+                "source": "file",
+                "tasks": ["NA"],
+                "file": {"NA": {"data": "x", "env_id": "a", "thresholds": [3]}},
+            },
+            ["tasks.0: 'NA' is not allowed", "Take another name"],
+        ),
         ({"draws": 3}, ["draws (3)", "seeds (5)", "crossed"]),
         ({"thresholds": {"bullet_gym": [20.5]}}, ["thresholds.bullet_gym.0: 20.5", "integer"]),
         ({"figures": {"fig1": {"tau": 7}}}, ["figures.fig1.tau: 7", "[30, 40, 50]"]),

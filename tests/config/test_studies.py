@@ -84,6 +84,14 @@ def test_numbers_share_a_job_and_structure_has_its_own():
     assert [m.settings["likelihood_draws"] for m in members["mixed"]] == [1, 1, 1, 4]
 
 
+def test_numbers_that_differ_in_the_seventh_digit_are_two_runs():
+    own = {"methods": ["prefine"], "tasks": ["BallRun"], "thresholds": "middle"}
+    own["vary"] = [{"lam": [0.1234567, 0.12345671, 2, 1e6, 1000001]}]
+    arms, _ = studies.expand(checked(near=own))
+    ends = [variant["suffix"] for variant in arms["near/BallRun/prefine"].variants]
+    assert ends == [f"/lam{end}" for end in ("0.1234567", "0.12345671", "2", "1e+06", "1000001")]
+
+
 def test_other_actions_of_the_same_policies_are_not_trained():
     own = {"methods": ["prefine"], "tasks": ["BallRun"], "vary": [{"action_mode": ["sampled"]}]}
     arms, _ = studies.expand(checked(acts=own))
@@ -189,6 +197,9 @@ def test_a_study_without_tasks_of_the_config_has_no_runs():
         ({"methods": ["dpo"], "vary": {"dpo": [{"beta": 1}]}}, "studies.x.vary.dpo.0.beta"),
         ({"methods": ["dpo"], "vary": {"dpo": {"beta": [1]}}}, "studies.x.vary.dpo"),
         ({"methods": ["bc"], "vary": [{"stop": [0.0]}]}, "above 0 and at most 1"),
+        ({"methods": ["bc"], "vary": [{"learning_rate": [0]}]}, "x.vary.learning_rate: 0 is not"),
+        ({"methods": ["bc"], "fixed": {"gradient_clip": 0.0}}, "x.fixed.gradient_clip: 0.0 is not"),
+        ({"methods": ["bc"], "vary": [{"log_std_min": [1]}]}, "must be below 0"),
         ({"methods": ["bc"], "vary": [{"stop": [1.5]}]}, "studies.x.vary.stop: 1.5"),
         ({"methods": ["bc"], "vary": {"bc": [{"mix": [1.5]}]}}, "must be a number from 0 to 1"),
         ({"methods": ["prefine"], "tasks": ["BallRunn"]}, "did you mean 'BallRun'?"),

@@ -210,6 +210,25 @@ def test_minari_s_costs_of_any_shape_and_its_file_in_place_of_its_folder(shape, 
         assert found["costs"].tolist() == [0, 1, 2, 3, 4] * 2
 
 
+def test_minari_s_episodes_that_are_gone_or_twice_are_said(tmp_path, caplog):
+    path = minari(tmp_path / "set", np.zeros(6))
+    with h5py.File(path, "a") as file:
+        file.move("episode_1", "episode_2")
+        file.attrs["total_episodes"] = 3
+        file["notes"] = [1]
+    assert len(own.load(path, MINE)["rewards"]) == 10
+    assert "has 2 episodes, and numbers up to 2: some are gone" in caplog.text
+    assert "says that it has 3 episodes, and has 2" in caplog.text
+    assert "'notes': no episode, left unread" in caplog.text
+    with h5py.File(path, "a") as file:
+        file.copy("episode_2", "episode_02")
+    one_line(lambda: own.load(path, MINE), "two episodes of number 2")
+    with h5py.File(path, "a") as file:
+        del file["episode_02"]
+        file["episode_0/costs"] = np.ones(5)
+    one_line(lambda: own.load(path, MINE), "episode_0: has costs in costs and infos/cost; keep one")
+
+
 def test_minari_as_arrow_and_other_folders_say_what_they_are(tmp_path):
     (tmp_path / "a/data/0").mkdir(parents=True)
     (tmp_path / "a/data/0/part.arrow").touch()
@@ -261,6 +280,9 @@ def sheet(separator=",", decimal=".", end="\n", quote="", head="", extra=""):
         sheet(quote='"', end="\r\n"),
         sheet().replace("preferred", "Preferred").replace("nonP", "NonP"),
         sheet().replace("\n", ",\n"),
+        sheet(head="\n \n"),
+        sheet().replace("\n3,", "\n3.0,"),
+        sheet(end="\r"),
     ],
 )
 @pytest.mark.parametrize("code", ["utf-8", "utf-16"])
@@ -286,6 +308,10 @@ def test_a_sheet_that_came_back_from_a_spreadsheet_is_read(text, code, tmp_path)
         (sheet().replace("2.5", "99,5".replace(",", ".")), "has another return here"),
         (sheet().replace("\n2,", "\n1,"), "line 4: 1,preferred: "),
         (sheet().replace("\n2,", "\n2.5,"), "is not a trajectory of 0 to 7"),
+        (sheet().replace("\n1,", '\n"1,000",'), "line 3: 1,000,preferred: is not the number of"),
+        (sheet().replace("\n1,", "\n1.000,"), "line 3: 1.000,preferred: is not the number of"),
+        (sheet() + "total,,8\n", "line 10: total,8: is not the number of a trajectory"),
+        (sheet().replace("0.5,pref", "0.5,pr\u0435f"), r"0,pr\\u0435ferred: has another label"),
         (sheet("|"), "it needs trajectory,label"),
         (sheet() + '"open', "cannot be read as CSV"),
         ("", "has columns none"),
@@ -294,3 +320,12 @@ def test_a_sheet_that_came_back_from_a_spreadsheet_is_read(text, code, tmp_path)
 def test_a_sheet_that_could_mean_two_things_is_not(text, says, tmp_path):
     (tmp_path / "l.csv").write_text(text)
     one_line(lambda: read_labels(tmp_path / "l.csv", SHEET), says)
+
+
+def test_no_label_is_left_unread_however_long_the_sheet(tmp_path):
+    """Rows of trajectories that are gone count too: the labels may stand behind them."""
+    own = SHEET.assign(fingerprint=[f"t{n:012x}" for n in range(8)])
+    labels = "".join(f"{n},{word},t{n:012x}\n" for n, word in enumerate(WORDS))
+    gone = "".join(f"{n},,gone{n}\n" for n in range(100_001))
+    (tmp_path / "l.csv").write_text("trajectory,label,fingerprint\n" + gone + labels)
+    one_line(lambda: read_labels(tmp_path / "l.csv", own), "one row more than the 100,000 allowed")

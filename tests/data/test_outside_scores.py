@@ -80,6 +80,21 @@ def test_a_wrong_header_is_refused(header, says, tmp_path):
         read(tmp_path, GOOD, header=header)
 
 
+@pytest.mark.parametrize("method", ["NA", "none", "1e5", "2024", "True"])
+def test_a_method_s_name_is_text_in_every_table(method, tmp_path):
+    row = f"BallRun,{method},1,2,labels,me"
+    (tmp_path / "s.csv").write_text("task,method,reward,cost,sees,source\n" + row)
+    with pytest.raises(UserError, match=r"line 2: method: .* is not allowed"):
+        read_scores(tmp_path / "s.csv", [], [])
+
+
+def test_a_space_more_makes_no_other_method(tmp_path):
+    rows = "BallRun,X Y,1,2,labels,me\nBallRun,X  Y,1,2,labels,me"
+    (tmp_path / "s.csv").write_text("task,method,reward,cost,sees,source\n" + rows)
+    with pytest.raises(UserError, match="line 3: X Y on BallRun is in line 2 too"):
+        read_scores(tmp_path / "s.csv", [], [])
+
+
 def test_what_is_no_table_is_refused(tmp_path):
     path = tmp_path / "scores.csv"
     for content, says in [

@@ -13,6 +13,7 @@ from prefine.methods.losses import (
     segment_sum,
     sft_loss,
 )
+from prefine.methods.prefine import diagnostics
 from prefine.policies.cvae import CVAEPolicy
 from prefine.policies.gaussian import GaussianPolicy, TanhGaussianPolicy, normal_log_prob
 from prefine.policies.networks import stack
@@ -77,6 +78,13 @@ def test_lambda_zero_is_dpo_and_small_beta_is_linear():
     assert parts["sft"].tolist() == [0.0, 1.5 * 1.1]
     expected = 2 * math.log(2) - beta * (delta_p.mean(1) + delta_np.mean(1)) / 2
     torch.testing.assert_close(parts["dpo"], expected, atol=1e-8, rtol=0)
+
+
+def test_what_is_logged_of_a_batch_of_one_pair_is_finite():
+    one, beta = torch.full((2, 1), 3.0), torch.tensor([0.0, 0.5])
+    logs = diagnostics(one, -one, (one,) * 4, beta)
+    assert all(torch.isfinite(value).all() for value in logs.values())
+    assert logs["delta_p_std"].tolist() == [0.0, 0.0]
 
 
 def test_masked_steps_change_nothing():

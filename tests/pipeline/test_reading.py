@@ -132,6 +132,32 @@ def test_a_table_of_absurd_shape_is_refused_before_it_is_parsed(tmp_path):
             frames.read_csv(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a,b\n1,2,3\n4,5,6\n", "line 2: has 3 values for 2 columns"),
+        ("a,b\n1,2\n4\n", "line 3: has 1 values for 2 columns"),
+        ("a,a\n1,2\n", "2 columns 'a'"),
+        ("a,b\n1,2\n3,4", "its last line has no end; it was cut"),
+        ("\ufeff\ufeffa,b\n1,2\n", "lacks the columns a"),
+    ],
+)
+def test_a_table_that_pandas_would_read_as_another(text, says, tmp_path):
+    """Of one value too many in every row it makes the row's name, and all columns move."""
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(UserError, match=says):
+        frames.read_csv(tmp_path / "a.csv", "a", "b")
+
+
+def test_a_note_that_is_a_link_to_nowhere_is_no_missing_note(tmp_path):
+    files.write_table(tmp_path / "a.csv", pd.DataFrame({"a": [1]}))
+    note = files.note_of(tmp_path / "a.csv")
+    note.unlink()
+    note.symlink_to("nowhere")
+    with pytest.raises(UserError, match="which is not there"):
+        frames.read_csv(tmp_path / "a.csv")
+
+
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_a_member_is_unpacked_to_its_bound_and_no_further(method, tmp_path):
     path = tmp_path / "a.zip"

@@ -1,8 +1,10 @@
 """What an environment of one's own hands over is copied and checked; same seed, same episode."""
 
+import os
 import random
 import re
 import sys
+from pathlib import Path
 
 import gymnasium
 import numpy as np
@@ -87,6 +89,10 @@ FAULTS = {
     "cost text": (said(info={"cost": "1"}), 'gives a str as info["cost"]'),
     "cost nan": (said(info={"cost": np.nan}), 'gives nan as info["cost"]'),
     "cost list": (said(info={"cost": [1.0, 2.0]}), 'gives 2 numbers as info["cost"]'),
+    "reward beyond float32": (said(reward=1e39), "gives 1e+39 as reward; one of at most 1e+37"),
+    "cost beyond float32": (said(info={"cost": 1e300}), 'gives 1e+300 as info["cost"]'),
+    "cost masked": (said(info={"cost": np.ma.masked}), "gives a masked array as info"),
+    "observation masked": (said(observation=np.ma.array([0, 7], mask=[0, 1])), "a masked array as"),
     "cost empty": (said(info={"cost": np.zeros(0)}), 'gives 0 numbers as info["cost"]'),
 }
 
@@ -116,6 +122,55 @@ def test_a_reset_that_cannot_be_used_ends_in_one_line(fault):
     reset, finding = RESETS[fault]
     with pytest.raises(UserError, match=f"^environment Faulty-v0: .*{re.escape(finding)}"):
         task_of(type("Faulty", (Steady,), {"reset": reset}))
+
+
+class Spaceless(Steady):
+    @property
+    def observation_space(self):
+        raise ValueError("no space yet")
+
+
+SPACES = {
+    "integers": ({"action_space": Box(0, 3, (1,), np.int32)}, "whole numbers; a Box of real"),
+    "small integers": ({"action_space": Box(-1, 1, (1,), np.int8)}, "whole numbers"),
+    "no action": ({"action_space": Box(-1, 1, (0,))}, "vectors of no numbers"),
+    "no observation": ({"observation_space": Box(-1, 1, (0,))}, "vectors of no numbers"),
+    "wider than float32": ({"action_space": Box(-3e38, 3e38, (1,))}, "no bounds that can be used"),
+}
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_spaces_that_cannot_be_used_end_in_one_line(space):
+    changes, finding = SPACES[space]
+    with pytest.raises(UserError, match=re.escape(finding)):
+        task_of(type("Faulty", (Steady,), changes))
+    with pytest.raises(UserError, match=r"has no observation_space \(no space yet\)"):
+        task_of(Spaceless)
+
+
+class Meddler(Steady):
+    """Changes what belongs to the whole process."""
+
+    def step(self, action):
+        os.chdir("/")
+        np.seterr(all="raise")
+        torch.set_default_dtype(torch.float64)
+        torch.set_num_threads(torch.get_num_threads() + 1)
+        torch.set_grad_enabled(False)
+        return self.said
+
+
+def test_what_an_environment_changes_in_the_process_stays_its_own():
+    """Else files go elsewhere, and policies compute with other numbers."""
+
+    def settings():
+        of_torch = torch.get_default_dtype(), torch.get_num_threads(), torch.is_grad_enabled()
+        return Path.cwd(), np.geterr(), of_torch
+
+    before, steady = settings(), type("Meddler", (Steady,), {})  # noise goes by the task's name
+    meddled, steady = play(task_of(Meddler), noise=0.5), play(task_of(steady), noise=0.5)
+    assert settings() == before
+    np.testing.assert_array_equal(meddled[0]["actions"], steady[0]["actions"])
 
 
 def test_what_is_unusual_and_meant_is_taken():

@@ -132,3 +132,26 @@ def test_what_is_wrong_is_said_in_one_line(ball_run):
         fine_tune(reference, data, [0], [99])
     with pytest.raises(UserError, match="preferred: needs numbers"):
         fine_tune(reference, data, [], [1])
+
+
+@pytest.mark.parametrize(
+    ("sets", "changes", "says"),
+    [
+        (([0], [0]), {}, "trajectory 0 is there twice"),
+        (([0, 1, 1], [2]), {}, "trajectory 1 is there twice"),
+        (([True, False], [False, True]), {}, "preferred: needs numbers of trajectories"),
+        (([[0]], [1]), {}, "preferred: needs numbers of trajectories"),
+        (([0], [1]), {"seeds": 0}, "seeds: 0 is not allowed"),
+        (([0], [1]), {"beta": -1}, "prefine.beta: -1 is not allowed"),
+        (([0], [1]), {"beta": float("nan")}, "prefine.beta: nan is not allowed"),
+        (([0], [1]), {"batch_size": 2.5}, "prefine.batch_size: 2.5 is not allowed"),
+        (([0], [1]), {"delta_level": "steps"}, "did you mean 'step'"),
+        (([0], [1]), {"sampler": "state"}, "Allowed: trajectory, transition"),
+        (([0], [1]), {"learning_rate": "fast"}, "prefine.learning_rate: 'fast' is not allowed"),
+    ],
+)
+def test_values_and_sets_are_checked_as_the_config_s(sets, changes, says, ball_run):
+    data, reference = ball_run
+    with pytest.raises(UserError) as error:
+        fine_tune(reference, data, *sets, **{"iterations": 1} | changes)
+    assert says in str(error.value) and not str(error.value).startswith("config")

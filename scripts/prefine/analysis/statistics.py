@@ -44,7 +44,8 @@ def iqm(scores: Scores) -> np.ndarray:
     """Interquartile mean: of all runs of all tasks, a quarter is cut off at each end."""
     pooled = np.sort(np.concatenate(scores, axis=-1), axis=-1)
     cut = pooled.shape[-1] // 4
-    return pooled[..., cut : pooled.shape[-1] - cut].mean(axis=-1)
+    middle = pooled[..., cut : pooled.shape[-1] - cut].mean(axis=-1)
+    return np.where(np.isnan(pooled[..., -1]), np.nan, middle)  # NaN is sorted to the end
 
 
 def mean_of_tasks(scores: Scores) -> np.ndarray:
@@ -62,7 +63,9 @@ def probability_of_improvement(x: Scores, y: Scores) -> np.ndarray:
     tasks = []
     for own, other in zip(x, y, strict=True):
         a, b = own[..., :, None], other[..., None, :]
-        tasks.append(((a > b) + 0.5 * (a == b)).mean(axis=(-2, -1)))
+        wins = (a > b) + 0.5 * (a == b)
+        # A score that is no number has neither won nor lost.
+        tasks.append(np.where(np.isnan(a) | np.isnan(b), np.nan, wins).mean(axis=(-2, -1)))
     return np.mean(tasks, axis=0)
 
 
@@ -98,7 +101,8 @@ class Moments:
         ]
         size = np.max([np.abs(own).max(-1) for own in strata], axis=0)
         variance = parts.sum(0)
-        variance = np.where(variance > (1e-12 * size) ** 2, variance, 0.0)  # but for rounding
+        rounding = np.isfinite(variance) & (variance <= (1e-12 * size) ** 2)
+        variance = np.where(rounding, 0.0, np.where(np.isfinite(variance), variance, np.nan))
         some = np.where(variance > 0, variance, 1.0)
         below = np.tensordot(1.0 / (counts - 1), parts**2, 1)
         # Satterthwaite's: a few tasks may hold all of the variance.
@@ -136,7 +140,8 @@ class Moments:
         hall = t + k * t**2 / 3 + k**2 * t**3 / 27 + k / 6
         p = stdtr(self.freedom, -np.minimum(t, hall)) * (self.freedom + CAUTION) / self.freedom
         kept = distance >= 0 if comparison in ("at least", "at most") else distance > 0
-        return np.where(self.error > 0, np.minimum(p, 1.0), np.where(kept, 0.0, 1.0))
+        known = np.where(self.error > 0, np.minimum(p, 1.0), np.where(kept, 0.0, 1.0))
+        return np.where(np.isnan(self.error), 1.0, known)
 
 
 def _back(t: np.ndarray, skewness: np.ndarray) -> np.ndarray:

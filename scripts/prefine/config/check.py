@@ -5,11 +5,13 @@ from copy import deepcopy
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 
 from prefine.config.constraints import (
     check_finite,
     check_meaning,
     check_methods,
+    check_names,
     check_own_policies,
     check_tasks,
     near,
@@ -27,17 +29,39 @@ def check(config: Mapping) -> dict:
     Raises:
         UserError: one line that names the key, its value and what is allowed.
     """
-    validator = Draft202012Validator(schema())
+    validator = _VALIDATOR(schema())
     errors = sorted(validator.iter_errors(dict(config)), key=lambda e: (len(e.path), str(e.path)))
     if errors:
         raise UserError(f"config: {_explain(errors[0])}")
     check_finite(config, [])
     whole = filled(one_spelling(filled(deepcopy(dict(config)))))
-    for part in (check_methods, check_own_policies, check_tasks):
+    for part in (check_names, check_methods, check_own_policies, check_tasks):
         part(whole)
     whole = with_own_figure(whole)
     check_meaning(whole)
     return whole
+
+
+def check_training(place: str, key: str, value: object) -> None:
+    """Check a value that a study gives for a key of ``training`` as the config's own.
+
+    Raises:
+        UserError: one line that names the place, the value and what is allowed.
+    """
+    part = schema()["properties"]["training"]["properties"][key] | {"$defs": schema()["$defs"]}
+    for error in _VALIDATOR(part).iter_errors(value):
+        raise UserError(f"config: {place}.{_explain(error).replace('config', key, 1)}")
+
+
+def _is_integer(_checker, value: object) -> bool:
+    """JSON's 5.0 is an integer too, and none that Python counts with."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_VALIDATOR = extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
+)
 
 
 def _explain(error: ValidationError) -> str:
@@ -64,6 +88,7 @@ def _explain(error: ValidationError) -> str:
         "minimum": f"must be at least {error.validator_value}",
         "maximum": f"must be at most {error.validator_value}",
         "exclusiveMinimum": f"must be above {error.validator_value}",
+        "exclusiveMaximum": f"must be below {error.validator_value}",
         "minItems": f"needs at least {error.validator_value} item",
         "maxItems": f"takes at most {error.validator_value} items",
         "uniqueItems": "items must differ",

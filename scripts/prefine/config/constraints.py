@@ -18,6 +18,7 @@ from prefine.data.minari import minari_file
 from prefine.data.outside import read_scores
 from prefine.errors import UserError, shown
 from prefine.methods import METHODS, REFERENCE, method_constant
+from prefine.reading import is_a_value
 from prefine.tasks import BULLET_GYM, OWN, SAFETY_GYM, SUITES, TASKS
 
 LARGEST, LONGEST = 1e18, 1000  # number and text of a config
@@ -200,6 +201,22 @@ def check_meaning(config: Mapping) -> None:
             raise UserError(
                 f"config: figures.{figure}.draw: {own['draw']} is not allowed; "
                 f"draws are 0 to {config['draws'] - 1}"
+            )
+
+
+def check_names(config: Mapping) -> None:
+    """Names of tasks and studies stand in tables, where some words are no text but values.
+
+    Raises:
+        UserError: one line that names the key.
+    """
+    named = {f"tasks.{number}": task for number, task in enumerate(config["tasks"])}
+    named |= {f"studies.{name}": name for name in config["studies"]}
+    for place, name in named.items():
+        if is_a_value(name):
+            raise UserError(
+                f"config: {place}: {name!r} is not allowed; a table would read it as a number, as "
+                "true or false, or as nothing. Take another name"
             )
 
 

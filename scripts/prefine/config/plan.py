@@ -33,7 +33,13 @@ def stream_name(task: str, tau: int | None, draw: int, seed: int) -> str:
 
 def suffix(numbers: Mapping[str, float]) -> str:
     """The end of a run's name that tells its own numbers, if it has any."""
-    return "".join(f"/{key}{value:g}" for key, value in numbers.items())
+    return "".join(f"/{key}{_short(value)}" for key, value in numbers.items())
+
+
+def _short(value: float) -> str:
+    """A number in few digits, and never that of another one."""
+    text = f"{value:g}"
+    return text if float(text) == value else repr(value)
 
 
 def plan(

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from prefine.errors import UserError, reason, shown
-from prefine.reading import MIB, read_text
+from prefine.reading import MIB, is_a_value, read_text
 from prefine.tasks import TASKS
 
 NEEDED = ("task", "method", "reward", "cost", "sees", "source")
@@ -71,7 +71,7 @@ def _rows(path: str | Path):
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         for row in reader:
-            yield reader.line_num, [value.strip() for value in row]
+            yield reader.line_num, [" ".join(value.split()) for value in row]
     except csv.Error as error:
         line = reader.line_num
         raise UserError(f"{path}: line {line}: cannot be read as CSV ({reason(error)})") from None
@@ -99,10 +99,10 @@ def _row(where: str, row: dict, taken: Collection[str], own_tasks: Collection[st
         near = difflib.get_close_matches(task, known, n=1, cutoff=0.5)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise UserError(f"{where}: task: {shown(task)} is neither DSRL's nor this run's{hint}")
-    if not METHOD.fullmatch(method):
+    if not METHOD.fullmatch(method) or is_a_value(method):
         raise UserError(
             f"{where}: method: {shown(method)} is not allowed; a name has up to 30 letters, "
-            "digits, spaces and . ( ) + -, and begins with a letter or digit"
+            "digits, spaces and . ( ) + -, begins with a letter or digit, and is no number"
         )
     if method.lower() in {name.lower() for name in taken}:
         raise UserError(

@@ -4,6 +4,7 @@ What comes in is checked as DSRL's files are, and goes on in DSRL's layout with 
 [-1, 1], so that nothing after it knows the difference.
 """
 
+import itertools
 import logging
 import re
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ from prefine.data.hdf5 import (
     stored_rows,
 )
 from prefine.data.minari import minari_file
-from prefine.errors import UserError
+from prefine.errors import UserError, shown
 from prefine.simulators.record import Links
 from prefine.tasks import Task
 
@@ -86,6 +87,8 @@ def minari_episodes(path: Path, task: Task, box: Box) -> Iterator[dict[str, np.n
         names = [name for name in file if _EPISODE.fullmatch(name)]
         if not names:
             raise UserError(f"{path}: has no episode_0, episode_1, ...; not a Minari dataset")
+        for finding in _odd_names(file, path, names):
+            log.warning("%s: %s", path, finding)
         claimed, steps = 0, 0
         for name in sorted(names, key=lambda name: int(name.removeprefix("episode_"))):
             group, where = member(file, path, name), f"{path}: {name}"
@@ -104,6 +107,27 @@ def minari_episodes(path: Path, task: Task, box: Box) -> Iterator[dict[str, np.n
             yield episode
 
 
+def _odd_names(file: h5py.File, path: Path, names: list[str]) -> list[str]:
+    """What there is to say of a Minari file whose episodes are not 0, 1, 2, ... as it says.
+
+    Raises:
+        UserError: two episodes have one number.
+    """
+    numbers = sorted(int(name.removeprefix("episode_")) for name in names)
+    twice = [n for n, following in itertools.pairwise(numbers) if n == following]
+    if twice:
+        raise UserError(f"{path}: has two episodes of number {twice[0]}; take one out")
+    lines, last = [], numbers[-1]
+    if last >= len(numbers):
+        lines.append(f"has {len(numbers)} episodes, and numbers up to {last}: some are gone")
+    told = file.attrs.get("total_episodes")
+    if isinstance(told, int | np.integer) and told != len(numbers):
+        lines.append(f"says that it has {told} episodes, and has {len(numbers)}")
+    if others := sorted(set(file) - set(names)):
+        lines.append(f"{', '.join(map(shown, others[:5]))}: no episode, left unread")
+    return lines
+
+
 _MINARI = {
     "observations": "observations",
     "actions": "actions",
@@ -115,13 +139,14 @@ _MINARI = {
 
 def _minari_costs(group: h5py.Group, where: str, task: Task) -> h5py.Dataset | None:
     """Return the array of an episode's costs, if there is one."""
-    if "infos" in group:
-        infos = member(group, where, "infos")
-        if isinstance(infos, h5py.Group) and "cost" in infos:
-            return plain_dataset(infos, f"{where}: infos", "cost")
-    for key in ("costs", "cost"):
-        if key in group:
-            return plain_dataset(group, where, key)
+    infos = member(group, where, "infos") if "infos" in group else None
+    found = {key: (group, where, key) for key in ("costs", "cost") if key in group}
+    if isinstance(infos, h5py.Group) and "cost" in infos:
+        found["infos/cost"] = infos, f"{where}: infos", "cost"
+    if len(found) > 1:
+        raise UserError(f"{where}: has costs in {' and '.join(found)}; keep one of them")
+    for place in found.values():
+        return plain_dataset(*place)
     if task.has_costs:
         raise UserError(
             f"{where}: has no costs, cost or infos/cost; record them, or give labels instead"

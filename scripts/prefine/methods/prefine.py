@@ -98,7 +98,7 @@ def diagnostics(delta_p: Tensor, delta_np: Tensor, ratios: tuple[Tensor, ...], b
         low, high = torch.quantile(delta, delta.new_tensor([0.05, 0.95]), dim=1)
         logs |= {
             f"delta_{side}_mean": delta.mean(1),
-            f"delta_{side}_std": delta.std(1),
+            f"delta_{side}_std": delta.std(1, correction=min(1, delta.shape[1] - 1)),
             f"delta_{side}_q05": low,
             f"delta_{side}_q95": high,
             f"accuracy_{side}": (delta > 0).float().mean(1),

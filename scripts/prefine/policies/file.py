@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from prefine import reading
-from prefine.errors import UserError, reason
+from prefine.errors import UserError, reason, shown
 from prefine.files import atomic
 from prefine.policies.networks import Params
 from prefine.policies.registry import describe, make_policy
@@ -111,8 +111,9 @@ def check_policy(path, policy, params: Params, mean: np.ndarray, std: np.ndarray
         UserError: one line with the file and what is wrong in it.
     """
     for name, values in {"obs_mean": mean, "obs_std": std}.items():
-        if values.shape != (policy.obs_dim,) or not np.isfinite(values).all():
-            raise UserError(f"{path}: {name}: is not {policy.obs_dim} finite numbers")
+        right = values.shape == (policy.obs_dim,) and values.dtype == np.float32
+        if not right or not np.isfinite(values).all():
+            raise UserError(f"{path}: {name}: is not {policy.obs_dim} finite numbers (float32)")
     if not (std > 0).all():
         raise UserError(f"{path}: obs_std: is not above 0")
     replicas = {len(value) if value.ndim == 3 else -1 for value in params.values()}
@@ -128,8 +129,36 @@ def check_policy(path, policy, params: Params, mean: np.ndarray, std: np.ndarray
     ):
         if not _acts(policy, params, n):
             raise UserError(f"{path}: its parameters give no action of {policy.act_dim} numbers")
-        if finding := _misbehaviour(policy, params, n):
+        if extra := sorted(set(params) - _own_names(policy, params)):
+            raise UserError(f"{path}: {shown(extra[0])} is no parameter of such a policy")
+        if finding := _misbehaviour(policy, params, n) or _out_of_scale(policy, params, mean, std):
             raise UserError(f"{path}: {finding}; the policy is broken")
+
+
+def _own_names(policy, params: Params) -> set[str]:
+    """The parameters that a policy of this class has; all of them where it does not say."""
+    if not hasattr(policy, "init"):
+        return set(params)
+    return set(policy.init(torch.Generator().manual_seed(0)))
+
+
+def _out_of_scale(policy, params: Params, mean: np.ndarray, std: np.ndarray) -> str | None:
+    """Whether raw observations of usual size leave what float32 holds when they are scaled."""
+    raw = np.float32([0, 1, -1, 1000, -1000])[:, None]
+    with np.errstate(over="ignore"):
+        scaled = torch.from_numpy((raw - mean) / std)
+    clip = getattr(policy, "obs_clip", None)
+    scaled = scaled if clip is None else scaled.clamp(-clip, clip)
+    n = len(next(iter(params.values())))
+    obs = scaled[None].expand(n, -1, -1)
+    with torch.no_grad():
+        acted = policy.act(params, obs, "deterministic", obs.new_zeros(n, 5, policy.sample_dim))
+    if torch.isfinite(acted).all() and torch.isfinite(scaled).all():
+        return None
+    return (
+        "scales observations beyond all numbers (mean "
+        f"{np.abs(mean).max():.3g}, std {std.min():.3g} to {std.max():.3g})"
+    )
 
 
 def _acts(policy, params: Params, n: int) -> bool:
@@ -164,6 +193,9 @@ TRIED = 8  # observations of each size
 
 def _misbehaviour(policy, params: Params, n: int) -> str | None:
     """What a policy does that none may, in usual and extreme standardised observations."""
+    limits = getattr(policy, "log_std_min", -1.0), getattr(policy, "log_std_max", 1.0)
+    if limits[0] > limits[1]:
+        return f"its log sigma is at least {limits[0]:g} and at most {limits[1]:g}"
     generator = torch.Generator().manual_seed(0)
     draws = torch.randn(1, TRIED, policy.obs_dim, generator=generator)
     states = [torch.zeros(1, 1, policy.obs_dim), torch.ones(1, 1, policy.obs_dim)]

@@ -7,7 +7,7 @@ import pandas as pd
 
 from prefine.errors import UserError, short
 from prefine.preferences.content import OtherTrajectories, by_content
-from prefine.preferences.sheets import LINE, read_sheet, to_number
+from prefine.preferences.sheets import LINE, read_sheet, to_index
 
 LABELS = ("preferred", "nonpreferred")
 MOST_ROWS = 100_000  # of a table; one may be of more trajectories than are here now
@@ -42,10 +42,11 @@ def read_labels(path: Path, trajectories: pd.DataFrame) -> dict[str, np.ndarray]
     table = read_table(path, max(len(trajectories), MOST_ROWS))
     if "fingerprint" in table and "fingerprint" in trajectories:
         table = by_content(path, table, trajectories)
-    numbers = table["trajectory"].map(lambda number: to_number(str(number))).astype(float)
+    numbers = table["trajectory"].map(to_index).astype(float)
     here = numbers.isin(trajectories["index"])
     last = len(trajectories) - 1
     findings = {
+        "is not the number of a trajectory, such as 12 or 1200": numbers.isna(),
         f"is not a trajectory of 0 to {last}; the labels are of other trajectories": ~here,
         "is labelled twice": numbers.duplicated(),
     }
@@ -63,7 +64,7 @@ def read_labels(path: Path, trajectories: pd.DataFrame) -> dict[str, np.ndarray]
         if wrong.any():
             line = int(wrong.to_numpy().argmax())
             row = table.iloc[line]
-            values = ",".join(short(str(row[name])) for name in ("trajectory", "label"))
+            values = ",".join(_told(row[name]) for name in ("trajectory", "label"))
             kind = OtherTrajectories if finding.endswith("other trajectories") else UserError
             raise kind(f"{path}: line {row[LINE]}: {values}: {finding}")
     sets = {name: np.sort(numbers[labels == name].to_numpy(dtype=int)) for name in LABELS}
@@ -71,10 +72,14 @@ def read_labels(path: Path, trajectories: pd.DataFrame) -> dict[str, np.ndarray]
     return sets
 
 
+def _told(value: object) -> str:
+    """A value in a message; letters that look like others as their numbers."""
+    return short(str(value).encode("ascii", "backslashreplace").decode())
+
+
 def read_table(path: Path, n_trajectories: int | None = None) -> pd.DataFrame:
     """Read a table with the columns trajectory and label, which is empty where nobody judged."""
-    # One row more than there are trajectories is a mistake already.
-    return read_sheet(path, None if n_trajectories is None else n_trajectories + 1)
+    return read_sheet(path, n_trajectories)
 
 
 def _check_numbers(path: Path, sets: dict[str, np.ndarray]) -> None:

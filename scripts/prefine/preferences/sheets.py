@@ -7,6 +7,7 @@ values in quotes, and leave emptied rows. All of that is read; what could mean t
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,22 +31,23 @@ def read_sheet(path: Path, most_rows: int | None = None) -> pd.DataFrame:
     ``return`` and ``length`` come as numbers, NaN where they are empty.
 
     Args:
-        most_rows: of the file; what comes after is left unread.
+        most_rows: of the file; emptied ones do not count.
 
     Raises:
         UserError: it is no such sheet, with the line and what to change.
     """
     text = _text(path, read_bytes(path, MOST_BYTES))
     rows = _rows(path, text)
-    line, header = next(rows, (1, []))
+    line, header = next((row for row in rows if any(map(str.strip, row[1]))), (1, []))
     names = [name.strip(AROUND).lower() for name in header]
     _check_names(path, names)
     found = []
     for line, row in rows:
+        if not any(value.strip(AROUND) for value in row):
+            continue
         if most_rows is not None and len(found) >= most_rows:
-            break
-        if any(value.strip(AROUND) for value in row):
-            found.append((line, *_fitted(path, line, row, names)))
+            raise UserError(f"{path}: line {line}: is one row more than the {most_rows:,} allowed")
+        found.append((line, *_fitted(path, line, row, names)))
     table = pd.DataFrame(found, columns=[LINE, *_distinct(names)], dtype=object)
     table["label"] = table["label"].str.lower()
     for name in NUMBERS:
@@ -129,6 +131,15 @@ def _number(path: Path, line: int, text: str, name: str) -> float:
     if number is None:
         raise UserError(f"{path}: line {line}: {name}: {shown(text)} is not a number")
     return number
+
+
+def to_index(text: object) -> float:
+    """The number of a trajectory; NaN for what is none, or could be two: 1,000 and 1.000."""
+    number = None if _GROUPED.fullmatch(str(text)) else to_number(str(text))
+    return float("nan") if number is None else number
+
+
+_GROUPED = re.compile(r"[1-9][0-9]{0,2}([.,][0-9]{3})+")
 
 
 def to_number(text: str) -> float | None:

@@ -5,6 +5,7 @@ that names the environment, the step and the mend.
 """
 
 import contextlib
+import os
 import random
 import sys
 import traceback
@@ -18,6 +19,7 @@ from gymnasium.wrappers import OrderEnforcing, TimeLimit
 from prefine.errors import UserError
 
 SAFETY_GYMNASIUM = "safety_gymnasium"  # whose environments give the cost as a value of its own
+LARGEST = 1e37  # of a reward or cost; float32 holds ten times as much
 LONGEST = 200  # letters of what an environment says itself
 
 
@@ -27,6 +29,9 @@ class GlobalGenerators:
     Many environments draw from there. Each has states of its own, so that an episode depends on
     its seed alone: not on what else runs in the process, and nothing outside is changed. PyTorch's
     is the CPU's, and only where somebody has imported it.
+
+    The same holds for what else belongs to the whole process and is part of paths and numbers:
+    the working folder, numpy's ways with overflow, torch's type of numbers, threads and gradients.
     """
 
     def __init__(self, seed: int):
@@ -52,16 +57,32 @@ class GlobalGenerators:
 
 def _states() -> dict:
     states = {"random": random.getstate(), "numpy": np.random.get_state()}
+    states |= {"folder": os.getcwd(), "errors": np.geterr()}  # noqa: PTH109 (each step: fast)
     if torch := sys.modules.get("torch"):
         states["torch"] = torch.default_generator.get_state()
+        states["settings"] = _torch_settings(torch)
     return states
+
+
+def _torch_settings(torch) -> tuple:
+    return torch.get_default_dtype(), torch.get_num_threads(), torch.is_grad_enabled()
 
 
 def _restore(states: dict) -> None:
     random.setstate(states["random"])
     np.random.set_state(states["numpy"])
     if "torch" in states:
-        sys.modules["torch"].default_generator.set_state(states["torch"])
+        torch = sys.modules["torch"]
+        torch.default_generator.set_state(states["torch"])
+        dtype, threads, gradients = states["settings"]
+        if _torch_settings(torch) != states["settings"]:
+            torch.set_default_dtype(dtype)
+            torch.set_num_threads(threads)
+            torch.set_grad_enabled(gradients)
+    if np.geterr() != states["errors"]:
+        np.seterr(**states["errors"])
+    if os.getcwd() != states["folder"]:  # noqa: PTH109
+        os.chdir(states["folder"])
 
 
 def _seed(seed: int) -> None:
@@ -246,6 +267,8 @@ def of_package(env: gymnasium.Env, package: str) -> bool:
 
 def _array(value: object) -> np.ndarray | None:
     """An array of real numbers, or None."""
+    if np.ma.is_masked(value):  # what is hidden would be taken for a number
+        return None
     try:
         array = np.asarray(value)
     except (ValueError, TypeError, RuntimeError):  # ragged lists, tensors that are elsewhere
@@ -265,8 +288,9 @@ def _number(value: object, name: str) -> float:
             "sum"
         )
     number = float(array.reshape(()))
-    if not np.isfinite(number):
-        raise Unusable(f"gives {number} as {name}; a finite number is needed")
+    if not abs(number) <= LARGEST:
+        finite = "a finite number" if not np.isfinite(number) else f"one of at most {LARGEST:g}"
+        raise Unusable(f"gives {number} as {name}; {finite} is needed")
     return number
 
 
@@ -294,6 +318,8 @@ def _kind(value: object) -> str:
     """What a value is, as an English noun with its article."""
     if value is None:
         return "None"
+    if np.ma.is_masked(value):
+        return "a masked array"
     if isinstance(value, np.ndarray):
         return f"an array of {value.dtype}"
     name = type(value).__name__

@@ -198,12 +198,26 @@ def make_own(env_id: str, module: str | None, horizon: int | None, needs_costs: 
             "observation of an episode is lost; register it without"
         )
     for name in ("observations", "actions"):
-        space = getattr(env, f"{name[:-1]}_space", None)
+        try:
+            space = getattr(env, f"{name[:-1]}_space", None)
+        except Exception as error:
+            raise UserError(f"environment {env_id}: has no {name[:-1]}_space ({error})") from error
         if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
             raise UserError(f"environment {env_id}: {name} are {space}; a vector (Box) is needed")
+        if not space.shape[0]:
+            raise UserError(f"environment {env_id}: {name} are {space}, vectors of no numbers")
     box = env.action_space
-    if not (np.isfinite(box.low).all() and np.isfinite(box.high).all()):
-        raise UserError(f"environment {env_id}: actions have no bounds: {box}")
+    if box.dtype.kind != "f":
+        raise UserError(
+            f"environment {env_id}: actions are {box}, whole numbers; a Box of real numbers "
+            "(float32) is needed"
+        )
+    with np.errstate(over="ignore", invalid="ignore"):
+        width = box.high - box.low
+    if not (
+        np.isfinite(box.low).all() and np.isfinite(box.high).all() and np.isfinite(width).all()
+    ):
+        raise UserError(f"environment {env_id}: actions have no bounds that can be used: {box}")
     if not (box.low < box.high).all():
         raise UserError(f"environment {env_id}: actions have bounds that are equal: {box}")
     return CheckedEnv(env, env_id, needs_costs)

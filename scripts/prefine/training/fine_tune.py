@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from prefine import provenance
+from prefine.config.constraints import check_key
 from prefine.config.schema import defaults
 from prefine.config.settings import sees, starts_from_reference
 from prefine.data.dataset import Transitions
@@ -143,11 +144,10 @@ def _train(
     known = DEFAULTS | method_settings(method) | numbers
     if unknown := sorted(set(changes) - set(known)):
         raise UserError(f"{method}: unknown setting {unknown[0]}; known: {', '.join(known)}")
-    for role, indices in sets.items():
-        if not len(indices) or not np.isin(indices, np.arange(len(data.starts))).all():
-            raise UserError(
-                f"{role}: needs numbers of trajectories, 0 to {len(data.starts) - 1}, at least one"
-            )
+    _check_values(method, changes)
+    _check_sets(sets, len(data.starts))
+    if not (isinstance(seeds, int) and seeds >= 1):
+        raise UserError(f"seeds: {seeds!r} is not allowed; must be an integer of at least 1")
     longest = int(data.lengths.max())
     settings = {key: value for key, value in (known | changes).items() if key not in numbers}
     settings |= {"hidden": list(policy.hidden), "horizon": longest, "longest": longest}
@@ -156,3 +156,30 @@ def _train(
     runs = pd.DataFrame({"run": streams, "stream": streams, "tau": np.nan, **own})
     repeated = {role: [np.sort(indices)] * seeds for role, indices in sets.items()}
     return train(method_module(method), policy, runs, data, repeated, settings, reference)
+
+
+def _check_values(method: str, changes: dict) -> None:
+    """Check values as the config's are."""
+    samplers = {"sampler": ("trajectory", "transition")}
+    for key, value in changes.items():
+        if key != "seed":  # of the reference policy's sets, from 0
+            try:
+                check_key(method, method, key, value, DEFAULTS | samplers)
+            except UserError as error:
+                raise UserError(str(error).removeprefix("config: ")) from None
+
+
+def _check_sets(sets: dict, n: int) -> None:
+    """Sets are numbers of trajectories, each there once and in one set."""
+    for role, indices in sets.items():
+        numbers = np.asarray(indices)
+        whole = numbers.dtype.kind in "iu" and numbers.ndim == 1  # a mask of booleans is none
+        if not numbers.size or not whole or not np.isin(numbers, np.arange(n)).all():
+            raise UserError(f"{role}: needs numbers of trajectories, 0 to {n - 1}, at least one")
+    everything = np.concatenate([np.asarray(indices) for indices in sets.values()])
+    found, counts = np.unique(everything, return_counts=True)
+    if (counts > 1).any():
+        raise UserError(
+            f"{' and '.join(sets)}: trajectory {found[counts > 1][0]} is there twice; each "
+            "may be in one set, once"
+        )

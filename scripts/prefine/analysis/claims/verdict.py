@@ -75,6 +75,8 @@ def verdict(rule: Rule, evidence: Evidence) -> tuple[str, str]:
 def _verdict(rule: Rule, evidence: Evidence) -> tuple[str, str]:
     low, high = evidence.estimate.low, evidence.estimate.high
     if np.isnan(low):
+        if not np.isfinite(evidence.estimate.value):
+            return OPEN, "some of its scores are not finite numbers"
         return OPEN, f"fewer than {LEAST_RUNS} runs of a task give no interval"
     kept = [rule.kept(low), rule.kept(high)]
     if rule.every_task and evidence.absent and not (rule.limit == 1 and not any(kept)):

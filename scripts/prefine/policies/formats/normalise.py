@@ -57,6 +57,10 @@ def read_statistics(path: Path, trust_pickle: bool) -> Standardiser:
         )
     with reading.refused_in_one_line(path, "mean, var, epsilon, clip_obs are not numbers"):
         numbers = {key: plain_numbers(found[key]) for key in KEYS}
+        if any(np.ndim(numbers[key]) for key in ("epsilon", "clip_obs") if key in numbers):
+            raise UserError(f"{path}: epsilon and clip_obs must be one number each")
+        if not numbers["epsilon"] >= 0:
+            raise UserError(f"{path}: epsilon must be at least 0")
         scaler = standardiser(*(numbers[key] for key in KEYS))
     if scaler.mean.ndim != 1 or scaler.mean.shape != scaler.std.shape:
         raise UserError(f"{path}: mean and var must be one vector each, of the observations")

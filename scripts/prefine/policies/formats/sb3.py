@@ -22,6 +22,7 @@ from prefine.policies.formats.network import Layer, Network, check_activation, c
 
 MAX_DATA, MAX_WEIGHTS = 2**24, 2**27  # bytes, unpacked
 MAX_NUMBERS = 2**25
+MAX_BOUNDS = 100_000  # letters
 MAX_DIGITS = 4  # of a layer's number
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 SAC_LOG_STD = (-20.0, 2.0)
@@ -187,13 +188,23 @@ def check_data(path: Path, data: dict) -> None:
 
 def check_box(path: Path, space: dict, low: np.ndarray, high: np.ndarray) -> None:
     """Raise UserError if the archive's action bounds are not the environment's."""
+    (size,) = space.get("_shape") or [0]
+    if size != len(low):
+        return  # which has an error of its own
     for name, needed in (("low", low), ("high", high)):
+        text = str(space.get(name))[:MAX_BOUNDS]
+        if "..." in text or len(text) == MAX_BOUNDS:
+            continue  # a long one is abbreviated, or cut here
         try:
-            numbers = [float(text) for text in str(space.get(name))[:100_000].strip("[]").split()]
-        except ValueError:  # a long text is cut
-            continue
-        # Sizes that differ have an error of their own.
-        if len(numbers) == len(needed) and not np.allclose(numbers, needed, rtol=1e-5, atol=1e-6):
+            numbers = [float(number) for number in text.strip("[]").split()]
+        except ValueError:
+            numbers = []
+        if len(numbers) not in (1, size):
+            raise UserError(
+                f"{path}: its actions have {name} {short(text, 100)}, which is not {size} numbers; "
+                "save it again with Stable-Baselines3"
+            )
+        if not np.allclose(numbers, needed, rtol=1e-5, atol=1e-6):
             raise UserError(
                 f"{path}: was trained with actions whose {name} is {short(space[name], 200)}, the "
                 f"environment's is {needed.tolist()}; register the environment with the wrappers "

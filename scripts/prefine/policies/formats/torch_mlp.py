@@ -147,7 +147,11 @@ def linear_layers(path: Path, tensors: dict[str, Tensor], prefix: str | None = N
                 f"{path}: has no network with the prefix {shown(prefix)}; it has "
                 f"{_names(networks) or 'none'}"
             )
-        networks, others = {prefix: networks[prefix]}, []
+        networks = {prefix: networks[prefix]}
+        # What lies within it and is no layer of it, such as a normalisation, would act too.
+        layer = re.compile(rf"{re.escape(prefix)}\.[0-9]+\.(weight|bias)")
+        inside = (name for name in tensors if name.startswith(f"{prefix}."))
+        others = [name for name in inside if not layer.fullmatch(name)]
     if len(networks) > 1:
         raise UserError(
             f"{path}: has layers of several networks ({_names(networks)}); keep one, or say which "
@@ -156,7 +160,7 @@ def linear_layers(path: Path, tensors: dict[str, Tensor], prefix: str | None = N
     (own,) = networks.values() or [{}]
     numbers = sorted({number for number, _ in own})
     if others or not numbers or any((number, "weight") not in own for number in numbers):
-        names = ", ".join(short(name) for name in sorted(tensors)[:4])
+        names = ", ".join(map(short, (sorted(others) or sorted(tensors))[:4])) or "none"
         raise UserError(
             f"{path}: has tensors {names}; needed are 0.weight, 0.bias, "
             "2.weight, ... of a torch.nn.Sequential, and log_std where it is fixed"
