@@ -187,3 +187,12 @@ def test_a_score_that_is_no_number_neither_wins_nor_loses():
     x, y = [np.array([1.0, np.nan, 3.0])], [np.array([0.0, 0.0, 0.0])]
     assert np.isnan(statistics.probability_of_improvement(x, y))
     assert np.isnan(statistics.improvement_interval(x, y).low)
+
+
+@pytest.mark.parametrize("tasks", [3, 5, 7, 12])
+def test_a_share_of_tasks_lies_within_its_own_interval(tasks):
+    spread = np.linspace(-1e-3, 1e-3, 5)
+    for safe in range(tasks + 1):
+        costs = [(0.5 if task < safe else 2.0) + spread for task in range(tasks)]
+        found = statistics.solved_interval(costs)
+        assert found.low <= found.value <= found.high

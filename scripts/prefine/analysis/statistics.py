@@ -215,12 +215,12 @@ def share_interval(value, shown, refuted, level: float = LEVEL) -> Estimate:
     not refuted, each with an error of (1 - level) / 2 in all: of n tasks k are shown if
     (n - k + 1) p_(k) is small enough (partial conjunction, Benjamini and Heller 2008).
     """
-    ends = []
+    counts, n = [], len(shown)
     for p in (np.sort(shown), np.sort(refuted)):
-        n = len(p)
         enough = [k for k in range(1, n + 1) if (n - k + 1) * p[k - 1] <= (1 - level) / 2]
-        ends.append(max(enough, default=0) / n)
-    return Estimate(value, ends[0], 1 - ends[1])
+        counts.append(max(enough, default=0))
+    # Not 1 - k / n: its last bit may put the end below a share of just as many tasks.
+    return Estimate(value, counts[0] / n, (n - counts[1]) / n)
 
 
 def solved_interval(costs: Scores, level: float = LEVEL) -> Estimate:
