@@ -23,7 +23,7 @@ from prefine.policies.gaussian import DeterministicPolicy, GaussianPolicy
 from prefine.policies.networks import stack
 from prefine.policies.registry import describe, make_policy
 from prefine.policies.stack import PolicyStack
-from prefine.report.model_card import model_card
+from prefine.report.model_card import digits, model_card
 from prefine.tasks import OWN, Task
 from stable_baselines3 import PPO
 from stable_baselines3.common.evaluation import evaluate_policy
@@ -270,3 +270,13 @@ def test_command(tmp_path):
     names = {file.name for file in (tmp_path / "out").iterdir()}
     assert names == {"README.md", "policy.safetensors", "policy.onnx"}
     assert str(tmp_path) not in (tmp_path / "out/README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("percent", "text"),
+    [(0.034, "0.034"), (5.94, "5.9"), (9.7, "10"), (62.1, "62"), (99.4, "99"), (99.7, "99.7")]
+    + [(99.96, "99.9"), (100.0, "100"), (123.4, "123"), (0.0, "0")],
+)
+def test_a_percentage_is_no_power_of_ten(percent, text):
+    """ "1e+02 % less" stood in a card, and 99.96 % less is not all of it."""
+    assert digits(percent) == text

@@ -177,7 +177,7 @@ def _finished(folder: Path) -> dict[str, str]:
         there = own[own["made"] > 0]
         length, published = there["iterations"].max(), own["iterations_published"].max()
         long = [f"{length:,.0f}", f"{published:,}", f"{100 * length / published:.1f} %"]
-        minutes = f"{there['seconds'].mean() / 60:.0f}"
+        minutes = f"{there['seconds'].mean() / 60:.1f}"
         counts = [f"{own['made'].sum()} of {own['asked'].sum()}", f"{len(there)} of {len(own)}"]
         told = [*long, minutes] if len(there) else ["–", f"{published:,}", "–", "–"]
         lines.append([method_label(method), *counts, *told])

@@ -89,11 +89,18 @@ def effect(before: pd.DataFrame | None, after: pd.DataFrame, name: str) -> str:
     way = "less" if gap.value < 0 else "more"
     if not np.isnan(left.value):
         by = [100 * abs(1 - value) for value in (left.value, left.low, left.high)]
-        amount = f"{by[0]:.2g} % {way} {name} [{min(by[1:]):.2g}, {max(by[1:]):.2g}]"
+        amount = f"{digits(by[0])} % {way} {name} [{digits(min(by[1:]))}, {digits(max(by[1:]))}]"
     else:
         by = [abs(value) for value in (gap.value, gap.low, gap.high)]
         amount = f"{by[0]:.4g} {way} {name} an episode [{min(by[1:]):.4g}, {max(by[1:]):.4g}]"
     return f"It has {amount} than the policy that it was made from ({means})."
+
+
+def digits(percent: float) -> str:
+    """Two digits of a percentage, without an exponent; all of it is said of exactly 100 only."""
+    if 99.5 <= percent < 100:
+        return f"{min(percent, 99.9):.1f}"
+    return f"{percent:.0f}" if percent >= 9.5 else f"{percent:.2g}"
 
 
 def model_card(

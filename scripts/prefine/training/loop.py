@@ -133,9 +133,11 @@ def train(
                 on_log(row)
                 if iteration == 0 and reference_policy in (None, policy):
                     check_start(row)
-            if iteration % CHECK_EVERY == 0:
-                loop.watch.check(runs["run"])
             seconds += spent
+            if iteration % CHECK_EVERY == 0:
+                began = time.perf_counter()
+                loop.watch.check(runs["run"])
+                seconds += time.perf_counter() - began  # a GPU is waited for here
             on_iteration()
     if keeper.holds(len(phases)):
         _, seconds, rows = keeper.restore(context, {})
@@ -217,19 +219,22 @@ class PhaseLoop:
         Returns:
             The log row, if it is a log point, and the seconds of training without logging.
         """
-        started, context = time.perf_counter(), self.context
+        started, context, waited = time.perf_counter(), self.context, 0.0
         updating = iteration < self.phase.iterations
         context.noise = self.graph.load(self.noise.at(iteration))
         context.diagnose, context.updating = iteration in self.logged, updating
         if not context.diagnose:
             self.graph()
             return None, time.perf_counter() - started
+        if self.on.type == "cuda":  # what was launched before is training and no logging
+            torch.cuda.synchronize()
+            waited = time.perf_counter() - started
         self.logs, self.seconds_logging = {}, 0.0
         self._step()
         if self.on.type == "cuda":
             torch.cuda.synchronize()
         spent = time.perf_counter() - started - self.seconds_logging
-        return self._row(self.logs), spent if updating else 0.0
+        return self._row(self.logs), spent if updating else waited
 
     def _step(self) -> None:
         """Draw the batches and do the phase's updates; log where the context says so."""
