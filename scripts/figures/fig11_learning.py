@@ -81,6 +81,7 @@ def main() -> None:
         if len(of_task):
             pair[1].set_ylim(bottom=0)
             pair[1].set_xlabel("iteration")
+            pair[1].tick_params(labelbottom=True)
     if len(methods) > 1:
         pairs[0][0].legend(frameon=False)
     runs = plotting.count(table.groupby("task")["runs"].max(), "run")

@@ -138,7 +138,7 @@ def main() -> None:
     figure = plt.figure(figsize=(plotting.TEXT_WIDTH, 0.5 + 1.7 * rows))
     grid = figure.add_gridspec(rows, ACROSS)
     shown = np.array([*points["reward"], *reference[pareto.REWARD]])
-    most = max(points["cost"].max(), reference[pareto.COST].max(), 1.5) * 1.15
+    most = max(points["cost"].max(), reference[pareto.COST].max(), 1.5) * 1.4
     controls = points[points["front"] == pareto.CONTROL]
     first = None
     for place, (name, style) in enumerate(styles.items()):

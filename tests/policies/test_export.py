@@ -274,9 +274,11 @@ def test_command(tmp_path):
 
 @pytest.mark.parametrize(
     ("percent", "text"),
-    [(0.034, "0.034"), (5.94, "5.9"), (9.7, "10"), (62.1, "62"), (99.4, "99"), (99.7, "99.7")]
-    + [(99.96, "99.9"), (100.0, "100"), (123.4, "123"), (0.0, "0")],
+    [
+        *[(0.0, "0"), (0.034, "0.034"), (5.94, "5.9"), (9.7, "10"), (62.1, "62"), (99.4, "99")],
+        *[(99.7, "99.7"), (99.96, "99.9"), (100.0, "100"), (123.4, "123")],
+    ],
 )
 def test_a_percentage_is_no_power_of_ten(percent, text):
-    """ "1e+02 % less" stood in a card, and 99.96 % less is not all of it."""
+    """A card said 1e+02 % less; and 99.96 % less is not all of it."""
     assert digits(percent) == text

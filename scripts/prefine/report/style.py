@@ -77,7 +77,7 @@ def cost_axis(axis: plt.Axes) -> None:
     ticks = [tick for tick in (0, 0.5, 1, 2, 3, 5, 10, 20, 30) if tick <= max(1.0, top)]
     axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axis.minorticks_off()
-    axis.set_ylim(bottom=-0.05)
+    axis.set_ylim(bottom=-0.05, top=1.25 * max(1.0, top))
 
 
 def count(numbers: pd.Series, noun: str) -> str:
