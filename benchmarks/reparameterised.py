@@ -15,7 +15,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from prefine import files
+from prefine import files, frames
 from prefine.analysis.metrics import normalized_return
 from prefine.config.settings import suite
 from prefine.data.dataset import load_transitions
@@ -53,8 +53,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("results/bench/reparameterised.csv"))
     args = parser.parse_args()
     task, folder = args.task, args.results
-    splits = files.read_csv(folder / f"splits/{task.name}.csv")
-    trajectories = files.read_csv(folder / f"trajectories/{task.name}.csv")
+    splits = frames.read_csv(folder / f"splits/{task.name}.csv")
+    trajectories = frames.read_csv(folder / f"trajectories/{task.name}.csv")
     data = load_transitions(folder / f"data/{task.name}.hdf5", task, "actions")
     reference = folder / f"reference/{task.name}.safetensors"
     reference_stack = policy_file.load(reference)
