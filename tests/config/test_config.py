@@ -144,7 +144,7 @@ def test_every_task_of_dsrl_can_be_named():
         ({"tasks": ["BallRun"]}, "BallRun", 20),
         ({"tasks": ["CarRun", "BallRun"]}, "CarRun", 20),
         ({"thresholds": {"safety_gym": [20, 80]}}, "HalfCheetahVelocity", 20),
-        ({"tasks": ["BallRun"], "figures": {"fig1": {"task": "BallRun"}}}, "BallRun", 20),
+        ({"tasks": ["BallRun"], "figures": {"fig1": {"task": "BallRun"}}}, "BallRun", 40),
         ({"tasks": ["BallRun"], "figures": {"fig1": {"tau": 10}}}, "BallRun", 10),
         ({}, "HalfCheetahVelocity", 40),
     ],

@@ -38,8 +38,24 @@ def check(config: Mapping) -> dict:
     for part in (check_names, check_methods, check_own_policies, check_tasks):
         part(whole)
     whole = with_own_figure(whole)
+    check_studies(whole)
     check_meaning(whole)
     return whole
+
+
+def check_studies(config: Mapping) -> None:
+    """What studies give for keys of ``training`` is checked as the config's own."""
+    for name, study in config["studies"].items():
+        if study is None:
+            continue
+        vary = study["vary"]
+        lists = vary.values() if isinstance(vary, Mapping) else [vary]
+        given = [("fixed", key, value) for key, value in study["fixed"].items()]
+        varied = [item for entries in lists for entry in entries for item in entry.items()]
+        given += [("vary", key, value) for key, values in varied for value in values]
+        for place, key, value in given:
+            if key in schema()["properties"]["training"]["properties"]:
+                check_training(f"studies.{name}.{place}", key, value)
 
 
 def check_training(place: str, key: str, value: object) -> None:

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 
-from prefine.config.check import check_training
 from prefine.config.constraints import check_key, check_share, near
 from prefine.config.plan import CONFIG, SIZES, draw_seed_pairs, suffix
 from prefine.config.settings import (
@@ -202,8 +201,6 @@ class _Variant:
         for key, value in changes.items():
             place = f"studies.{study}.{'vary' if key not in fixed else 'fixed'}"
             check_key(place, method, key, value, OTHERS)
-            if key in TRAINING:
-                check_training(place, key, value)
             if key in LEAST:
                 check_share(f"{place}.{key}", value, LEAST[key])
         config_of = overlay(config, method, changes)
