@@ -34,7 +34,8 @@ NUMBERS = {True: (0.05, 1.6), False: (0.2, 1.0)}
 
 def play(stack: PolicyStack, params, task, episodes: int) -> pd.DataFrame:
     """Mean return and cost of each policy."""
-    table = evaluate(replace(stack, params=params), task, episodes, "deterministic")
+    own = replace(stack, params=params, metadata={})  # π_ref's names its own run alone
+    table = evaluate(own, task, episodes, "deterministic")
     return table.groupby("replica")[["return", "cost"]].mean()
 
 

@@ -356,7 +356,7 @@ def test_the_report_can_be_read_anywhere_without_a_network(results):
 def test_the_gradient_through_the_sample_is_measured_on_a_finished_run(results, tmp_path):
     """Else nobody sees when the benchmark no longer runs."""
     command = [sys.executable, ROOT / "benchmarks/reparameterised.py", results, "BallRun", "20"]
-    command += ["--iterations", "2", "--points", "1", "--seeds", "1", "--episodes", "1"]
+    command += ["--iterations", "2", "--points", "1", "--seeds", "2", "--episodes", "1"]
     subprocess.run([*command, "--output", tmp_path / "found.csv"], check=True, timeout=300)
     found = pd.read_csv(tmp_path / "found.csv")
     kinds = set(found[["method", "counterfactual"]].itertuples(index=False, name=None))
