@@ -146,6 +146,7 @@ def test_every_task_of_dsrl_can_be_named():
         ({"thresholds": {"safety_gym": [20, 80]}}, "HalfCheetahVelocity", 20),
         ({"tasks": ["BallRun"], "figures": {"fig1": {"task": "BallRun"}}}, "BallRun", 40),
         ({"tasks": ["BallRun"], "figures": {"fig1": {"tau": 10}}}, "BallRun", 10),
+        ({"tasks": ["BallRun"], "thresholds": {"bullet_gym": [40, 10, 20]}}, "BallRun", 20),
         ({}, "HalfCheetahVelocity", 40),
     ],
 )

@@ -15,6 +15,7 @@ import pytest
 import torch
 from conftest import ROOT, needs_workflow
 from prefine.errors import UserError
+from prefine.numbers import four_digits, percentage
 from prefine.policies import file as policy_file
 from prefine.policies.actor import LoadedPolicy, load_policy
 from prefine.policies.export import export
@@ -23,7 +24,7 @@ from prefine.policies.gaussian import DeterministicPolicy, GaussianPolicy
 from prefine.policies.networks import stack
 from prefine.policies.registry import describe, make_policy
 from prefine.policies.stack import PolicyStack
-from prefine.report.model_card import digits, model_card
+from prefine.report.model_card import model_card
 from prefine.tasks import OWN, Task
 from stable_baselines3 import PPO
 from stable_baselines3.common.evaluation import evaluate_policy
@@ -281,4 +282,15 @@ def test_command(tmp_path):
 )
 def test_a_percentage_is_no_power_of_ten(percent, text):
     """A card said 1e+02 % less; and 99.96 % less is not all of it."""
-    assert digits(percent) == text
+    assert percentage(percent) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        *[(12345.6, "12346"), (9999.7, "10000"), (-54321.0, "-54321"), (2646.2, "2646")],
+        *[(37.789, "37.79"), (0.03, "0.03"), (float("nan"), "nan")],
+    ],
+)
+def test_a_return_is_no_power_of_ten(value, text):
+    assert four_digits(value) == text

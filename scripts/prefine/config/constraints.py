@@ -9,6 +9,7 @@ from prefine.config.schema import defaults
 from prefine.config.settings import (
     OWN_SOURCES,
     OWN_TRAINING,
+    middle,
     sees,
     takes_eta,
     thresholds,
@@ -371,5 +372,5 @@ def with_own_figure(config: dict) -> dict:
     if usual_tau and fig1["task"] in config["tasks"]:
         allowed = thresholds(config, fig1["task"])
         if moved or fig1["tau"] not in allowed:
-            fig1["tau"] = allowed[(len(allowed) - 1) // 2]
+            fig1["tau"] = middle(allowed)
     return config | {"figures": config["figures"] | {"fig1": fig1}}

@@ -26,6 +26,11 @@ def thresholds(config: Mapping, task: str) -> list[int | None]:
     return own if own is not None else config["thresholds"][suite(task)]
 
 
+def middle(limits: list):
+    """The middle one of a task's thresholds, the lower of two."""
+    return sorted(limits)[(len(limits) - 1) // 2] if len(limits) > 1 else limits[0]
+
+
 def hyperparameters(config: Mapping, method: str, task: str) -> dict[str, float]:
     """Return a method's per-run numbers for a task: the suite's, or the method's own.
 

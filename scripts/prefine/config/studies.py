@@ -18,6 +18,7 @@ from prefine.config.constraints import check_key, check_share, near
 from prefine.config.plan import CONFIG, SIZES, draw_seed_pairs, suffix
 from prefine.config.settings import (
     hyperparameters,
+    middle,
     sees,
     takes_eta,
     thresholds,
@@ -103,11 +104,6 @@ def thresholds_of(config: Mapping, study: str, task: str) -> list[int | None]:
     """All thresholds of the task, or the middle one (the paper's 40, Bullet's 20)."""
     limits = thresholds(config, task)
     return limits if config["studies"][study]["thresholds"] == "all" else [middle(limits)]
-
-
-def middle(limits: list):
-    """The middle one, the lower of two."""
-    return sorted(limits)[(len(limits) - 1) // 2] if len(limits) > 1 else limits[0]
 
 
 def entries_of(study: Mapping, method: str) -> list[dict]:

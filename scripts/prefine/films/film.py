@@ -15,6 +15,7 @@ from prefine.films.choose import Choice
 from prefine.films.panels import Film, Side, film_steps
 from prefine.films.play import Played, looked_at, play
 from prefine.films.scenes import reading_of
+from prefine.numbers import four_digits
 from prefine.policies.stack import PolicyStack
 from prefine.simulators.make import FIRST_SEEDS
 from prefine.tasks import Task
@@ -147,7 +148,10 @@ def _compare(policy: Policy, sums: Mapping[str, float]) -> None:
 def _end(task: Task, sides: list[Side]) -> str:
     """What the whole episodes gave, though a film may show less of them."""
     before, after = (side.played.sums for side in sides)
-    parts = [f"{name} {before[name]:.4g} → {after[name]:.4g}" for name in ("return", "cost")]
+    parts = [
+        f"{name} {four_digits(before[name])} → {four_digits(after[name])}"
+        for name in ("return", "cost")
+    ]
     parts = [part for part in parts if "nan" not in part]
     return f"{task.name}, whole episode: {', '.join(parts)}"
 
@@ -166,7 +170,8 @@ def page(title: str, told: Mapping, folder: Path) -> str:
         f'aria-label="{alt}" src="data:video/mp4;base64,{inside}"></video>'
     )
     rows = "".join(
-        f"<tr><td>{html.escape(name)}</td><td>{own['return']:.4g}</td><td>{_number(own['cost'])}</td>"
+        f"<tr><td>{html.escape(name)}</td><td>{_number(own['return'])}</td>"
+        f"<td>{_number(own['cost'])}</td>"
         f"<td>{own['length']:.0f}</td></tr>"
         for name, own in told["policies"].items()
     )
@@ -182,7 +187,7 @@ def page(title: str, told: Mapping, folder: Path) -> str:
 
 
 def _number(value: float) -> str:
-    return "not told" if np.isnan(value) else f"{value:.4g}"
+    return "not told" if np.isnan(value) else four_digits(value)
 
 
 def every_of(number: int) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from prefine.films.play import Played, Reading
+from prefine.numbers import four_digits
 
 INK, QUIET, FAINT, LINE, PAPER = "#1a1a1a", "#666666", "#8c8c8c", "#cccccc", "#ffffff"
 COST = "#c62828"
@@ -115,7 +116,7 @@ class Film:
         row = self.numbers + 0.8 * unit
         summed = played.rewards[:steps].sum(), played.costs[:steps].sum()
         draw.text((left, row), f"return {_plain(summed[0])}", INK, font(unit), anchor="lm")
-        cost = "cost not told" if np.isnan(summed[1]) else f"cost {summed[1]:.4g}"
+        cost = "cost not told" if np.isnan(summed[1]) else f"cost {four_digits(summed[1])}"
         color = COST if summed[1] > 0 else INK
         draw.text((left + self.width // 2, row), cost, color, font(unit, True), anchor="lm")
         if reading := played.readings[seen]:

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from prefine import reading
-from prefine.config import studies
-from prefine.config.settings import as_json, thresholds
+from prefine.config.settings import as_json, middle, thresholds
 from prefine.config.studies import Arm
 from prefine.errors import UserError
 from prefine.files import sha256
@@ -59,7 +58,7 @@ class PublishedRun:
 
     def middle_threshold(self, task: str) -> int | None:
         """The one by which a task's policy for the zoo is judged; none where labels make sets."""
-        return studies.middle(thresholds(self.asked, task))
+        return middle(thresholds(self.asked, task))
 
     @property
     def zoo_tasks(self) -> list[str]:

@@ -2,8 +2,7 @@
 
 import functools
 
-from prefine.config import studies
-from prefine.config.settings import as_json, thresholds
+from prefine.config.settings import as_json, middle, thresholds
 from prefine.pipeline.own import OwnRun
 
 
@@ -68,6 +67,6 @@ class Rollouts(OwnRun):
 
     def film_settings(self, wildcards) -> str:
         """What a film needs of the config."""
-        tau = studies.middle(thresholds(self.config, wildcards.task))
+        tau = middle(thresholds(self.config, wildcards.task))
         mode = {"action_mode": self.config["evaluation"]["action_mode"]}
         return as_json(self.config["films"] | mode | {"tau": tau})

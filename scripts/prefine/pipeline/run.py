@@ -14,6 +14,7 @@ from prefine.config import studies
 from prefine.config.settings import (
     OWN_SOURCES,
     as_json,
+    middle,
     recipe,
     sees,
     starts_from_reference,
@@ -300,14 +301,14 @@ class Run(PublishedRun, TimedRun, Rollouts):
         own = dict(self.config["figures"]["fig2"])
         limits = thresholds(self.config, wildcards.task)
         del own["tasks"]
-        tau = {"tau": studies.middle(limits)} if own.pop("threshold") == "middle" else {}
+        tau = {"tau": middle(limits)} if own.pop("threshold") == "middle" else {}
         return as_json(own | tau)
 
     def overlap_settings(self, wildcards) -> str:
         """Settings of Figure 13 for a task: its threshold by rank, none where labels make sets."""
         own = dict(self.config["figures"]["fig13"])
         limits = sorted(tau for tau in thresholds(self.config, wildcards.task) if tau) or [None]
-        tau = {"smallest": limits[0], "middle": studies.middle(limits), "largest": limits[-1]}
+        tau = {"smallest": limits[0], "middle": middle(limits), "largest": limits[-1]}
         return as_json(own | {"tau": tau[own.pop("threshold")]})
 
     def before_they_go(self, wildcards) -> list[str]:

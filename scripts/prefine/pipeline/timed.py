@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from prefine.config import studies
-from prefine.config.settings import as_json, thresholds, training_settings
+from prefine.config.settings import as_json, middle, thresholds, training_settings
 from prefine.methods import REFERENCE, method_constant
 
 # Figure 4 times what the paper trained (A.4), what a method's publication did where that is not
@@ -57,7 +56,7 @@ class TimedRun:
 
     def timed_tau(self) -> list:
         """The middle threshold of the timed task as an option; none where labels make sets."""
-        tau = studies.middle(thresholds(self.config, self.timed_task))
+        tau = middle(thresholds(self.config, self.timed_task))
         return [] if tau is None else ["--tau", tau]
 
     def timing_blocks(self) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 from prefine.analysis.names import method_label, method_order
 from prefine.analysis.statistics import LEAST_RUNS
 from prefine.methods import REFERENCE
+from prefine.numbers import four_digits
 from prefine.report.model_card import FEWEST
 
 PUBLISHED = 500_000  # iterations of fine-tuning in the paper
@@ -110,7 +111,8 @@ def of_own_policies(table: pd.DataFrame) -> tuple[str, list[str], str]:
             low, high = after["difference_low"], after["difference_high"]
             fewer += score == "cost" and high < 0
             doubt = "" if low > 0 or high < 0 else ", no difference shown"
-            words.append(f"{score} {before['mean']:.4g} → {after['mean']:.4g}{doubt}")
+            means = " → ".join(four_digits(own["mean"]) for own in (before, after))
+            words.append(f"{score} {means}{doubt}")
         told.append(f"{task}: {'; '.join(words)}")
     episodes = table["episodes"].min()
     sure = f"95 % intervals over {count(episodes, 'episode')} of these very policies; other seeds "

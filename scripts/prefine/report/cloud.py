@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from prefine.analysis.names import method_label, method_order
+from prefine.numbers import four_digits
 from prefine.report.colors import method_color, method_marker
 
 WIDTH, HEIGHT, LEFT, BOTTOM, RIGHT, TOP = 720, 400, 52, 44, 12, 12
@@ -82,5 +83,6 @@ def words(row: tuple) -> str:
     seed = "" if pd.isna(row.seed) else f", seed {row.seed:g}"
     return (
         f"{method_label(row.method)}, {row.task}{limit}{seed}: reward {row.normalized_return:.2f}, "
-        f"cost {row.normalized_cost:.2f} (return {row.raw_return:.4g}, cost {row.cost:.4g} raw)"
+        f"cost {row.normalized_cost:.2f} (return {four_digits(row.raw_return)}, "
+        f"cost {four_digits(row.cost)} raw)"
     )

@@ -11,6 +11,7 @@ from prefine.analysis.paired import difference, difference_apart, share
 from prefine.analysis.statistics import LEVEL, Estimate, interval
 from prefine.files import template
 from prefine.methods import REFERENCE
+from prefine.numbers import four_digits, percentage
 
 CARD = template(__file__, ".md")
 ORIGINS = {REFERENCE: "cloned from the trajectories of best return, to be made safe: π_ref"}
@@ -28,8 +29,10 @@ def text_of(value: Estimate) -> str:
     """A number with its interval, short."""
     if np.isnan(value.value):
         return "not known"
-    interval = "" if np.isnan(value.low) else f" [{value.low:.4g}, {value.high:.4g}]"
-    return f"{value.value:.4g}{interval}"
+    interval = (
+        "" if np.isnan(value.low) else f" [{four_digits(value.low)}, {four_digits(value.high)}]"
+    )
+    return four_digits(value.value) + interval
 
 
 def verdict(cost: Estimate, tau: float, episodes: int) -> str:
@@ -81,26 +84,21 @@ def effect(before: pd.DataFrame | None, after: pd.DataFrame, name: str) -> str:
         one, other = one.to_numpy(), other.to_numpy()
         where = f"{len(one)} and {len(other)} episodes"
         gap, left = difference_apart(one, other), Estimate(np.nan)
-    means = f"mean {name} {other.mean():.4g} after, {one.mean():.4g} before, over {where}"
+    new, old = four_digits(other.mean()), four_digits(one.mean())
+    means = f"mean {name} {new} after, {old} before, over {where}"
     if min(len(one), len(other)) < FEWEST:
         return f"No difference of {name} was shown: so few episodes cannot ({means})."
     if not (gap.low > 0 or gap.high < 0):
         return f"No difference of {name} was shown ({means})."
     way = "less" if gap.value < 0 else "more"
     if not np.isnan(left.value):
-        by = [100 * abs(1 - value) for value in (left.value, left.low, left.high)]
-        amount = f"{digits(by[0])} % {way} {name} [{digits(min(by[1:]))}, {digits(max(by[1:]))}]"
+        own, *ends = (100 * abs(1 - value) for value in (left.value, left.low, left.high))
+        amount, text = f"{percentage(own)} % {way} {name}", percentage
     else:
-        by = [abs(value) for value in (gap.value, gap.low, gap.high)]
-        amount = f"{by[0]:.4g} {way} {name} an episode [{min(by[1:]):.4g}, {max(by[1:]):.4g}]"
+        own, *ends = (abs(value) for value in (gap.value, gap.low, gap.high))
+        amount, text = f"{four_digits(own)} {way} {name} an episode", four_digits
+    amount += f" [{text(min(ends))}, {text(max(ends))}]"
     return f"It has {amount} than the policy that it was made from ({means})."
-
-
-def digits(percent: float) -> str:
-    """Two digits of a percentage, without an exponent; all of it is said of exactly 100 only."""
-    if 99.5 <= percent < 100:
-        return f"{min(percent, 99.9):.1f}"
-    return f"{percent:.0f}" if percent >= 9.5 else f"{percent:.2g}"
 
 
 def model_card(

@@ -16,6 +16,7 @@ from pathlib import Path
 from prefine import frames, reading
 from prefine.analysis.metrics import normalized_cost, normalized_return
 from prefine.errors import UserError, short
+from prefine.numbers import four_digits
 from prefine.status import plan as plans
 from prefine.status.plan import Job, Plan
 from prefine.tasks import TASKS, Task, find
@@ -266,7 +267,7 @@ def _scores(table, task: Task | None, limits: tuple) -> tuple[str, str]:
         table = table[table["iteration"] == table["iteration"].max()]
     reward = table["return"].mean()
     known = task is not None and task.max_return > task.min_return
-    reward = f"{normalized_return(reward, task):.2f}" if known else f"{reward:.4g} raw"
+    reward = f"{normalized_return(reward, task):.2f}" if known else f"{four_digits(reward)} raw"
     if table["cost"].isna().all():
         return reward, ""
     taus = [tau for tau in limits if tau is not None]
@@ -275,7 +276,7 @@ def _scores(table, task: Task | None, limits: tuple) -> tuple[str, str]:
     else:
         costs = [normalized_cost(table["cost"].mean(), tau) for tau in taus]
     if not costs:
-        return reward, f"{table['cost'].mean():.4g} raw"
+        return reward, f"{four_digits(table['cost'].mean())} raw"
     return reward, f"{sum(costs) / len(costs):.2f}"
 
 
