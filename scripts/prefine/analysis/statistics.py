@@ -4,7 +4,7 @@ Scores are one array a task, of shape (..., runs of the task): tasks may have di
 of runs, and leading axes are simulated trials. A (runs x tasks) matrix M is ``list(M.T)``.
 
 Intervals are t intervals over runs, stratified over tasks (`interval`), and not bootstraps: with
-3 or 5 runs a percentile bootstrap that says 95 % covers 60 to 85 (benchmarks/intervals.py).
+3 or 5 runs a percentile bootstrap that says 95 % covers 60 to 85 (docs/readings.md).
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from prefine.analysis.metrics import is_safe
 LEVEL = 0.95
 LEAST_RUNS = 3  # of a task; fewer give no interval
 # An error of 5 % is made 5 % df / (df + 4): 1.7 % with 3 runs, 4.6 % with 5 of 12 tasks. Without,
-# skewed costs are covered less often than is said (benchmarks/intervals.py).
+# skewed costs are covered less often than is said (docs/readings.md).
 CAUTION = 4.0
 
 Scores = Sequence[np.ndarray]
