@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import browser
@@ -12,7 +10,7 @@ import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, counts, snakemake
+from conftest import counts, snakemake
 from prefine.policies import file as policy_file
 from prefine.tasks import TASKS
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -351,14 +349,3 @@ def test_the_report_can_be_read_anywhere_without_a_network(results):
         assert opened.locator("tr[data-verdict]").count() > 20
         text = opened.locator("main").inner_text()
     assert "not DSRL's" in text and "yes: data, versions and devices" in text
-
-
-def test_the_gradient_through_the_sample_is_measured_on_a_finished_run(results, tmp_path):
-    """Else nobody sees when the benchmark no longer runs."""
-    command = [sys.executable, ROOT / "benchmarks/reparameterised.py", results, "BallRun", "20"]
-    command += ["--iterations", "2", "--points", "1", "--seeds", "2", "--episodes", "1"]
-    subprocess.run([*command, "--output", tmp_path / "found.csv"], check=True, timeout=300)
-    found = pd.read_csv(tmp_path / "found.csv")
-    kinds = set(found[["method", "counterfactual"]].itertuples(index=False, name=None))
-    assert kinds == {(m, c) for m in ("dpo", "prefine") for c in ("detached", "reparameterised")}
-    assert np.isfinite(found["return"]).all()
