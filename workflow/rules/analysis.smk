@@ -45,10 +45,8 @@ use rule runs as study_table with:
         f"{RUN}/benchmarks/studies/{{study}}.jsonl"
     wildcard_constraints:
         study=one_of(study for study in STUDIES if study != "main"),
-    localrule: True
     params:
         members=lambda w: run.members_argument(run.members[w.study]),
-        code=run.code("analysis/runs"),
     message:
         "Reduce the episodes of {wildcards.study} to one row a run"
 
@@ -67,10 +65,8 @@ use rule runs as curves_table with:
         f"{RUN}/benchmarks/tables/curves/{{study}}.jsonl"
     wildcard_constraints:
         study=one_of(study for study in STUDIES if config["studies"][study]["curves"]),
-    localrule: True
     params:
         members=lambda w: run.members_argument(run.followed(w.study)),
-        code=run.code("analysis/runs"),
     message:
         "Reduce the learning curves of {wildcards.study} to one row a run and iteration"
 
@@ -87,10 +83,8 @@ use rule runs as validation_table with:
         f"{RUN}/logs/tables/validation/{{study}}.log",
     benchmark:
         f"{RUN}/benchmarks/tables/validation/{{study}}.jsonl"
-    localrule: True
     params:
         members=lambda w: run.members_argument(run.members[w.study]),
-        code=run.code("analysis/runs"),
     message:
         "Reduce the validation episodes of {wildcards.study} to one row a run"
 

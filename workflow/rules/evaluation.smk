@@ -61,9 +61,6 @@ use rule evaluate_reference as validate_reference with:
         f"{RUN}/benchmarks/validate/reference/{{task}}.jsonl"
     params:
         settings=run.validation_settings,
-        plan=[],
-        mixed_with=[],
-        code=run.code("evaluation/evaluate"),
     message:
         "Roll out the policy of {wildcards.task} on validation episodes"
 
@@ -82,9 +79,6 @@ use rule evaluate_reference as validate with:
         f"{RUN}/benchmarks/validate/{{job}}.jsonl"
     params:
         settings=run.validation_settings,
-        plan=lambda w, input: ["--plan", input.plan] if input.plan else [],
-        mixed_with=lambda w, input: (["--mixed-with", input.mixed_with] if input.mixed_with else []),
-        code=run.code("evaluation/evaluate"),
     message:
         "Roll out {wildcards.job} on validation episodes"
 
@@ -94,6 +88,7 @@ use rule evaluate_reference as evaluate_curve with:
     input:
         policies=f"{RUN}/snapshots/{{job}}.safetensors",
         plan=[],
+        mixed_with=[],
         module=run.own_module,
     output:
         f"{RUN}/curves/{{job}}.parquet",
@@ -105,9 +100,6 @@ use rule evaluate_reference as evaluate_curve with:
         job=one_of(job for job, own in ARMS.items() if own.points),
     params:
         settings=lambda w: run.evaluation_settings(w, CURVE_EPISODES),
-        plan=[],
-        mixed_with=[],
-        code=run.code("evaluation/evaluate"),
     message:
         "Roll out the policies on the way of {wildcards.job}"
 

@@ -53,12 +53,7 @@ use rule split as split_sizes with:
     benchmark:
         f"{RUN}/benchmarks/split/sizes/{{task}}.jsonl"
     params:
-        task=run.task_argument,
-        source=config["source"],
-        reuse=[],
-        labels=run.labels_arguments,
         settings=lambda w: run.split_settings(w.task, sizes=True),
-        code=run.code("preferences/split"),
     message:
         "Split {wildcards.task} into sets of other sizes"
 

@@ -113,15 +113,8 @@ use rule train as train_and_follow with:
         snapshots=kept_or_temp(f"{RUN}/snapshots/{{job}}.safetensors"),
     wildcard_constraints:
         job=one_of(job for job, own in ARMS.items() if own.points),
-    params:
-        task=run.task_argument,
-        method=run.method_of,
-        settings=run.job_settings,
-        state=run.state_of,
-        sizes=lambda w, input: ["--sizes", input.sizes] if input.sizes else [],
-        reference=lambda w, input: ["--reference", input.reference] if input.reference else [],
+    params:  # besides those of `train`, as in each `use rule`
         snapshots=lambda w, output: ["--snapshots", output.snapshots],
-        code=lambda w: run.code("training/train", run.method_of(w)),
     message:
         "Train {wildcards.job}, all runs at once, and keep policies on the way"
 
