@@ -5,13 +5,13 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.patheffects import withStroke
 from prefine import frames, reading
 from prefine.analysis import scores
 from prefine.analysis.metrics import normalized_return
 from prefine.analysis.names import source_note
 from prefine.analysis.statistics import mean_interval
 from prefine.pipeline import cli
+from prefine.report import labels
 from prefine.report import style as plotting
 from prefine.report.tables import gaps_text
 from prefine.tasks import PAPER_TASKS, SUITES, TASKS, Task
@@ -103,21 +103,21 @@ def scatter(axis: plt.Axes, table: pd.DataFrame) -> None:
             axis.vlines(row.preferred, row.reward_low, row.reward_high, color=color, lw=0.8)
         axis.plot(row.preferred, row.reward, marker, ms=4.5, color=color, mec="white", mew=0.4)
         axis.plot(row.paper_preferred, row.paper_reward, marker, ms=4.5, mfc="none", mec="black")
-        place = (row.preferred, row.reward)
-        if pd.isna(row.reward):
-            place = (row.paper_preferred, row.paper_reward)
-        if not np.isnan(place).any():
-            axis.annotate(
-                row.label,
-                place,
-                xytext=(4, -7),
-                textcoords="offset points",
-                fontsize=6.5,
-                path_effects=[withStroke(linewidth=1.5, foreground="white")],
-            )
     axis.set_aspect("equal")
     axis.set_xlabel(r"normalised mean return of $D_p$")
     axis.set_ylabel("normalised return of PREFINE")
+
+
+def name_all(axis: plt.Axes, table: pd.DataFrame) -> None:
+    """A name beside each mark, ours or else the paper's."""
+    ours = table[["preferred", "reward"]].to_numpy(float)
+    theirs = table[["paper_preferred", "paper_reward"]].to_numpy(float)
+    places = np.where(np.isnan(ours), theirs, ours)
+    known = ~np.isnan(places).any(axis=1)
+    bars = table.dropna(subset=["preferred", "reward_low", "reward_high"])
+    ends = bars[["preferred", "reward_low", "preferred", "reward_high"]].to_numpy(float)
+    names = table["label"][known].tolist()
+    labels.name_marks(axis, places[known], names, ends.reshape(-1, 2, 2))
 
 
 def differences(axis: plt.Axes, table: pd.DataFrame) -> None:
@@ -177,7 +177,9 @@ def main() -> None:
     gaps = table.dropna(subset="missing").assign(method=METHOD)
     if len(gaps):
         notes.append(f"Missing: {gaps_text(gaps, [])}.")
-    plotting.save(figure, args.output, table.assign(source=" ".join(sources)), " ".join(notes))
+    table = table.assign(source=" ".join(sources))
+    note = " ".join(notes)
+    plotting.save(figure, args.output, table, note, lambda: name_all(axes[0], table))
     print(table.T.to_string())
 
 

@@ -17,7 +17,7 @@ NEEDS = ("thresholds",)
 
 COLUMNS = 4  # panels side by side
 SETS = {"preferred": r"$D_p$", "nonpreferred": r"$D_{np}$"}
-COLORS = plotting.SET_COLORS
+COLORS, MARKERS = plotting.SET_COLORS, plotting.SET_MARKERS
 
 
 def panel(axis: plt.Axes, trajectories: pd.DataFrame, row: pd.Series, limits: list) -> None:
@@ -41,7 +41,8 @@ def panel(axis: plt.Axes, trajectories: pd.DataFrame, row: pd.Series, limits: li
         color = COLORS[role]
         for prefix, filled in (("", True), ("paper_", False)):
             cost, reached = (row[f"{prefix}mean_{score}_{role}"] for score in ("cost", "return"))
-            axis.plot(cost, reached, "o", ms=5, mfc=color if filled else "white", mec=color)
+            inside = color if filled else "white"
+            axis.plot(cost, reached, MARKERS[role], ms=5, mfc=inside, mec=color)
     axis.set_title(f"{task.name}\n{row['trajectories']} (DSRL: {row['paper_trajectories']})")
 
 
@@ -68,12 +69,19 @@ def main() -> None:
     for axis in axes.flat[max(0, n - columns) : n]:
         axis.set_xlabel("cost")
     marks = [
-        plt.Line2D([], [], lw=0, marker="o", ms=5, mec=COLORS[role], label=f"{label}, {whose}")
+        plt.Line2D(
+            [],
+            [],
+            lw=0,
+            marker=MARKERS[role],
+            ms=5,
+            mec=COLORS[role],
+            mfc=COLORS[role] if whose == "here" else "white",
+            label=f"{label}, {whose}",
+        )
         for role, label in SETS.items()
         for whose in ("here", "paper")
     ]
-    for mark, role in zip(marks, ("preferred", None, "nonpreferred", None), strict=True):
-        mark.set_markerfacecolor(COLORS.get(role, "white"))
     figure.legend(handles=marks, loc="outside upper center", ncols=4, frameon=False)
     note = f"{source_note(table['source'])} Dotted: thresholds; dashed: DSRL's bounds."
     plotting.save(figure, args.output, table, note)

@@ -85,15 +85,15 @@ def main() -> None:
     axes[0].set_ylabel("episode return")
 
     names = {
-        "reference": (axes[0], r"$D_\mathrm{ref}$", "s"),
-        "preferred": (axes[1], r"$D_p$ (safe)", "o"),
-        "nonpreferred": (axes[1], r"$D_{np}$ (unsafe)", "X"),
+        "reference": (axes[0], r"$D_\mathrm{ref}$"),
+        "preferred": (axes[1], r"$D_p$ (safe)"),
+        "nonpreferred": (axes[1], r"$D_{np}$ (unsafe)"),
     }
-    for role, (axis, label, marker) in names.items():
-        color, own = plotting.SET_COLORS[role], sets[role]
+    for role, (axis, label) in names.items():
+        color, marker, own = plotting.SET_COLORS[role], plotting.SET_MARKERS[role], sets[role]
         axis.scatter(own[x], own["return"], s=12, color=color, marker=marker, lw=0, label=label)
-    for method, marker in (("reference", "D"), ("prefine", "o")):
-        color, own = plotting.METHOD_COLORS[method], rollouts[method]
+    for method, own in rollouts.items():
+        color, marker = plotting.method_color(method), plotting.method_marker(method)
         label = r"$\pi_\mathrm{ref}$" if method == "reference" else "PREFINE"
         axes[2].scatter(own[x], own["return"], s=14, color=color, marker=marker, lw=0, label=label)
         axes[2].scatter(
@@ -112,7 +112,8 @@ def main() -> None:
     figure.suptitle(f"{args.task}, {chosen}", fontsize=8)
 
     numbers = pd.concat([everything, *sets.values(), *rollouts.values()], ignore_index=True)
-    plotting.save(figure, args.output, numbers, source_note([manifest["source"]]))
+    note = f"Large open marks: means over episodes. {source_note([manifest['source']])}"
+    plotting.save(figure, args.output, numbers, note)
     print(numbers.groupby("kind")[["cost", "return"]].agg(["mean", "count"]).to_string())
 
 

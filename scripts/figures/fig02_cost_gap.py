@@ -95,6 +95,7 @@ def draw(axis: plt.Axes, own: pd.DataFrame, score: str) -> None:
             color="0.2",
             lw=1,
             capsize=2,
+            path_effects=plotting.outlined(),
         )
         level = rows[f"baseline_{score}"].iloc[0]
         axis.axhline(
@@ -158,6 +159,7 @@ def main() -> None:
         thirds = result.dropna(subset="until").drop_duplicates("until")["until"]
         until = " and ".join(f"{value:,.0f}" for value in thirds)
         notes.append(f"Early, mid, late: thirds of the first {until} iterations.")
+        notes.append("Bars: mean and standard deviation over runs.")
         if (result["every"] > 1).any():
             notes.append("A part of the steps was sampled, which makes absolute gaps larger.")
         guessed = result[result["simulated"] == "classifier"]

@@ -5,11 +5,11 @@ from itertools import product
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.patheffects import withStroke
 from prefine import frames
 from prefine.analysis import metrics
 from prefine.analysis.names import columns_of, marks_note, source_note
 from prefine.pipeline import cli
+from prefine.report import labels
 from prefine.report import style as plotting
 from prefine.tasks import SUITES
 
@@ -29,31 +29,14 @@ def bands_of(methods: list[str]) -> list[list[str]]:
     return [methods[start : start + width] for start in range(0, len(methods), width)]
 
 
-def name_marks(axis: plt.Axes, own: pd.DataFrame) -> None:
-    """Names beside the marks, moved up or down where they would lie on each other."""
-    low, high = axis.get_ylim()
-    for left, side in own.groupby(own["cost"] > 2):  # else the label leaves the panel
-        heights = side["reward"].to_numpy()
-        gap = 0.085 * (high - low)
-        moved = plotting.apart(heights, gap, low + 0.03, high - gap)
-        for cell, y in zip(side.itertuples(), moved, strict=True):
-            axis.annotate(
-                cell.label,
-                (cell.cost, cell.reward),
-                (-11 if left else 11, y),
-                textcoords=("offset points", "data"),
-                ha="right" if left else "left",
-                va="center",
-                fontsize=7,
-                arrowprops={
-                    "arrowstyle": "-",
-                    "lw": 0.4,
-                    "color": "0.5",
-                    "shrinkA": 0,
-                    "shrinkB": 2,
-                },
-                path_effects=[withStroke(linewidth=1.5, foreground="white")],
-            )
+def name_all(panels: list[tuple[plt.Axes, pd.DataFrame]]) -> None:
+    """Names beside the marks of each panel."""
+    for axis, own in panels:
+        scores = own[["cost", "reward"]].to_numpy(float)
+        spread = own[["cost_std", "reward_std"]].fillna(0).to_numpy(float)
+        across = spread[:, :, None] * np.eye(2)  # of a mark the bar of its cost, and of its reward
+        bars = np.stack([scores[:, None] - across, scores[:, None] + across], axis=2)
+        labels.name_marks(axis, scores, own["label"].tolist(), bars)
 
 
 def main() -> None:
@@ -73,9 +56,10 @@ def main() -> None:
         sharey=True,
         squeeze=False,
     )
-    top = np.nanmax([10.0, table["cost"].max() * 3])  # room for labels behind the marks
+    top = np.nanmax([10.0, table["cost"].max() * 3])  # room for names behind the marks
     low, high = table["reward"].min(), table["reward"].max()
     floor = 0.25 if table["cost"].isna().any() else 0.05  # room to say what is missing
+    panels = []
     for row, (band, suite) in zip(axes, product(bands, suites), strict=True):
         for axis in row[len(band) :]:
             axis.set_visible(False)
@@ -107,7 +91,7 @@ def main() -> None:
                     color=plotting.SAFE_COLOR if safe else plotting.UNSAFE_COLOR,
                     mfc="white" if method in others else None,
                 )
-            name_marks(axis, own)
+            panels.append((axis, own))
             for y, what, gone in (
                 (0.02, "missing", cells[cells["reward"].isna()]),
                 (0.09, "no cost limit", cells[cells["cost"].isna() & cells["reward"].notna()]),
@@ -124,7 +108,8 @@ def main() -> None:
                     )
     axes[-1][(len(bands[-1]) - 1) // 2].set_xlabel("normalised cost (dotted: the limit)")
     note = source_note(table.loc[~table["outside"].astype(bool), "source"].dropna())
-    plotting.save(figure, args.output, table, f"{note}{marks_note(table)}")
+    note = f"{note}{marks_note(table)}"
+    plotting.save(figure, args.output, table, note, lambda: name_all(panels))
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def scatter(axis: plt.Axes, own: pd.DataFrame, task: str) -> None:
     axis.set_ylabel("normalised reward")
     if own.empty:
         axis.text(0.5, 0.5, "no normalised cost", transform=axis.transAxes, ha="center")
-    axis.set_title(f"{task}: area ∝ time of a run")
+    axis.set_title(f"{task}\n(area: time of a run)")
 
 
 def hour_bars(axis: plt.Axes, table: pd.DataFrame) -> None:
@@ -48,6 +48,8 @@ def hour_bars(axis: plt.Axes, table: pd.DataFrame) -> None:
         if pd.notna(row.hours_reference):
             style = {"color": "none", "edgecolor": color, "hatch": "////", "lw": 0.6}
             axis.barh(place, row.hours_reference, 0.7, left=row.hours, **style)
+        key = {"color": color, "marker": plotting.method_marker(row.method), "ms": 5}
+        axis.plot(-0.06, place, **key, transform=axis.get_yaxis_transform(), clip_on=False)
         axis.plot(row.hours_matched, place, "D", ms=4, mfc="white", mec="0.2", mew=0.8)
     axis.set_xlabel("hours of one run")
     axis.set_xlim(left=0)
@@ -58,7 +60,9 @@ def step_bars(axis: plt.Axes, table: pd.DataFrame) -> None:
     for place, row in enumerate(table.itertuples()):
         around = [[row.ms - row.ms_q25], [row.ms_q75 - row.ms]]
         color = plotting.method_color(row.method)
-        axis.barh(place, row.ms, 0.7, color=color, xerr=around, ecolor="0.2", capsize=2)
+        axis.barh(place, row.ms, 0.7, color=color)
+        style = {"ecolor": "0.2", "capsize": 2, "path_effects": plotting.outlined(1.5)}
+        axis.errorbar(row.ms, place, xerr=around, fmt="none", **style)
     axis.set_xlabel("milliseconds an iteration")
     axis.set_xlim(left=0)
 
@@ -80,7 +84,7 @@ def main() -> None:
     )
     scatter(axes[0], table.dropna(subset=["reward", "cost"]), task)
     hour_bars(axes[1], table)
-    axes[1].set_title(r"published iterations (hatched: $\pi_\mathrm{ref}$'s)")
+    axes[1].set_title("published iterations\n" r"(hatched: $\pi_\mathrm{ref}$'s)")
     step_bars(axes[2], table)
     axes[2].set_title("one iteration, one run")
     for axis in axes[1:]:
@@ -88,6 +92,8 @@ def main() -> None:
         axis.set_ylim(len(table) - 0.4, -0.6)
         axis.grid(axis="y", visible=False)
     axes[1].set_yticks(range(len(table)), [plotting.in_math(method_label(m)) for m in order])
+    axes[1].tick_params(axis="y", length=0, pad=14)  # the mark stands there
+    axes[2].tick_params(axis="y", length=0)
 
     threads = blocks["threads"].iloc[0]
     of = f"{blocks['block'].nunique()} blocks" if len(blocks) else ""

@@ -1,8 +1,8 @@
 """Figure 5: PREFINE with other sizes of D_p and D_np: reward and safety (1 - normalised cost)."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
-import seaborn as sns
 from prefine import frames
 from prefine.analysis.names import source_note
 from prefine.methods import REFERENCE
@@ -25,7 +25,6 @@ SIZES = {
     "n_nonpreferred": "non-preferred, $N_{np}$",
 }
 SCORES = {"normalized_return": "normalised reward", "safety": "1 − normalised cost"}
-MARKS = "osD^vP"
 
 
 def main() -> None:
@@ -53,17 +52,17 @@ def main() -> None:
         2, 2, figsize=(plotting.TEXT_WIDTH, 3.8), sharex="col", sharey="row"
     )
     names = list(dict.fromkeys(own["task"]))
-    colors = sns.color_palette("colorblind", max(len(names), 1))
+    aside = np.linspace(-1, 1, len(names)) if len(names) > 1 else [0]
     for column, (size, label) in zip(axes.T, SIZES.items(), strict=True):
         for axis, (score, title) in zip(column, SCORES.items(), strict=True):
-            for place, task in enumerate(names):
+            for (task, style), side in zip(plotting.task_looks(names).items(), aside, strict=True):
                 line = table[(table["task"] == task) & (table["varied"] == size)].sort_values("n")
-                style = {"color": colors[place], "marker": MARKS[place % len(MARKS)], "ms": 4}
                 axis.errorbar(
-                    line["n"],
+                    line["n"] * 1.02**side,  # so that intervals stay apart
                     line[score],
                     line[f"{score}_std"].fillna(0).to_numpy(),
                     **style,
+                    ms=4,
                     lw=1.2,
                     capsize=2,
                     label=task,
@@ -79,7 +78,8 @@ def main() -> None:
                 axis.axhline(0.0, color="0.2", lw=0.8, ls=":")
         column[-1].set_xlabel(label)
     if len(table):
-        axes[0][0].legend(frameon=False)
+        keys = axes[0][0].get_legend_handles_labels()
+        figure.legend(*keys, loc="outside upper center", ncols=4, frameon=False)
     notes = [
         f"PREFINE at the middle threshold, mean and standard deviation over "
         f"{plotting.count(table['runs'], 'run')}{plotting.having(args.fixed)}; "

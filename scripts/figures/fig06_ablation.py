@@ -42,19 +42,19 @@ def main() -> None:
     plotting.use_style()
     figure, axes = plt.subplots(1, 2, figsize=(plotting.TEXT_WIDTH, 2.3))
     for axis, (score, label) in zip(axes, SCORES.items(), strict=True):
-        for method in reversed(method_order(own["method"])):
-            color = plotting.method_color(method)
+        for place, method in enumerate(reversed(method_order(own["method"]))):
             rows = table[table["method"] == method]
+            look = learning.look(method, 2 * place, len(rows))
             name = method_label(method) + (" (λ = 0)" if method == "dpo" else "")
             line = "--" if method == "dpo" else "-"  # neither hides the other
-            learning.draw(axis, rows, score, "std", label=name, color=color, ls=line)
+            learning.draw(axis, rows, score, "std", label=name, ls=line, **look)
         learning.iteration_axis(axis)
         axis.set_xlabel("iteration")
         axis.set_ylabel(label)
         axis.set_title(f"{args.task}: {label}")
     for tau in own["tau"].dropna().unique():
         axes[1].axhline(tau, color="0.2", lw=0.8, ls=":", label=f"threshold τ = {tau:g}")
-    axes[1].set_ylim(bottom=0)
+    plotting.from_zero(axes[1])
     axes[1].legend(frameon=False)
     runs = plotting.count(table["runs"], "run")
     note = f"Mean and standard deviation over {runs} a method{plotting.having(args.fixed)}, "

@@ -5,7 +5,6 @@ import itertools
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from prefine.analysis import scores
 from prefine.analysis.names import source_note
 from prefine.analysis.statistics import mean_interval
@@ -27,7 +26,7 @@ NEEDS = ("study", "thresholds")
 
 METHOD = "prefine"
 SCORES = {"reward": "normalised reward", "safety": "safety, 1 − cost / τ"}
-MARKERS = "osD^vP*"
+SAFEST = 1.3  # where the axis of safety ends: at 1, no cost at all, there is room for a mark
 
 
 def by_threshold(runs: pd.DataFrame, expected: dict) -> pd.DataFrame:
@@ -56,15 +55,14 @@ def draw(axis: plt.Axes, own: pd.DataFrame, looks: dict, score: str) -> None:
     tasks = [task for task in looks if task in set(own["task"])]
     aside = dict(zip(tasks, np.linspace(-0.12, 0.12, len(tasks)) * gap, strict=True))
     for task in tasks:
-        line, (color, marker) = own[own["task"] == task].sort_values("tau"), looks[task]
+        line = own[own["task"] == task].sort_values("tau")
         x = line["tau"] + (aside[task] if len(tasks) > 1 else 0)
         bounds = line[score] - line[f"{score}_low"], line[f"{score}_high"] - line[score]
         axis.errorbar(
             x,
             line[score],
             yerr=None if line[f"{score}_low"].isna().any() else np.clip(bounds, 0, None),
-            color=color,
-            marker=marker,
+            **looks[task],
             ms=4,
             lw=1,
             elinewidth=0.7,
@@ -105,9 +103,7 @@ def main() -> None:
     for column, suite in zip(axes.T, suites, strict=True):
         known = [task for task in dict.fromkeys([*TASKS, *expected]) if task in expected]
         tasks = [task for task in known if suite_of[task] == suite]
-        colors = sns.color_palette("colorblind", max(len(tasks), 1))
-        marks = (MARKERS * len(tasks))[: len(tasks)]
-        looks = dict(zip(tasks, zip(colors, marks, strict=False), strict=True))
+        looks = plotting.task_looks(tasks)
         own = table[table["suite"] == suite]
         for axis, score in zip(column, SCORES, strict=True):
             draw(axis, own, looks, score)
@@ -116,8 +112,7 @@ def main() -> None:
         column[0].set_title(SUITES[suite])
         column[1].set_xlabel("threshold τ")
         handles = [
-            plt.Line2D([], [], color=color, marker=mark, ms=4, lw=1, label=task)
-            for task, (color, mark) in looks.items()
+            plt.Line2D([], [], **look, ms=4, lw=1, label=task) for task, look in looks.items()
         ]
         # Below the panels, where no line can be.
         column[1].legend(
@@ -131,10 +126,10 @@ def main() -> None:
         row[0].set_ylabel(label)
         if score == "safety":
             row[0].set_yscale("symlog", linthresh=1.0, linscale=1.2)
-            bottom = np.nanmin([-0.3, 1.2 * table[["safety", "safety_low"]].min().min()])
-            row[0].set_ylim(bottom, 1.1)
+            bottom = np.nanmin([-0.3, 1.5 * table[["safety", "safety_low"]].min().min()])
+            row[0].set_ylim(bottom, SAFEST)
             ticks = [tick for tick in (-30, -10, -3, -1, 0, 0.5, 1) if tick >= bottom]
-            row[0].set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+            row[0].set_yticks(ticks, [plotting.number(tick) for tick in ticks])
             row[0].minorticks_off()
             for axis in row:
                 axis.axhline(0, color="0.2", lw=0.8, ls=":")

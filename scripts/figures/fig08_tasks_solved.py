@@ -47,7 +47,8 @@ def draw(axis: plt.Axes, own: pd.DataFrame) -> None:
         axis.bar(place, row.fraction, 0.7, color=plotting.method_color(row.method))
         if not np.isnan(row.low):
             error = [[row.fraction - row.low], [row.high - row.fraction]]
-            axis.errorbar(place, row.fraction, error, fmt="none", color="0.3", lw=1, capsize=2)
+            style = {"fmt": "none", "color": "0.2", "lw": 1, "capsize": 2, "clip_on": False}
+            axis.errorbar(place, row.fraction, error, path_effects=plotting.outlined(), **style)
         axis.plot(place, row.cells, "D", ms=4, mfc="white", mec="0.2", mew=0.8, clip_on=False)
         partial = "" if row.tasks == row.asked else f"\n{row.tasks} of {row.asked}"
         top = np.nanmax([row.fraction, row.high, row.cells])
@@ -57,7 +58,7 @@ def draw(axis: plt.Axes, own: pd.DataFrame) -> None:
     axis.set_xticks(range(len(own)), labels, rotation=35, ha="right", rotation_mode="anchor")
     axis.set_xlim(-0.6, len(own) - 0.4)
     axis.set_ylim(0, 1.3)
-    axis.set_yticks(np.linspace(0, 1, 6), [f"{share:.0%}" for share in np.linspace(0, 1, 6)])
+    axis.set_yticks(np.linspace(0, 1, 6), [f"{share} %" for share in range(0, 101, 20)])
     axis.grid(axis="x", visible=False)
 
 
@@ -86,7 +87,8 @@ def main() -> None:
         n = own["asked"].iloc[0]
         axis.set_title(f"{SUITES[suite]}, {n} task{'s' if n > 1 else ''}")
     axes[0][0].set_ylabel("fraction of tasks solved")
-    notes = [source_note(runs["source"].dropna())]
+    notes = ["With 95 % intervals; diamonds: fraction of (task, threshold) cells."]
+    notes.append(source_note(runs["source"].dropna()))
     gaps = [
         dict(zip(("task", "missing"), gap.split(": ", 1), strict=True), method=row.method)
         for row in table.itertuples()

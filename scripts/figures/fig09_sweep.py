@@ -2,7 +2,6 @@
 
 import matplotlib.pyplot as plt
 import pandas as pd
-import seaborn as sns
 from matplotlib.lines import Line2D
 from prefine import frames
 from prefine.analysis.names import source_note
@@ -42,19 +41,19 @@ def main() -> None:
     own = own.assign(cvar_normalized=own[f"cvar_{LEVEL}"] / own["tau"])
     table = learning.summarize(own, ["task", "lam", "beta"], list(SCORES))
     lams, betas = sorted(own["lam"].unique()), sorted(own["beta"].unique())
-    colors = dict(zip(lams, sns.color_palette("viridis", len(lams) + 1), strict=False))
+    colors = plotting.shades(lams)
     lines = {beta: STYLES[place % len(STYLES)] for place, beta in enumerate(betas)}
 
     plotting.use_style()
     figure, axes = plt.subplots(3, 1, figsize=(plotting.TEXT_WIDTH, 6.0), sharex=True)
     for axis, (score, label) in zip(axes, SCORES.items(), strict=True):
         for (lam, beta), rows in table.groupby(["lam", "beta"]):
-            learning.draw(axis, rows, score, "se", color=colors[lam], ls=lines[beta])
+            learning.draw(axis, rows, score, "se", 0.08, color=colors[lam], ls=lines[beta])
         learning.iteration_axis(axis)
         axis.set_ylabel(label)
         if "reward" not in label:
             axis.axhline(1.0, color="0.2", lw=0.8, ls=":")
-            axis.set_ylim(bottom=0)
+            plotting.from_zero(axis)
     axes[0].set_title(args.task)
     axes[-1].set_xlabel("iteration")
     keys = [Line2D([], [], color=colors[lam], label=f"λ = {lam:g}") for lam in lams]
@@ -64,7 +63,7 @@ def main() -> None:
     notes = [
         f"Mean and standard error over {seeds}{plotting.having(args.fixed)}, {args.episodes} "
         "episodes each; "
-        f"CVaR of the worst {LEVEL:.0%}.",
+        f"CVaR of the worst {100 * LEVEL:.0f} %.",
         source_note(curves["source"].dropna()),
     ]
     plotting.save(

@@ -36,9 +36,9 @@ ROWS = {"return": "return", "cost": "cost"}
 
 
 def panels(n_tasks: int) -> tuple[plt.Figure, np.ndarray]:
-    """Two rows, return above cost, for every ``COLUMNS`` tasks; unused panels are off."""
-    columns = min(COLUMNS, n_tasks)
-    blocks = -(-n_tasks // columns)
+    """Two rows, return above cost, for at most ``COLUMNS`` tasks; unused panels are off."""
+    blocks = -(-n_tasks // COLUMNS)
+    columns = -(-n_tasks // blocks)
     size = (plotting.TEXT_WIDTH, 0.5 + 2.6 * blocks)
     figure, axes = plt.subplots(2 * blocks, columns, figsize=size, sharex="col", squeeze=False)
     pairs = axes.reshape(blocks, 2, columns).transpose(0, 2, 1).reshape(-1, 2)
@@ -69,21 +69,22 @@ def main() -> None:
                 continue
             for place, method in enumerate(methods):
                 rows = of_task[of_task["method"] == method]
-                style = {"color": plotting.method_color(method), "ms": 3.5}
-                style["marker"] = plotting.method_marker(method)
-                style["markevery"] = (place % 4, 4) if len(rows) > 8 else 1  # not on one another
-                learning.draw(axis, rows, score, "std", label=method_label(method), **style)
+                name = plotting.in_math(method_label(method))
+                look = learning.look(method, place, len(rows))
+                learning.draw(axis, rows, score, "std", label=name, **look)
             learning.iteration_axis(axis)
             axis.set_ylabel(label)
         taus = sorted(own.loc[own["task"] == task, "tau"].dropna().unique())
         for tau in taus:
             pair[1].axhline(tau, color="0.2", lw=0.8, ls=":")
         if len(of_task):
-            pair[1].set_ylim(bottom=0)
+            plotting.from_zero(pair[1])
             pair[1].set_xlabel("iteration")
             pair[1].tick_params(labelbottom=True)
     if len(methods) > 1:
-        pairs[0][0].legend(frameon=False)
+        drawn = next(pair[0] for pair in pairs if pair[0].lines)
+        keys = drawn.get_legend_handles_labels()
+        figure.legend(*keys, loc="outside upper center", ncols=6, frameon=False)
     runs = plotting.count(table.groupby("task")["runs"].max(), "run")
     notes = [
         f"{SUITES[args.suite]}. Mean and standard deviation over {runs} (thresholds and "

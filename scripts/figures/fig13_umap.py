@@ -89,7 +89,7 @@ def main() -> None:
     grids = ", ".join(sorted({f"{own['grid']} × {own['grid']}" for own in numbers}))
     note = (
         f"{source_note(table['source'])} {drawn} states of each set. J: Jaccard index of "
-        f"the occupied cells, {grids}; J₀: of two halves of one set, J/J₀ at that size."
+        f"the occupied cells, {grids}; J₀: the same of two halves of one set, with as many states."
     )
     plotting.save(figure, args.output, table, note)
     print(table.to_string())

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
-import seaborn as sns
 from prefine import frames, reading
 from prefine.pipeline import cli
 from prefine.report import style as plotting
@@ -26,17 +25,23 @@ COLORS = {
     "control": plotting.METHOD_COLORS["bc_from_reference"],
     "after": plotting.METHOD_COLORS["prefine"],
 }
+MARKERS = {
+    "original": plotting.method_marker("reference"),
+    "before": plotting.method_marker("reference"),
+    "control": plotting.method_marker("bc_from_reference"),
+    "after": plotting.method_marker("prefine"),
+}
 LABELS = {
     "original": "your policy",
     "before": "your policy",
     "control": "BC on the preferred alone",
     "after": "after PREFINE",
 }
-MARKERS = "osD^vP*X"
+LAM_MARKERS = "oD^vP*p"  # not a square, which is your policy's
 
 
 def draw_episodes(axis: plt.Axes, episodes: pd.DataFrame) -> None:
-    """A dot an episode and a cross for the mean; all played the same episodes."""
+    """A small mark an episode and a large one for the mean; all played the same episodes."""
     distilled = "original" in set(episodes["who"])
     for who, color in COLORS.items():
         own = episodes[episodes["who"] == who]
@@ -44,9 +49,11 @@ def draw_episodes(axis: plt.Axes, episodes: pd.DataFrame) -> None:
             continue
         label = "your policy, distilled" if distilled and who == "before" else LABELS[who]
         color = "0.55" if distilled and who == "before" else color
-        axis.scatter(own["cost"], own["return"], s=9, color=color, alpha=0.35, lw=0)
+        marker = "D" if distilled and who == "before" else MARKERS[who]
+        style = {"color": color, "marker": marker}
+        axis.scatter(own["cost"], own["return"], s=9, alpha=0.35, lw=0, **style)
         mean = own[["cost", "return"]].mean()
-        axis.scatter(*mean, s=60, color=color, marker="X", ec="white", lw=0.6, label=label)
+        axis.scatter(*mean, s=60, ec="white", lw=0.6, label=label, **style)
     axis.set_xlabel("cost of an episode")
     axis.set_ylabel("return")
 
@@ -54,12 +61,13 @@ def draw_episodes(axis: plt.Axes, episodes: pd.DataFrame) -> None:
 def draw_candidates(axis: plt.Axes, runs: pd.DataFrame, choice: dict) -> None:
     """A mark a run on the validation episodes; the chosen one is ringed."""
     betas, lams = sorted(runs["beta"].unique()), sorted(runs["lam"].unique())
-    colors = dict(zip(betas, sns.color_palette("viridis", len(betas) + 1), strict=False))
+    colors = plotting.shades(betas)
     for run in runs.to_dict("records"):
-        marker = MARKERS[lams.index(run["lam"]) % len(MARKERS)]
+        marker = LAM_MARKERS[lams.index(run["lam"]) % len(LAM_MARKERS)]
         axis.scatter(run["cost"], run["return"], s=22, color=colors[run["beta"]], marker=marker)
     before, share = choice["validation"]["before"], choice["settings"]["cost_share"]
-    axis.scatter(before["cost"], before["return"], s=60, color="black", marker="X", ec="white")
+    style = {"color": COLORS["before"], "marker": MARKERS["before"], "label": LABELS["before"]}
+    axis.scatter(before["cost"], before["return"], s=60, ec="white", **style)
     axis.axvline(share * before["cost"], color="0.2", lw=0.8, ls=":")
     chosen = runs[runs["run"] == choice["run"]].iloc[0]
     axis.scatter(
@@ -68,7 +76,7 @@ def draw_candidates(axis: plt.Axes, runs: pd.DataFrame, choice: dict) -> None:
     for beta in betas:
         axis.scatter([], [], s=22, color=colors[beta], label=f"β = {beta:g}")
     for place, lam in enumerate(lams):
-        marker = MARKERS[place % len(MARKERS)]
+        marker = LAM_MARKERS[place % len(LAM_MARKERS)]
         axis.scatter([], [], s=22, color="0.5", marker=marker, label=f"λ = {lam:g}")
     axis.set_xlabel("mean cost, validation")
     axis.set_ylabel("mean return, validation")
@@ -101,7 +109,8 @@ def main() -> None:
             axis.set_xlim(left=min(0.0, axis.get_xlim()[0]))
             axis.legend(frameon=False, fontsize=6, loc="best")
     note = (
-        "Left: a dot an episode, a cross the mean; everybody plays the same episodes. Right: a "
+        "Left: a small mark an episode, a large one the mean; everybody plays the same episodes. "
+        "Right: a "
         "mark a fine-tuned policy on other episodes, by which one was chosen (red ring): the best "
         "return left of the dotted line, or the lowest cost where none is. " + args.source
     )

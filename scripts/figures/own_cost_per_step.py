@@ -58,13 +58,14 @@ def main() -> None:
         horizon = int(episodes["length"].max())
         for who, label in LABELS.items():
             own = profile(episodes.loc[episodes["who"] == who, "step_costs"], horizon)
-            axis.plot(own["step"], own["cost"], color=COLORS[who], lw=1.2, label=label)
+            line = "--" if who == "before" else "-"  # neither hides the other
+            axis.plot(own["step"], own["cost"], color=COLORS[who], lw=1.2, ls=line, label=label)
             around = own["cost"] - own["se"], own["cost"] + own["se"]
             axis.fill_between(own["step"], *around, color=COLORS[who], alpha=0.2, lw=0)
             parts.append(own.assign(task=task, who=who))
         axis.set_ylabel("cost of a step")
         axis.set_xlim(0, horizon)
-        axis.set_ylim(bottom=0)
+        plotting.from_zero(axis)
     drawn = [axis for axis in axes[:, 0] if axis.lines]
     if drawn:  # beside the title, off the curves
         place = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2}

@@ -44,7 +44,7 @@ def main() -> None:
             learning.iteration_axis(axis)
             axis.set_ylabel(score)
         row[0].set_title(own["task"].iloc[0])
-        row[1].set_ylim(bottom=0)
+        plotting.from_zero(row[1])
     for axis in axes[-1]:
         axis.set_xlabel("iteration")
     note = (

@@ -38,8 +38,8 @@ def both(ours: pd.DataFrame, paper: pd.DataFrame, comparable: bool) -> pd.DataFr
 
 
 def panel(axis: plt.Axes, own: pd.DataFrame, places: dict, score: str, method: str) -> None:
-    """One method and score: tasks downwards, a dot with its interval; the paper's is a bar."""
-    color = plotting.method_color(method)
+    """One method and score: tasks downwards, a mark with its interval; the paper's is a bar."""
+    color, marker = plotting.method_color(method), plotting.method_marker(method)
     for row in own.to_dict("records"):
         place, value, printed = places[row["task"]], row[score], row[f"paper_{score}"]
         if pd.isna(value):
@@ -49,7 +49,7 @@ def panel(axis: plt.Axes, own: pd.DataFrame, places: dict, score: str, method: s
             axis.plot([value, printed], [place, place], color=color, lw=0.8, alpha=0.5)
         if pd.notna(row[f"{score}_low"]):
             axis.hlines(place, row[f"{score}_low"], row[f"{score}_high"], color=color, lw=2)
-        axis.plot(value, place, "o", ms=4, color=color, mec="none", zorder=3)
+        axis.plot(value, place, marker, ms=4, color=color, mec="none", zorder=3)
         axis.plot(printed, place, "|", ms=8, color="black", mew=1.2, zorder=4)
 
 
@@ -93,7 +93,7 @@ def main() -> None:
 
     notes = [source_note(table["source"].dropna())]
     if comparable:
-        notes.append("Dots: ours with its 95 % interval; black bars: the paper's Table 1.")
+        notes.append("Marks: ours with its 95 % interval; black bars: the paper's Table 1.")
     else:
         notes.append(
             "Ours alone, with 95 % intervals: the paper's numbers are on DSRL's data, and beside "

@@ -28,7 +28,9 @@ READS = {
 }
 NEEDS = ("task", "fixed")
 
-MARKS = "osDv^P<>Xp*h"
+# Marks of what is no method of the package: stars and polygons (corners, kind, angle).
+MIXED_MARK = (4, 1, 0)
+OTHER_MARKS = ("h", (3, 1, 0), (6, 1, 0), (8, 0, 0), (4, 1, 45), (3, 1, 180))
 ACROSS = 4  # panels beside each other
 ROOM = 0.06  # of the height, above the best reward and below the least
 
@@ -51,13 +53,15 @@ def numbers(runs: pd.DataFrame, task: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def color_of(front: str, others: list[str]) -> tuple | str:
-    """A method's colour; methods of one's own, which would share a grey, differ."""
+def look_of(front: str, others: list[str]) -> dict:
+    """A method's colour and mark; methods of one's own, which would share both, differ."""
     if front.startswith(pareto.MIXED):
-        return "#999999"
+        return {"color": "#999999", "marker": MIXED_MARK}
     if front in plotting.METHOD_COLORS:
-        return plotting.method_color(front)
-    return plt.get_cmap("Set1")(others.index(front) % 9)
+        return {"color": plotting.method_color(front), "marker": plotting.method_marker(front)}
+    place = others.index(front)
+    marker = OTHER_MARKS[place % len(OTHER_MARKS)]
+    return {"color": plt.get_cmap("Set1")(place % 9), "marker": marker}
 
 
 def stairs(points: pd.DataFrame, right: float) -> tuple[list, list]:
@@ -66,10 +70,10 @@ def stairs(points: pd.DataFrame, right: float) -> tuple[list, list]:
     return [*best["cost"], right], [*best["reward"], *best["reward"].iloc[-1:]]
 
 
-def draw_front(axis: plt.Axes, points: pd.DataFrame, right: float, color, marker: str) -> None:
+def draw_front(axis: plt.Axes, points: pd.DataFrame, right: float, color, marker) -> None:
     """The points, those of the front with intervals, and the stairs of what it reaches."""
     best, rest = points[points["undominated"]], points[~points["undominated"]]
-    axis.scatter(rest["cost"], rest["reward"], s=10, marker=marker, color=color, alpha=0.4, lw=0)
+    axis.scatter(rest["cost"], rest["reward"], s=14, marker=marker, color=color, alpha=0.4, lw=0)
     spread = [
         np.nan_to_num([best[key] - best[f"{key}_low"], best[f"{key}_high"] - best[key]])
         for key in ("cost", "reward")
@@ -79,8 +83,9 @@ def draw_front(axis: plt.Axes, points: pd.DataFrame, right: float, color, marker
         best["reward"],
         xerr=spread[0],
         yerr=spread[1],
-        fmt=marker,
-        ms=4,
+        ls="",
+        marker=marker,
+        ms=4.5,
         color=color,
         mec="white",
         mew=0.4,
@@ -105,10 +110,13 @@ def set_up(axis: plt.Axes, shown: np.ndarray, most: float) -> None:
 
 
 def draw_choice(axis: plt.Axes, choice: pd.DataFrame, styles: dict[str, dict]) -> None:
-    """What is had when so many points are tried, a line a front."""
+    """What is had when so many points are tried, a line a front, its marks a little aside."""
+    fronts = choice["front"].unique()
+    aside = dict(zip(fronts, np.linspace(-0.12, 0.12, len(fronts)), strict=True))
     for name, own in choice.groupby("front", sort=False):
         label = plotting.in_math(own["label"].iloc[0])
-        axis.plot(own["k"], own["score"], lw=1, ms=4, mec="white", **styles[name], label=label)
+        style = {"lw": 1, "ms": 5, "mec": "white", "mew": 0.4} | styles[name]
+        axis.plot(own["k"] + aside[name], own["score"], **style, label=label)
     axis.set_xlabel("points tried, one chosen by validation")
     axis.set_title("Reward of the point that is chosen, 0 above the limit")
     axis.xaxis.set_major_locator(plt.MaxNLocator(integer=True))
@@ -128,10 +136,7 @@ def main() -> None:
     reference = runs[(runs["method"] == REFERENCE) & (runs["task"] == args.task)]
     names = [name for name in dict.fromkeys(points["front"]) if name != pareto.CONTROL]
     others = [name for name in names if name not in plotting.METHOD_COLORS]
-    styles = {
-        name: {"color": color_of(name, others), "marker": MARKS[place % len(MARKS)]}
-        for place, name in enumerate(names)
-    }
+    styles = {name: look_of(name, others) for name in names}
 
     plotting.use_style()
     rows = -(-(len(names) + 2) // ACROSS)
@@ -147,7 +152,9 @@ def main() -> None:
         if len(controls) and name not in pareto.CONTROLS:
             axis.step(*stairs(controls, most), where="post", color="0.55", lw=0.9, ls="--")
         draw_front(axis, points[points["front"] == name], most, **style)
-        axis.plot(reference[pareto.COST], reference[pareto.REWARD], "*", ms=8, color="black")
+        start = {"color": plotting.method_color(REFERENCE), "ms": 5.5, "mec": "white"}
+        mark = plotting.method_marker(REFERENCE)
+        axis.plot(reference[pareto.COST], reference[pareto.REWARD], mark, **start)
         set_up(axis, shown, most)
         axis.set_title(key_of(table.loc[name]))
         axis.tick_params(labelleft=place % ACROSS == 0)
@@ -165,8 +172,8 @@ def main() -> None:
     notes = [
         f"Mean and 95 % interval, {each} a point{plotting.having(args.fixed)}; faint: points that "
         "another one beats. Above each panel the hypervolume inside the limit (dotted); dashed: "
-        f"the trivial controls as one front; star: π_ref. Last panel: mean over runs, {tried} "
-        "validation episodes a point.",
+        "the trivial controls as one front; black square: π_ref. Last panel: mean over runs, "
+        f"{tried} validation episodes a point.",
         source_note(runs["source"].dropna()),
     ]
     numbers_drawn = points.assign(source=table["source"].iloc[0])

@@ -1,9 +1,9 @@
 """A study's variants side by side: reward and cost of each, task by task, with intervals."""
 
+import matplotlib.colors as mcolors
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from prefine import frames
 from prefine.analysis.names import method_label, method_order, source_note
 from prefine.analysis.scores import complete_seeds
@@ -56,7 +56,21 @@ def label_of(method: str, variant: str, several: bool) -> str:
     name = plotting.in_math(method_label(method))
     if not several:
         return name
-    return name if variant == CONFIG else f"{name}: {variant.replace('=', ' ')}"
+    return name if variant == CONFIG else f"{name}: {variant.replace('=', ' ').replace(' -', ' −')}"
+
+
+def look(place: dict, places: list[dict]) -> dict:
+    """The method's colour and mark; its variants differ by what of the mark is filled."""
+    method = place["method"]
+    own = [other for other in places if other["method"] == method]
+    round_, fill = divmod(own.index(place), len(plotting.VARIANT_FILLS))
+    color = np.array(mcolors.to_rgb(plotting.method_color(method)))
+    color = 1 - (1 - color) * 0.55**round_  # lighter where no way to fill is left
+    look = {"color": tuple(color), "marker": plotting.method_marker(method)}
+    filled = plotting.VARIANT_FILLS[fill]
+    if filled == "open":
+        return look | {"markerfacecolor": "white"}
+    return look | {"fillstyle": filled, "markerfacecoloralt": "white"}
 
 
 def main() -> None:
@@ -82,23 +96,21 @@ def main() -> None:
     plotting.use_style()
     figure, axes = plt.subplots(2, 1, figsize=(plotting.TEXT_WIDTH, 4.2), sharex=True)
     several = any(place["variant"] != CONFIG for place in places)
-    palette = sns.color_palette("colorblind", len(places))
     offsets = (np.arange(len(places)) - (len(places) - 1) / 2) * 0.8 / max(len(places), 1)
     for axis, (score, title) in zip(axes, SCORES.items(), strict=True):
         for number, place in enumerate(places):
             line = table[(table[list(place)] == list(place.values())).all(axis="columns")]
             x = np.array([names.index(task) for task in line["task"]]) + offsets[number]
             low, high = line[score] - line[f"{score}_low"], line[f"{score}_high"] - line[score]
-            color = palette[number] if several else plotting.method_color(place["method"])
             axis.errorbar(
                 x,
                 line[score],
                 np.nan_to_num([low, high]),
-                fmt="os^Dv"[order.index(place["method"]) % 5],
-                ms=4,
+                ls="",
+                ms=5,
                 lw=1,
                 capsize=2,
-                color=color,
+                **look(place, places),
                 label=label_of(**place, several=several),
             )
         for place in range(1, len(names)):

@@ -1,17 +1,23 @@
 """Methods can be told apart by the colour-blind, and in a grey print by their marks."""
 
+import importlib.util
 from itertools import combinations
 
 import numpy as np
 import pytest
+from conftest import ROOT
+from matplotlib.colors import to_hex
 from matplotlib.markers import MarkerStyle
 from prefine.report.cloud import SHAPES
 from prefine.report.colors import (
     METHOD_COLORS,
     METHOD_MARKERS,
     SAFE_COLOR,
+    TASK_COLORS,
     UNSAFE_COLOR,
+    VARIANT_FILLS,
     method_marker,
+    task_looks,
 )
 
 # Machado, Oliveira and Fernandes 2009, severity 1, for linear RGB.
@@ -59,8 +65,9 @@ def test_lightness_is_that_of_cie():
 
 
 @pytest.mark.parametrize("vision", VISIONS)
-def test_no_two_methods_look_alike(vision):
-    pairs = combinations(METHOD_COLORS.items(), 2)
+@pytest.mark.parametrize("colors", [METHOD_COLORS, dict(enumerate(TASK_COLORS))])
+def test_no_two_lines_look_alike(colors, vision):
+    pairs = combinations(colors.items(), 2)
     apart = {
         (a, b): np.linalg.norm(seen(one, vision) - seen(other, vision))
         for (a, one), (b, other) in pairs
@@ -80,3 +87,39 @@ def test_every_method_can_be_seen_on_white_and_has_a_mark_of_its_own():
     assert len({*METHOD_MARKERS.values(), method_marker("mine")}) == len(METHOD_MARKERS) + 1
     for color, marker in zip(METHOD_COLORS.values(), METHOD_MARKERS.values(), strict=True):
         assert seen(color)[0] < 80 and MarkerStyle(marker).is_filled()
+
+
+def test_tasks_wear_no_method_s_colour_and_differ_by_mark_too():
+    looks = task_looks([f"task {n}" for n in range(7)])
+    assert len({look["marker"] for look in looks.values()}) == 7
+    assert not {look["color"] for look in looks.values()} & set(METHOD_COLORS.values())
+    for look in looks.values():
+        assert seen(look["color"])[0] < 80
+
+
+def test_fronts_that_are_no_method_have_marks_of_their_own():
+    pareto = script("pareto")
+    own = [pareto.MIXED_MARK, *pareto.OTHER_MARKS]
+    assert len(set(own)) == len(own) and not set(own) & set(METHOD_MARKERS.values())
+    for method, marker in METHOD_MARKERS.items():
+        look = {"color": METHOD_COLORS[method], "marker": marker}
+        assert pareto.look_of(method, []) == look
+
+
+def test_variants_have_their_method_s_colour_and_mark_and_no_two_look_alike():
+    variants = script("variants")
+    count = len(VARIANT_FILLS) + 2
+    places = [{"method": m, "variant": n} for m in ("dpo", "prefine") for n in range(count)]
+    looks = [variants.look(place, places) for place in places]
+    assert len({str(look) for look in looks}) == len(looks)
+    assert {look["marker"] for look in looks[:count]} == {METHOD_MARKERS["dpo"]}
+    assert to_hex(looks[0]["color"]).upper() == METHOD_COLORS["dpo"]
+    assert to_hex(looks[count]["color"]).upper() == METHOD_COLORS["prefine"]
+
+
+def script(name):
+    """A figure's script, as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"scripts/figures/{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -11,7 +11,6 @@ import pytest
 from conftest import ROOT
 from hand_made import PAPER, SUITES, TAUS, table, timing
 from prefine.analysis import scores, tables
-from prefine.report import style as plotting
 from prefine.tasks import TASKS
 
 EXPECTED = {task: list(TAUS) for task in SUITES}
@@ -214,18 +213,3 @@ def test_the_paper_s_ceiling_stands_beside_dsrl_s_data(draw, runs, manifests):
     assert row["paper_difference"].notna().all() and "Ours alone" not in note
     # Tables 1 and 2: 0.93, and 2485.1 between DSRL's 6.15 and 2976.28.
     assert row.loc["AntVelocity", "paper_difference"] == pytest.approx(0.93 - 0.8346, abs=1e-4)
-
-
-def test_names_are_moved_apart_as_little_as_can_be():
-    def moved(*places, low=0.0, high=2.0):
-        return plotting.apart(np.array(places), 0.1, low, high)
-
-    np.testing.assert_allclose(moved(1.0, 1.0), [0.95, 1.05])
-    np.testing.assert_allclose(moved(1.05, 0.2, 1.0, 1.0), [1.1166667, 0.2, 0.9166667, 1.0166667])
-    np.testing.assert_allclose(moved(2.0, 2.0), [1.9, 2.0])
-    np.testing.assert_allclose(moved(0.0, 0.0), [0.0, 0.1])
-    assert moved().size == 0
-    crowd = np.random.default_rng(0).uniform(0.4, 1.6, 9)
-    spread = moved(*crowd)
-    order = np.argsort(crowd)
-    assert (np.diff(spread[order]) > 0.1 - 1e-9).all()

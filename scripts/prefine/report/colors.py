@@ -1,5 +1,7 @@
 """One colour a method, a set and a verdict, in every figure and on the page."""
 
+from collections.abc import Sequence
+
 # Okabe-Ito; the other five were chosen so that no two are alike to the colour-blind.
 METHOD_COLORS = {
     "reference": "#000000",
@@ -30,6 +32,11 @@ METHOD_MARKERS = {
     "endorse": "d",
     "prefine": "o",
 }
+# Of one method's variants: the method's colour and mark, filled in another way.
+VARIANT_FILLS = ("full", "open", "left", "bottom", "right", "top")
+# Of tasks, where a figure has a line for each and one method alone: no method's own (Paul Tol's).
+TASK_COLORS = ("#332288", "#CC6677", "#117733", "#AA4499", "#999933", "#661100", "#44AA99")
+TASK_MARKERS = "osD^vP*"
 # Dark against light: they differ in grey and for the colour-blind too.
 SAFE_COLOR, UNSAFE_COLOR = "#00553C", "#F2704E"
 SET_COLORS = {
@@ -38,6 +45,7 @@ SET_COLORS = {
     "preferred": SAFE_COLOR,
     "nonpreferred": UNSAFE_COLOR,
 }
+SET_MARKERS = {"reference": "s", "preferred": "o", "nonpreferred": "X"}
 
 
 def method_color(method: str) -> str:
@@ -48,3 +56,14 @@ def method_color(method: str) -> str:
 def method_marker(method: str) -> str:
     """The mark of a method; methods of one's own share one."""
     return METHOD_MARKERS.get(method, "h")
+
+
+def task_looks(tasks: Sequence[str]) -> dict[str, dict]:
+    """Colour and mark of each task's line, by its place among those of a panel."""
+    return {
+        task: {
+            "color": TASK_COLORS[place % len(TASK_COLORS)],
+            "marker": TASK_MARKERS[place % len(TASK_MARKERS)],
+        }
+        for place, task in enumerate(tasks)
+    }

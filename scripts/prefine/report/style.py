@@ -2,6 +2,7 @@
 
 import logging
 import textwrap
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from prefine import caches
@@ -16,15 +17,18 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from scipy.optimize import isotonic_regression
+from matplotlib.patheffects import withStroke
 
 from prefine.files import atomic, write_table
 from prefine.report.colors import METHOD_COLORS as METHOD_COLORS
 from prefine.report.colors import SAFE_COLOR as SAFE_COLOR
 from prefine.report.colors import SET_COLORS as SET_COLORS
+from prefine.report.colors import SET_MARKERS as SET_MARKERS
 from prefine.report.colors import UNSAFE_COLOR as UNSAFE_COLOR
+from prefine.report.colors import VARIANT_FILLS as VARIANT_FILLS
 from prefine.report.colors import method_color as method_color
 from prefine.report.colors import method_marker as method_marker
+from prefine.report.colors import task_looks as task_looks
 
 NO_RUNS = "The study has no runs: it is off, or none of its tasks is among the config's."
 TEXT_WIDTH = 7.0  # inches, two-column paper
@@ -58,15 +62,26 @@ def use_style() -> None:
     )
 
 
-def apart(places: np.ndarray, gap: float, low: float, high: float) -> np.ndarray:
-    """Move numbers as little as possible so that neighbours differ by ``gap``, within bounds."""
-    if not len(places):
-        return np.empty(0)
-    order, steps = np.argsort(places, kind="stable"), gap * np.arange(len(places))
-    moved = isotonic_regression(np.asarray(places, dtype=float)[order] - steps).x
-    result = np.empty(len(places))
-    result[order] = np.clip(moved, low, max(low, high - steps[-1])) + steps
-    return result
+def shades(values: Sequence) -> dict:
+    """Colours from dark to light, in grey too, for the steps of a setting in their order."""
+    places = np.linspace(0, 0.85, max(len(values), 2))  # the lightest are not seen on white
+    return dict(zip(values, plt.get_cmap("viridis")(places), strict=False))
+
+
+def from_zero(axis: plt.Axes) -> None:
+    """Upwards from zero, with room for a line or mark that lies there."""
+    top = axis.get_ylim()[1]
+    axis.set_ylim(-0.04 * top, top)
+
+
+def outlined(width: float = 1.0) -> list[withStroke]:
+    """A white edge for lines that cross what is dark."""
+    return [withStroke(linewidth=width + 1.2, foreground="white")]
+
+
+def number(value: float) -> str:
+    """A short number with a minus sign as wide as a plus."""
+    return f"{value:g}".replace("-", "−")
 
 
 def cost_axis(axis: plt.Axes) -> None:
@@ -122,10 +137,23 @@ def save_missing(png: Path, reason: str = NO_RUNS) -> None:
     save(figure, png, pd.DataFrame({"missing": [reason]}), "Nothing to draw.")
 
 
-def save(figure: plt.Figure, png: Path, numbers: pd.DataFrame, note: str) -> None:
-    """Write PNG, PDF and the plotted numbers as CSV beside each other, with a source line."""
+def save(
+    figure: plt.Figure,
+    png: Path,
+    numbers: pd.DataFrame,
+    note: str,
+    finish: Callable[[], object] | None = None,
+) -> None:
+    """Write PNG, PDF and the plotted numbers as CSV beside each other, with a source line.
+
+    ``finish`` draws what needs a layout that stands, such as names that avoid each other.
+    """
     lines = textwrap.fill(note, int(22 * figure.get_figwidth()))
     figure.supxlabel(lines, fontsize=6, color="0.35", x=0.01, ha="left")
+    if finish:
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        finish()
     for path in (png, png.with_suffix(".pdf")):
         dated = {"CreationDate": None} if path.suffix == ".pdf" else {"Description": note}
         with atomic(path) as temporary:
