@@ -26,7 +26,7 @@ NEEDS = ("study", "thresholds")
 
 METHOD = "prefine"
 SCORES = {"reward": "normalised reward", "safety": "safety, 1 − cost / τ"}
-SAFEST = 1.3  # where the axis of safety ends: at 1, no cost at all, there is room for a mark
+SAFEST = 1.7  # where the axis of safety ends: at 1, no cost at all, there is room for a mark
 
 
 def by_threshold(runs: pd.DataFrame, expected: dict) -> pd.DataFrame:

@@ -47,7 +47,7 @@ def draw(axis: plt.Axes, own: pd.DataFrame) -> None:
         axis.bar(place, row.fraction, 0.7, color=plotting.method_color(row.method))
         if not np.isnan(row.low):
             error = [[row.fraction - row.low], [row.high - row.fraction]]
-            style = {"fmt": "none", "color": "0.2", "lw": 1, "capsize": 2, "clip_on": False}
+            style = {"fmt": "none", "color": "0.2", "lw": 1, "capsize": 2}
             axis.errorbar(place, row.fraction, error, path_effects=plotting.outlined(), **style)
         axis.plot(place, row.cells, "D", ms=4, mfc="white", mec="0.2", mew=0.8, clip_on=False)
         partial = "" if row.tasks == row.asked else f"\n{row.tasks} of {row.asked}"

@@ -48,8 +48,8 @@ def panel(axis: plt.Axes, own: pd.DataFrame, places: dict, score: str, method: s
         elif pd.notna(printed):
             axis.plot([value, printed], [place, place], color=color, lw=0.8, alpha=0.5)
         if pd.notna(row[f"{score}_low"]):
-            axis.hlines(place, row[f"{score}_low"], row[f"{score}_high"], color=color, lw=2)
-        axis.plot(value, place, marker, ms=4, color=color, mec="none", zorder=3)
+            axis.hlines(place, row[f"{score}_low"], row[f"{score}_high"], color=color, lw=1.2)
+        axis.plot(value, place, marker, ms=5.5, color=color, mec="white", mew=0.5, zorder=3)
         axis.plot(printed, place, "|", ms=8, color="black", mew=1.2, zorder=4)
 
 

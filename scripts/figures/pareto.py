@@ -28,9 +28,9 @@ READS = {
 }
 NEEDS = ("task", "fixed")
 
-# Marks of what is no method of the package: stars and polygons (corners, kind, angle).
-MIXED_MARK = (4, 1, 0)
-OTHER_MARKS = ("h", (3, 1, 0), (6, 1, 0), (8, 0, 0), (4, 1, 45), (3, 1, 180))
+# Marks of what is no method of the package: polygons and stars (corners, kind, angle).
+MIXED_MARK = "H"
+OTHER_MARKS = ("h", "8", (6, 1, 0), (4, 1, 0), (4, 1, 45), (3, 1, 180))
 ACROSS = 4  # panels beside each other
 ROOM = 0.06  # of the height, above the best reward and below the least
 

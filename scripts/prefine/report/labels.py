@@ -12,7 +12,7 @@ GAPS = (1.5, 3, 5, 8, 11, 15, 20, 26, 33, 41, 50, 60)  # points between a mark a
 ANGLES = np.arange(16) * np.pi / 8  # the right side first: of two places as good it is taken
 SWEEPS = 3
 # What a name does in a place, in points of distance that would be as bad.
-ON_MARK, ON_LINE, CROSSES = 60.0, 5.0, 12.0
+ON_MARK, ON_LINE, CROSSES, BY_ANOTHER = 60.0, 5.0, 12.0, 4.0
 
 
 def meet(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
@@ -88,6 +88,7 @@ def arrange(
                 continue
             cost += ON_MARK * meet(boxes, marks).sum(axis=1)
             cost += ON_LINE * meet(boxes, lines).sum(axis=1)
+            cost += BY_ANOTHER * meet(boxes, around(places[others], 2 * MARK)).sum(axis=1)
             crossed = np.concatenate([named, marks[others]])
             cost += CROSSES * _through(places[own], found, crossed)
             middles[own] = found[np.argmin(cost.round(6))]

@@ -64,7 +64,7 @@ def use_style() -> None:
 
 def shades(values: Sequence) -> dict:
     """Colours from dark to light, in grey too, for the steps of a setting in their order."""
-    places = np.linspace(0, 0.85, max(len(values), 2))  # the lightest are not seen on white
+    places = np.linspace(0, 0.75, max(len(values), 2))  # the lightest are not seen on white
     return dict(zip(values, plt.get_cmap("viridis")(places), strict=False))
 
 
