@@ -162,13 +162,13 @@ bench-osrl: setup .cache/osrl/.installed
 	    -c envs/lock.txt -r /dev/stdin
 	@touch $@
 
-# Pictures of the README, from a finished quickstart; the rules need graphviz.
+# Pictures of the docs, from a finished quickstart and the published result; the rules need graphviz.
 .PHONY: pictures
 pictures: setup
 	mkdir -p docs/images
 	for task in BallCircle HalfCheetahVelocity; do \
 	  cp results/quickstart/films/$$task/film.webp docs/images/$$task.webp; done
-	cp results/quickstart/figures/fig01_overview.png docs/images/
+	cp results/collected/figures/fig01_overview.png docs/images/
 	snakemake --rulegraph dot --cores 1 \
 	  | sed -e 's/margin=0/margin=0.1, rankdir=LR, nodesep=0.15, ranksep=0.35/' -e 's/penwidth=2, color=grey/penwidth=1, color=grey/' \
 	  | tred | dot -Tsvg -o docs/images/rules.svg
