@@ -60,7 +60,10 @@ def short(value: object, longest: int = 60) -> str:
 
 def reason(error: BaseException, longest: int = 300) -> str:
     """Why somebody else's code failed, in one line; its type where it says nothing."""
-    text = " ".join(plain(error, 10 * longest).replace("\\n", " ").split())
+    try:
+        text = " ".join(plain(error, 10 * longest).replace("\\n", " ").split())
+    except Exception:  # its own __str__ fails
+        text = ""
     return plain(text, longest) or type(error).__name__
 
 

@@ -5,6 +5,8 @@ import io
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from prefine.errors import UserError, shown
@@ -19,7 +21,8 @@ from prefine.reading import (
     refused_in_one_line,
 )
 
-UNPACKED = 2**30  # bytes of a Parquet file
+UNPACKED = 2**28  # bytes of a Parquet file
+PART = 2**14  # rows of it at a time
 
 
 def read_csv(path: str | Path, *columns: str, largest: int = TABLE, **options):
@@ -48,7 +51,8 @@ def _check_shape(path: str | Path, content: bytes) -> None:
     It numbers columns of one name, takes a value too many in every row for the row's name, and
     fills a row that was cut.
     """
-    reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+    # As a stream: a text with one wide letter takes four times its bytes.
+    reader = csv.reader(io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline=""))
     names = next(reader)
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
@@ -86,12 +90,44 @@ def read_parquet(path: str | Path, *columns: str, largest: int = TABLE):
     """Read a Parquet file as a pandas table; its ``attrs`` are those that were written."""
     intact(path, largest)
     with refused_in_one_line(path, "cannot be read as Parquet", DELETE):
-        about = pq.read_metadata(path)
-        groups = [about.row_group(number) for number in range(about.num_row_groups)]
-        if sum(group.total_byte_size for group in groups) > UNPACKED:
-            raise UserError(f"{path}: claims more than {UNPACKED:,} bytes unpacked")
+        _check_unpacked(path)
         table = pd.read_parquet(path)
     return with_columns(path, table, columns)
+
+
+def _check_unpacked(path: str | Path) -> None:
+    """Unpack a Parquet file in small parts, up to a bound, whatever it claims.
+
+    A value that is repeated takes nothing in the file; so text is looked at before it is repeated.
+    """
+    about = pq.read_metadata(path)
+    if about.num_columns > COLUMNS:
+        raise UserError(f"{path}: has {about.num_columns:,} columns; {COLUMNS:,} are allowed")
+    groups = (about.row_group(number) for number in range(about.num_row_groups))
+    places = range(about.num_columns)
+    n = sum(group.column(place).num_values for group in groups for place in places)
+    if n > CELLS:
+        raise UserError(f"{path}: has {n:,} values; {CELLS:,} are allowed")
+    leaves = (about.schema.column(place) for place in places)
+    text = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
+    if lists := [name for name in text if "." in name]:
+        raise UserError(f"{path}: {shown(lists[0])} is lists of text, which no table here has")
+    size = 0
+    with pq.ParquetFile(path, read_dictionary=text) as file:
+        for batch in file.iter_batches(PART):
+            for column in batch.columns:
+                if pa.types.is_dictionary(column.type):
+                    size += _repeated(column)
+                else:
+                    size += column.nbytes
+            if size > UNPACKED:
+                raise UserError(f"{path}: has more than {UNPACKED:,} bytes unpacked")
+
+
+def _repeated(column: pa.DictionaryArray) -> int:
+    """Bytes of text when each value stands where it is."""
+    lengths = pc.binary_length(column.dictionary).cast(pa.int64())
+    return pc.sum(lengths.take(column.indices)).as_py() or 0
 
 
 def with_columns(path: str | Path, table, columns: tuple[str, ...]):

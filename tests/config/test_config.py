@@ -219,7 +219,7 @@ def test_every_key_of_the_schema_is_described():
         ),
         (
             {"methods": {"cpq": {"sampled_actions": 2.5}}},
-            ["methods.cpq.sampled_actions: 2.5", "integer of at least 1"],
+            ["methods.cpq.sampled_actions: 2.5", "integer from 1 to 1,000,000"],
         ),
         (
             {"methods": {"cpl": {"contrastive_bias": 1.5}}},

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import zlib
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -159,7 +160,7 @@ def set_one(key, index, value):
     ("change", "says"),
     [
         (set_one("costs", 5, 2), "costs: 2 at step 5 is no cost of BallRun"),
-        (set_one("costs", 5, -1), "costs: -1 at step 5"),
+        (set_one("costs", 5, -1), "costs: is below zero (store violations as positive numbers"),
         (set_one("costs", 5, 1e-3), "costs: 0.001 at step 5"),
         (set_one("observations", (7, 3), 1e20), "observations: 1e+20 at step 7 is beyond"),
         (set_one("rewards", 9, -3e8), "rewards: -3e+08 at step 9 is beyond"),
@@ -178,6 +179,37 @@ def test_what_others_wrote_is_not_refused(ball_run_file, tmp_path):
     path = without_hashes(ball_run_file, tmp_path / "a.hdf5", lambda arrays: None)
     found = agreement(TASK, (block for *_, block in hdf5.blocks(path, TASK)))
     assert found == {"known": 1.0, "agreement": 1.0}
+
+
+def test_costs_below_zero_are_refused_wherever_they_stand(tmp_path):
+    """Else minus the cost would turn safe around, and one step pay another back."""
+    says = "is below zero (store violations as positive numbers, 0 where nothing is wrong) at step"
+    for costs in (-np.ones(7), np.array([1, 1, 1, 0, -1e-6, 0, 0])):
+        path = make_file(tmp_path / "a.hdf5", costs=costs)
+        one_line(lambda path=path: dataset.trajectory_table(path, TASK), says)
+        one_line(lambda path=path: own.load(path, MINE), says)
+        one_line(lambda path=path: own.load(path, replace(MINE, has_costs=False)), says)
+    path = minari(tmp_path / "set", -np.arange(5.0))
+    one_line(lambda: own.load(path, MINE), "episode_0: costs: is below zero")
+
+
+def test_costs_twice_and_a_writer_that_crashed_are_said(tmp_path):
+    path = make_file(tmp_path / "a.hdf5", cost=np.zeros(7))
+    one_line(lambda: dataset.read(path, TASK), "has costs in costs and cost; keep one")
+    crashed = tmp_path / "b.hdf5"
+    with h5py.File(tmp_path / "c.hdf5", "w", libver="latest") as file:
+        file["rewards"] = np.zeros(7)
+        file.swmr_mode = True
+        crashed.write_bytes((tmp_path / "c.hdf5").read_bytes())
+    one_line(lambda: dataset.read(crashed, TASK), "its writer has not closed it")
+
+
+def test_a_folder_of_data_is_not_searched_through_and_a_name_may_be_too_long(tmp_path):
+    deep = tmp_path / "a/b/c/d/e"
+    deep.mkdir(parents=True)
+    (deep / "x.arrow").touch()
+    one_line(lambda: own.load(tmp_path, MINE), "no Minari dataset with data/main_data.hdf5")
+    one_line(lambda: own.load("a" * 300, MINE), "File name too long")
 
 
 # ---- Data of one's own -----------------------------------------------------------------------

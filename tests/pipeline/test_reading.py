@@ -8,6 +8,8 @@ import zipfile
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from prefine import files, frames, reading
 from prefine.config import strict_yaml
@@ -258,3 +260,33 @@ def test_a_message_does_not_hide_a_fault_of_ours():
     buffer = io.BytesIO(json.dumps({"a": 1}).encode())
     with pytest.raises(TypeError):
         reading.read_bytes(buffer)
+
+
+# ---- Parquet -----------------------------------------------------------------------------------
+
+
+def test_a_parquet_file_is_bounded_by_what_comes_out(tmp_path):
+    """Equal values take nothing in the file, however many there are and however long."""
+    path = tmp_path / "a.parquet"
+    long = pa.DictionaryArray.from_arrays(pa.array(np.zeros(400, "i4")), pa.array(["x" * 2**20]))
+    lists = pa.array([np.zeros(10**6, "f4")] * 11)
+    for column, says in (
+        (pa.array(np.zeros(2**24, "i1")), "has 16,777,216 values"),
+        (long, "has more than 268,435,456 bytes unpacked"),
+        (lists, "has 11,000,000 values"),
+        (pa.array([["a", "b"]]), "is lists of text"),
+    ):
+        pq.write_table(pa.table({"a": column}), path, compression="zstd", store_schema=False)
+        assert path.stat().st_size < 2**16
+        with pytest.raises(UserError) as error:
+            frames.read_parquet(path)
+        assert says in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_table_with_lists_and_text_comes_back_as_it_was(tmp_path):
+    table = pd.DataFrame({"who": ["a", None, "b"], "costs": [[1.0], [], [2.0, 3.0]]})
+    table.attrs["about"] = "x"
+    files.write_table(table, tmp_path / "t.parquet")
+    read = frames.read_parquet(tmp_path / "t.parquet")
+    assert read["who"].tolist() == ["a", None, "b"] and read.attrs == {"about": "x"}
+    assert [list(own) for own in read["costs"]] == [[1.0], [], [2.0, 3.0]]

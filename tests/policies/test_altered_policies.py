@@ -119,3 +119,30 @@ def test_statistics_have_one_epsilon_and_one_clip(change, tmp_path):
     path.write_text(json.dumps(good | change))
     with pytest.raises(UserError, match=r"one number each|at least 0"):
         read_statistics(path, False)
+
+
+def test_layers_without_an_activation_between_are_not_given_one(tmp_path):
+    """A torch.nn.Sequential numbers its activations too."""
+    path = tmp_path / "n.safetensors"
+    network(path, "none", "none")
+    tensors = load_file(path)
+    moved = {name.replace("net.2", "net.1"): value for name, value in tensors.items()}
+    save_file(moved, path)
+    refuses("layer 1 follows on 0, where a torch.nn.Sequential has its activation", path, "torch")
+
+
+@pytest.mark.parametrize("clip", [0, 1e-60])
+def test_a_clip_that_hides_every_observation_is_refused(clip, tmp_path):
+    path = tmp_path / "n.safetensors"
+    network(path, "none", "none", observation_clip=clip)
+    refuses("observation_clip must be above 0", path, "torch")
+
+
+def test_true_among_numbers_of_statistics_is_no_number(tmp_path):
+    about = {"mean": [True, 0.0, 0.0], "var": [1, 1, 1], "epsilon": 0, "clip_obs": 10}
+    (tmp_path / "v.json").write_text(json.dumps(about))
+    refuses(
+        "true and false are no numbers",
+        model(tmp_path / "m.zip"),
+        vec_normalize=str(tmp_path / "v.json"),
+    )

@@ -93,6 +93,7 @@ FAULTS = {
     "cost beyond float32": (said(info={"cost": 1e300}), 'gives 1e+300 as info["cost"]'),
     "cost masked": (said(info={"cost": np.ma.masked}), "gives a masked array as info"),
     "observation masked": (said(observation=np.ma.array([0, 7], mask=[0, 1])), "a masked array as"),
+    "cost below zero": (said(info={"cost": np.float32(-0.25)}), "gives -0.25 as info"),
     "cost empty": (said(info={"cost": np.zeros(0)}), 'gives 0 numbers as info["cost"]'),
 }
 
@@ -107,11 +108,16 @@ def test_a_step_that_cannot_be_used_ends_in_one_line(fault):
     assert re.search(pattern, str(error.value)) and "\n" not in str(error.value)
 
 
+def wordless():
+    raise type("E", (Exception,), {"__str__": lambda self: 1 / 0})
+
+
 RESETS = {
     "alone": (lambda self, *, seed=None, options=None: np.zeros(2), "an array of float64 alone"),
     "two numbers": (lambda self, *, seed=None, options=None: [0.0, 0.0], "as its second value"),
     "no seed": (lambda self: (np.zeros(2), {}), "reset takes no seed: write def reset(self, *"),
     "none": (lambda self, *, seed=None, options=None: None, "reset gives nothing"),
+    "fails in words": (lambda self, *, seed=None, options=None: wordless(), "raised E: E ("),
     "fails": (lambda self, *, seed=None, options=None: 1 / 0, "raised ZeroDivisionError: divis"),
     "ends": (lambda self, *, seed=None, options=None: sys.exit(0), "reset raised SystemExit: 0"),
 }

@@ -23,6 +23,7 @@ from prefine.reading import is_a_value
 from prefine.tasks import BULLET_GYM, OWN, SAFETY_GYM, SUITES, TASKS
 
 LARGEST, LONGEST = 1e18, 1000  # number and text of a config
+MOST_ITERATIONS, MOST_COUNT = 10**9, 10**6  # of a method's settings
 
 
 def check_finite(value, place: list[str]) -> None:
@@ -116,12 +117,14 @@ def _check_setting(place: str, value, default) -> None:
             )
         return
     right = isinstance(value, bool) == isinstance(default, bool)
+    # All but iterations multiply the size of a batch.
+    most = MOST_ITERATIONS if place.endswith("iterations") else MOST_COUNT
     if isinstance(default, float):
         right = right and _is_number(value) and value >= 0
     elif not isinstance(default, bool):
-        right = right and isinstance(value, int) and value >= 1
+        right = right and isinstance(value, int) and 1 <= value <= most
     if not right:
-        wanted = {bool: "true or false", int: "an integer of at least 1"}
+        wanted = {bool: "true or false", int: f"an integer from 1 to {most:,}"}
         wanted = wanted.get(type(default), "a number of at least 0")
         raise UserError(f"config: {place}: {value!r} is not allowed; must be {wanted}")
 

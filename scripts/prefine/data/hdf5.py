@@ -35,6 +35,7 @@ BLOCK_ROWS = 2**16  # rows in memory twice
 Box = tuple[np.ndarray, np.ndarray]  # bounds of actions, low and high, float32
 UNIT_BOX: Box = (np.float32(-1.0), np.float32(1.0))
 ACTION_SLACK = 1e-3  # of rounding; beyond it an action is not of the box [-1, 1]
+BELOW_ZERO = "store violations as positive numbers, 0 where nothing is wrong"
 CONTENT = "sha256"  # attribute of a file that this project wrote: array -> hash of its bytes
 
 
@@ -57,6 +58,11 @@ def opened(path: str | Path) -> "Iterator[h5py.File]":
     except Exception as error:
         if getattr(error, "errno", None) in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP):
             finding = "its file system has no locks; set HDF5_USE_FILE_LOCKING=FALSE and run again"
+        elif "h5clear" in str(error):
+            finding = (
+                "its writer has not closed it: wait until that ends; if it ended by a crash, make "
+                "a copy and clear the mark there (h5clear -s COPY)"
+            )
         else:
             finding = (
                 f"cannot be read as HDF5 ({reason(error)}); get or make the file again, and keep "
@@ -75,6 +81,8 @@ def checked_datasets(file: "h5py.File", path: str | Path, task: Task) -> "dict[s
             file cannot hold, or has another shape than the task's.
     """
     names = {key: key for key in KEYS}
+    if "costs" in file and "cost" in file:
+        raise UserError(f"{path}: has costs in costs and cost; keep one of them")
     if "costs" not in file and "cost" in file:
         names["costs"] = "cost"  # as in some logs of users
     elif "costs" not in file and not task.has_costs:
@@ -245,6 +253,8 @@ def checked_rows(
     with np.errstate(over="ignore"):
         rows = rows.astype(np.float32)
     _require(np.isfinite(rows), start, f"{path}: {key}: is not finite")
+    if key == "costs":  # one below zero would pay an unsafe step back
+        _require(rows >= 0, start, f"{path}: {key}: is below zero ({BELOW_ZERO})")
     if key != "actions":
         return rows
     low, high = box

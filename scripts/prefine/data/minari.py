@@ -14,12 +14,15 @@ def minari_file(path: Path) -> Path:
     Raises:
         UserError: the folder is none of Minari's, or keeps its data as Arrow.
     """
-    if not path.is_dir():
-        return path
+    with reading.refused_in_one_line(path):
+        if not path.is_dir():
+            return path
     for file in (path / MINARI_FILE, path / MINARI_FILE.name):
         if file.exists():
             return file
-    if any(path.glob("**/*.arrow")) or _storage(path) == "arrow":
+    # Minari's own places alone: a folder may hold a whole disk.
+    arrow = (file for place in ("", "data/", "data/*/") for file in path.glob(f"{place}*.arrow"))
+    if _storage(path) == "arrow" or any(arrow):
         raise UserError(
             f"{path}: is a Minari dataset whose data are stored as Arrow, which is not read; write "
             'it again as HDF5 (Minari: data_format="hdf5")'

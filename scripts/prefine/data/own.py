@@ -47,8 +47,8 @@ def load(path: str | Path, task: Task) -> dict[str, np.ndarray]:
         UserError: in one line the file, the key and what is wrong with it.
     """
     box = np.float32(task.action_low), np.float32(task.action_high)
-    folder, path = Path(path).is_dir(), minari_file(Path(path))
-    if folder or is_minari(path):
+    given, path = Path(path), minari_file(Path(path))
+    if path != given or is_minari(path):
         arrays = _concatenate(minari_episodes(path, task, box))
     else:
         arrays = read(path, task, KEYS, box)

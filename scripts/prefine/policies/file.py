@@ -47,15 +47,16 @@ def content_hash(tensors: Params, text: str) -> str:
 
 
 def read_tensors(
-    path: str | Path, finding: str, largest: int = reading.WEIGHTS
+    path: str | Path, finding: str, largest: int = reading.WEIGHTS, advice: str = ""
 ) -> tuple[dict[str, object], Mapping[str, str]]:
     """The tensors of a safetensors file and its metadata, all text.
 
     Args:
         finding: what is wrong with the file if it cannot be read.
+        advice: what to do then.
     """
     reading.intact(path, largest)
-    with reading.refused_in_one_line(path, finding), safe_open(path, "pt") as file:
+    with reading.refused_in_one_line(path, finding, advice), safe_open(path, "pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return tensors, file.metadata() or {}
 
@@ -67,8 +68,8 @@ def load(path: str | Path) -> PolicyStack:
         UserError: the file is not a policy of this project.
     """
     finding = "not a policy of this project"
-    tensors, header = read_tensors(path, finding)
-    with reading.refused_in_one_line(path, finding):
+    tensors, header = read_tensors(path, finding, advice=reading.DELETE)
+    with reading.refused_in_one_line(path, finding, reading.DELETE):
         metadata = dict(reading.json_of(f"{path}: {finding}: its header", header["prefine"]))
         own = metadata.pop(CONTENT, header.get(CONTENT))
         if own and own != content_hash(tensors, json.dumps(metadata, sort_keys=True)):

@@ -16,7 +16,7 @@ import gymnasium
 import numpy as np
 from gymnasium.wrappers import OrderEnforcing, TimeLimit
 
-from prefine.errors import UserError
+from prefine.errors import UserError, reason
 
 SAFETY_GYMNASIUM = "safety_gymnasium"  # whose environments give the cost as a value of its own
 LARGEST = 1e37  # of a reward or cost; float32 holds ten times as much
@@ -239,7 +239,15 @@ class CheckedEnv(gymnasium.Wrapper):
             raise Unusable(
                 f'has no info["cost"]{lacks}; tell it in every step, 0.0 where nothing is wrong'
             )
-        return _number(value, 'info["cost"]') if told else float("nan")
+        if not told:
+            return float("nan")
+        cost = _number(value, 'info["cost"]')
+        if cost < 0:  # it would pay an unsafe step back
+            raise Unusable(
+                f'gives {cost} as info["cost"]; a cost is 0 or more: give violations as positive '
+                "numbers"
+            )
+        return cost
 
 
 def _with_five_values(env: gymnasium.Env) -> gymnasium.Env:
@@ -332,7 +340,7 @@ def _short(value: object) -> str:
 
 def _failure(error: BaseException) -> str:
     """An exception of the environment, in one line with its place, or with the mend."""
-    text = " ".join(str(error).split())[:LONGEST]
+    text = reason(error, LONGEST)
     if isinstance(error, TypeError) and "keyword argument 'seed'" in text:
         return "takes no seed: write def reset(self, *, seed=None, options=None)"
     *_, last = traceback.extract_tb(error.__traceback__)

@@ -25,7 +25,7 @@ os.environ.setdefault("DSRL_SUPPRESS_IMPORT_ERROR", "1")
 import gymnasium
 
 from prefine import caches
-from prefine.errors import UserError
+from prefine.errors import UserError, reason
 from prefine.simulators.checked import (
     SAFETY_GYMNASIUM,
     CheckedEnv,
@@ -187,10 +187,9 @@ def make_own(env_id: str, module: str | None, horizon: int | None, needs_costs: 
     except UserError:
         raise
     except (Exception, SystemExit) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
         unknown = isinstance(error, gymnasium.error.UnregisteredEnv) and not module
         hint = "; `module` must name the Python file that registers it" if unknown else ""
-        raise UserError(f"environment {env_id}: cannot be made ({reason}){hint}") from error
+        raise UserError(f"environment {env_id}: cannot be made ({reason(error)}){hint}") from error
     layers = {base.__name__ for base in classes(env)}
     if layers & {"AutoResetWrapper", "Autoreset"}:
         raise UserError(
@@ -219,7 +218,9 @@ def make_own(env_id: str, module: str | None, horizon: int | None, needs_costs: 
     ):
         raise UserError(f"environment {env_id}: actions have no bounds that can be used: {box}")
     if not (box.low < box.high).all():
-        raise UserError(f"environment {env_id}: actions have bounds that are equal: {box}")
+        raise UserError(
+            f"environment {env_id}: actions have a low bound that is not below the high one: {box}"
+        )
     return CheckedEnv(env, env_id, needs_costs)
 
 

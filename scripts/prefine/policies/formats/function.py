@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prefine.errors import UserError
+from prefine.errors import UserError, reason
 from prefine.policies.networks import Params
 
 Function = Callable[[np.ndarray], np.ndarray]  # (n, obs_dim) float32 -> (n, act_dim)
@@ -42,9 +42,10 @@ class FunctionPolicy:
             UserError: the function fails, or what it returns is not B actions.
         """
         try:
-            actions = np.asarray(self.function(obs[0].numpy().copy()), dtype=np.float32)
-        except Exception as error:
+            found = self.function(obs[0].numpy().copy())
+        except (Exception, SystemExit) as error:
             raise UserError(f"{self.path}: act(observations) {failure(error)}") from error
+        actions = self._numbers(found)
         if actions.shape != (obs.shape[1], self.act_dim):
             raise UserError(
                 f"{self.path}: act(observations) of shape {tuple(obs.shape[1:])} returns shape "
@@ -54,6 +55,25 @@ class FunctionPolicy:
             raise UserError(f"{self.path}: act(observations) returns numbers that are not finite")
         centred = torch.from_numpy(actions) - params["centre"]
         return (centred / params["half_width"]).clamp(-1, 1)
+
+    def _numbers(self, found: object) -> np.ndarray:
+        """What the function returned as float32, if it is real numbers and all of them are told."""
+        try:
+            array = np.asarray(found)
+        except Exception:  # ragged lists, tensors that are elsewhere
+            array = np.empty(0, object)
+        if np.ma.is_masked(found) or array.dtype.kind not in "fiub":
+            kind = "a masked array" if np.ma.is_masked(found) else _kind(found, array)
+            raise UserError(
+                f"{self.path}: act(observations) returns {kind}; an array of real numbers is needed"
+            )
+        with np.errstate(over="ignore"):
+            return array.astype(np.float32)
+
+
+def _kind(found: object, array: np.ndarray) -> str:
+    name = type(found).__name__
+    return f"an array of {array.dtype}" if isinstance(found, np.ndarray) else f"a {name}"
 
 
 def read(path: Path, settings: Mapping, obs_dim: int, low: np.ndarray, high: np.ndarray):
@@ -89,6 +109,6 @@ def import_file(path: Path):
 
 def failure(error: BaseException) -> str:
     """An exception of the user's code, in one line with its place."""
-    text = " ".join(str(error).split())
+    text = reason(error)
     *_, last = traceback.extract_tb(error.__traceback__)
     return f"raised {type(error).__name__}: {text} ({Path(last.filename).name}, line {last.lineno})"

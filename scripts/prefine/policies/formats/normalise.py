@@ -66,8 +66,8 @@ def read_statistics(path: Path, trust_pickle: bool) -> Standardiser:
         raise UserError(f"{path}: mean and var must be one vector each, of the observations")
     if not (np.isfinite(scaler.mean).all() and (scaler.std > 0).all()):
         raise UserError(f"{path}: mean or var is not finite, or var + epsilon is not positive")
-    if scaler.clip is not None and not scaler.clip > 0:
-        raise UserError(f"{path}: clip_obs must be above 0")
+    if scaler.clip is not None and not np.float32(scaler.clip) > 0:
+        raise UserError(f"{path}: clip_obs must be above 0, as float32 too")
     return scaler
 
 
@@ -80,6 +80,8 @@ def plain_numbers(values) -> np.ndarray | None:
     if values is None:
         return None
     array = np.asarray(values)
+    if isinstance(values, list) and any(isinstance(value, bool) for value in values):
+        raise ValueError("true and false are no numbers")  # beside numbers they become 1 and 0
     if array.dtype.kind not in "fiu" or array.size > MOST:
         raise ValueError(f"{array.dtype.name} of shape {array.shape}")
     return array.astype(np.float64)

@@ -1,5 +1,6 @@
 """Read a plain PyTorch MLP: weights as safetensors and what they mean as JSON beside them."""
 
+import itertools
 import math
 import re
 from collections.abc import Mapping
@@ -109,8 +110,8 @@ def read_json(path: Path) -> dict:
             raise UserError(
                 f"{path}: {key}: {shown(about[key])} is not one of {', '.join(allowed)}"
             )
-    if about.get("observation_clip", 1) <= 0:
-        raise UserError(f"{path}: observation_clip must be above 0")
+    if not np.float32(about.get("observation_clip", 1)) > 0:
+        raise UserError(f"{path}: observation_clip must be above 0, as float32 too")
     if about.get("log_std_min", -math.inf) > about.get("log_std_max", math.inf):
         raise UserError(f"{path}: log_std_min is above log_std_max")
     return about
@@ -165,6 +166,12 @@ def linear_layers(path: Path, tensors: dict[str, Tensor], prefix: str | None = N
             f"{path}: has tensors {names}; needed are 0.weight, 0.bias, "
             "2.weight, ... of a torch.nn.Sequential, and log_std where it is fixed"
         )
+    for number, following in itertools.pairwise(numbers):
+        if following == number + 1:
+            raise UserError(
+                f"{path}: layer {following} follows on {number}, where a torch.nn.Sequential has "
+                "its activation between; number them 0, 2, 4, ... if there is one"
+            )
     layers = []
     for number in numbers:
         weight = own[number, "weight"]
