@@ -286,7 +286,7 @@ def test_a_parquet_file_is_bounded_by_what_comes_out(tmp_path):
 def test_a_table_with_lists_and_text_comes_back_as_it_was(tmp_path):
     table = pd.DataFrame({"who": ["a", None, "b"], "costs": [[1.0], [], [2.0, 3.0]]})
     table.attrs["about"] = "x"
-    files.write_table(table, tmp_path / "t.parquet")
+    files.write_table(tmp_path / "t.parquet", table)
     read = frames.read_parquet(tmp_path / "t.parquet")
     assert read["who"].tolist() == ["a", None, "b"] and read.attrs == {"about": "x"}
     assert [list(own) for own in read["costs"]] == [[1.0], [], [2.0, 3.0]]

@@ -1,5 +1,6 @@
 """What an environment of one's own hands over is copied and checked; same seed, same episode."""
 
+import asyncio
 import os
 import random
 import re
@@ -108,6 +109,10 @@ def test_a_step_that_cannot_be_used_ends_in_one_line(fault):
     assert re.search(pattern, str(error.value)) and "\n" not in str(error.value)
 
 
+def cancelled():
+    raise asyncio.CancelledError
+
+
 def wordless():
     raise type("E", (Exception,), {"__str__": lambda self: 1 / 0})
 
@@ -117,6 +122,7 @@ RESETS = {
     "two numbers": (lambda self, *, seed=None, options=None: [0.0, 0.0], "as its second value"),
     "no seed": (lambda self: (np.zeros(2), {}), "reset takes no seed: write def reset(self, *"),
     "none": (lambda self, *, seed=None, options=None: None, "reset gives nothing"),
+    "cancelled": (lambda self, *, seed=None, options=None: cancelled(), "raised CancelledError"),
     "fails in words": (lambda self, *, seed=None, options=None: wordless(), "raised E: E ("),
     "fails": (lambda self, *, seed=None, options=None: 1 / 0, "raised ZeroDivisionError: divis"),
     "ends": (lambda self, *, seed=None, options=None: sys.exit(0), "reset raised SystemExit: 0"),

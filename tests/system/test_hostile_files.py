@@ -115,6 +115,8 @@ def test_a_sigma_beyond_belief_in_an_archive(tmp_path):
         ("run: 2024-01-02", "a date"),
         ("training: {tf32: Yes}", "true or false"),
         ("training: {learning_rate: 1e-4}", "text, for it has no point"),
+        ("split: &a {}\ncollect: {<<: *a}", "line 2: << would be read as an order to merge"),
+        ("run: =", "= would be read as the sign of a default value"),
         (f"seeds: {'9' * 5000}", "a number of absurd length"),
         (f"file: {{T: {{data: {'x' * 5000}}}}}", "has 5,000 letters"),
         ("", "has no settings"),

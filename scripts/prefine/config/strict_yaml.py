@@ -29,6 +29,8 @@ AMBIGUOUS = {
     r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?": "a date",
     r"[-+]?[0-9]+[eE][-+]?[0-9]+": "text, for it has no point (1.0e-3)",
     r"(?i:yes|no|on|off)": "true or false",
+    r"<<": "an order to merge another part",
+    r"=": "the sign of a default value",
 }
 NUMBER = re.compile(r"[-+]?[0-9.][0-9._eE+-]*|0x[0-9a-fA-F_]+")
 

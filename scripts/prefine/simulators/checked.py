@@ -200,11 +200,11 @@ class CheckedEnv(gymnasium.Wrapper):
         """Say in one line which environment failed, when, and where in its code."""
         try:
             yield
-        except UserError:
+        except (UserError, KeyboardInterrupt):
             raise
         except Unusable as error:
             raise UserError(f"environment {self._name}: {when} {error}") from None
-        except (Exception, SystemExit) as error:
+        except BaseException as error:  # also one that would end the process
             text = f"environment {self._name}: {when} {_failure(error)}"
             raise EnvironmentRaised(text) from error
 

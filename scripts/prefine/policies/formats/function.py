@@ -43,7 +43,9 @@ class FunctionPolicy:
         """
         try:
             found = self.function(obs[0].numpy().copy())
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # also one that would end the process
             raise UserError(f"{self.path}: act(observations) {failure(error)}") from error
         actions = self._numbers(found)
         if actions.shape != (obs.shape[1], self.act_dim):
