@@ -7,9 +7,10 @@ a time.
 
 A job has the paper's 15 policies of a task and method, and its 100 episodes of each.
 
-    python benchmarks/rollouts.py  # half an hour
+    python benchmarks/rollouts.py  # half an hour; --tasks BallCircle --rounds 1: two minutes
 """
 
+import argparse
 import sys
 import time
 from pathlib import Path
@@ -29,7 +30,7 @@ from prefine.training.loop import initial_parameters
 
 CHOSEN = ("BallCircle", "HalfCheetahVelocity", "PointGoal1", "CarGoal1")
 POLICIES, EPISODES = 15, 100
-WORKERS, SECONDS, ROUNDS = 2, 5.0, 3
+WORKERS, SECONDS = 2, 5.0
 
 
 def policies(task):
@@ -91,13 +92,17 @@ def one_by_one(task) -> float:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tasks", nargs="+", choices=list(TASKS), default=CHOSEN, metavar="TASK")
+    parser.add_argument("--rounds", type=int, default=3, help="of which the median is taken")
+    args = parser.parse_args()
     torch.set_num_threads(1)
     rows = []
-    for task in map(TASKS.get, CHOSEN):
+    for task in map(TASKS.get, args.tasks):
         rounds = np.array(
             [
                 [*job(task), raw(task, True), raw(task, False), one_by_one(task)]
-                for _ in range(ROUNDS)
+                for _ in range(args.rounds)
             ]
         )
         whole, steady, alone, ours, single = rounds.T

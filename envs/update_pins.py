@@ -3,6 +3,7 @@
 pip itself resolves them, for this Python, without installing anything.
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -38,6 +39,7 @@ def locked(versions: dict[str, str], before: str) -> str:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     for name, options in {"": [], "-no-deps": ["--no-deps"]}.items():
         path = HERE / f"lock{name}.txt"
         before = path.read_text()

@@ -5,6 +5,7 @@ the installed metadata, and every version from the lock. Run it in the project's
 a change of the lock:  .venv/bin/python envs/write_environments.py
 """
 
+import argparse
 import re
 from importlib.metadata import requires
 from pathlib import Path
@@ -86,6 +87,7 @@ def environment(family: str) -> dict[str, str]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     for family in FAMILIES:
         for name, content in environment(family).items():
             (HERE / name).write_text(content)

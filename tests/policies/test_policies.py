@@ -5,7 +5,11 @@ import math
 import pytest
 import torch
 from prefine.policies.cvae import CVAEPolicy, Latents, kl_to_standard_normal
-from prefine.policies.gaussian import GaussianPolicy, normal_log_prob
+from prefine.policies.gaussian import (
+    GaussianPolicy,
+    normal_log_prob,
+    standard_normal_log_prob,
+)
 
 
 def f64(*values):
@@ -21,6 +25,22 @@ def stacked(policy, seeds):
 def test_gaussian_log_density():
     value = normal_log_prob(f64(0.3, -0.2), f64(0.1, 0.0), f64(0.5, 0.25).log())
     assert value.item() == pytest.approx(-0.1584355247, abs=1e-9)
+
+
+def test_the_prior_s_log_density_has_the_bits_of_any_normal_s():
+    x = 3 * torch.randn(3, 1, 257, 12, generator=torch.Generator().manual_seed(0))
+    zero = torch.zeros_like(x)
+    assert standard_normal_log_prob(x).equal(normal_log_prob(x, zero, zero))
+
+
+def test_one_draw_has_the_bits_of_a_mean_over_draws():
+    policy = CVAEPolicy(3, 2, (16, 16))
+    params = stacked(policy, (0, 1))
+    noise = torch.Generator().manual_seed(0)
+    obs, action = (torch.randn(2, 33, n, generator=noise) for n in (3, 2))
+    latents = policy.draw_latents(params, obs, action, torch.randn(2, 1, 33, 4, generator=noise))
+    mean = torch.logsumexp(policy.draw_log_probs(params, obs, action, latents), 1) - math.log(1)
+    assert policy.log_prob(params, obs, action, latents).equal(mean)
 
 
 def test_kl_to_the_prior():

@@ -3,6 +3,8 @@
 import ast
 import functools
 import re
+import shutil
+import subprocess
 import sys
 from collections import Counter
 from importlib.metadata import distributions, packages_distributions, version
@@ -175,3 +177,19 @@ def test_no_two_folders_that_are_imported_from_hold_the_same_name():
     del found["__main__"], found["__pycache__"]
     assert {name: n for name, n in found.items() if n > 1} == {}
     assert not found.keys() & ({*sys.stdlib_module_names, *packages_distributions()} - {"prefine"})
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+@pytest.mark.parametrize("options", [[f"PYTHON={sys.executable}"], ["UV=uv"]])
+def test_the_environment_is_of_the_lock_with_pip_and_with_uv(options):
+    """What `make setup` would do; nothing is installed."""
+    command = ["make", "--dry-run", "--always-make", ".venv/.installed", *options]
+    text = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    installs = re.findall(
+        r"^(.*) (?:-m )?pip install .*?((?:--no-deps )?-r \S+)$", text, re.MULTILINE
+    )
+    assert [what for _, what in installs] == [
+        "-r envs/lock.txt",
+        "--no-deps -r envs/lock-no-deps.txt",
+    ]
+    assert ("uv venv --clear --seed --python 3.11 .venv" in text) == (options == ["UV=uv"])

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from prefine.policies.gaussian import normal_log_prob
+from prefine.policies.gaussian import normal_log_prob, standard_normal_log_prob
 from prefine.policies.networks import Params, init_mlp, mlp
 
 BCQ_LATENT_CLIP = 0.5
@@ -81,8 +81,7 @@ class CVAEPolicy:
         """Draw z from q(z|s,a) of ``params``; noise (R, K, B, latent_dim)."""
         mean, log_std = (t.unsqueeze(1) for t in self.encode(params, obs, action))
         z = mean + torch.exp(log_std) * noise
-        zero = torch.zeros_like(log_std)
-        log_weight = normal_log_prob(z, zero, zero) - normal_log_prob(z, mean, log_std)
+        log_weight = standard_normal_log_prob(z) - normal_log_prob(z, mean, log_std)
         return Latents(z, log_weight)
 
     def draw_log_probs(
@@ -99,6 +98,8 @@ class CVAEPolicy:
     def log_prob(self, params: Params, obs: Tensor, action: Tensor, latents: Latents) -> Tensor:
         """Importance-weighted estimate log 1/K sum_k exp(l_k): (R, B)."""
         log_probs = self.draw_log_probs(params, obs, action, latents)
+        if log_probs.shape[1] == 1:  # the same bits, without a dozen launches on a GPU
+            return log_probs.squeeze(1)
         return torch.logsumexp(log_probs, dim=1) - math.log(log_probs.shape[1])
 
     def sample(self, params: Params, obs: Tensor, noise: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ the batch must be a power of two.) On a GPU the library chooses
 its matrix kernels by the size of the stack.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -348,7 +349,7 @@ class Watch:
 
     def see(self, group: str, loss: Tensor) -> None:
         """Note which replicas are still fine."""
-        self.fine &= torch.isfinite(loss.detach())
+        self.fine &= loss.detach().abs() < math.inf  # isfinite has twice as many kernels
         if group not in self.now:
             self.now[group] = torch.empty_like(loss)  # a captured step writes where it wrote
         self.now[group].copy_(loss.detach())
