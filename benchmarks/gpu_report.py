@@ -22,7 +22,6 @@ def report(found: dict, config: Path) -> tuple[str, dict]:
     if machine["tiny"]:
         lines += ["A rehearsal with tiny sizes: its times mean nothing.", ""]
     lines += [*checks(found["checks"]), *rate_tables(rates), *sentences(projection)]
-    lines += profile(found.get("profile", {}))
     return "\n".join(lines) + "\n", projection
 
 
@@ -158,21 +157,3 @@ def sentences(projection: dict) -> list[str]:
     if error := projection.get("table_1_error"):
         lines.append(f"Table 1's hours are not there: {error}")
     return [*lines, ""]
-
-
-def profile(found: dict) -> list[str]:
-    """Where an iteration's time goes."""
-    rows, lines = [], []
-    for name, item in found.items():
-        if "error" in item:
-            lines.append(f"Not measured: {name}: {item['error'][-1]}")
-        if "kernels" in item:
-            rows.append([name, *(number(item[key]) for key in ("ms", "ms_kernels", "launches"))])
-        elif "ms" in item:
-            rows.append([name, number(item["ms"]), "", ""])
-    return [
-        "Where an iteration's time goes; kernels by name are in the JSON file.",
-        "",
-        *table(["what", "ms", "ms in kernels", "launches"], rows),
-        *lines,
-    ]

@@ -4,7 +4,11 @@ The time of a step does not depend on the values, so none of the simulators is n
 """
 
 import functools
+import gc
+import resource
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -26,6 +30,7 @@ from prefine.training.loop import HeldOut, PhaseLoop, build_context, initial_par
 
 TASK = TASKS["Walker2dVelocity"]  # the sizes of HalfCheetahVelocity
 TRAJECTORIES, PREFERRED = 120, 100
+BLOCKS, GIB = 5, 2**30
 SETTINGS = {
     "iterations": 10**9,
     "batch_size": 256,
@@ -127,13 +132,36 @@ class Loop:
             torch.cuda.synchronize()
 
 
-class OneByOne:
-    """As many runs, each in a loop of its own, one after another."""
+def timed(build: Callable, least: int, seconds: float, warm_up: int) -> tuple[object, dict]:
+    """A loop, its milliseconds an iteration (median and quartiles of blocks), its peak memory.
 
-    def __init__(self, name: str, kind: str, replicas: int, threads: int, **changes):
-        self.loops = [Loop(name, kind, 1, threads, **changes) for _ in range(replicas)]
+    Args:
+        build: returns what has ``steps``.
+        least: a block's iterations are a multiple of it.
+        seconds: that a block takes, or one ``least``.
+    """
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    before = peak_memory()
+    loop = build()
+    loop.steps(warm_up)
+    began = time.perf_counter()
+    loop.steps(least)
+    block = max(1, round(seconds / (time.perf_counter() - began))) * least
+    memory = peak_memory() if torch.cuda.is_available() else peak_memory() - before
+    times = []
+    for _ in range(BLOCKS):
+        began = time.perf_counter()
+        loop.steps(block)
+        times.append((time.perf_counter() - began) * 1000 / block)
+    low, middle, high = np.quantile(times, [0.25, 0.5, 0.75]).tolist()
+    return loop, {"ms": middle, "q25": low, "q75": high, "gib": memory / GIB}
 
-    def steps(self, n: int) -> None:
-        """Do ``n`` iterations of each."""
-        for loop in self.loops:
-            loop.steps(n)
+
+def peak_memory() -> int:
+    """Of this process in bytes: the GPU's where there is one."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_reserved()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -8,60 +8,32 @@ process above that of a process that only imports the library.
 """
 
 import argparse
-import resource
-import time
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 
-import numpy as np
-import torch
-from loops import Loop
-from paired import Subject, report
+from loops import Loop, timed
+from paired import report
 from prefine.config.settings import starts_from_reference
 from prefine.methods import METHODS, REFERENCE, method_constant, method_settings
 from tqdm import tqdm
 
-WARM_UP, BLOCKS, BLOCK_SECONDS = 10, 5, 1.0
+WARM_UP, BLOCK_SECONDS = 10, 1.0
 PUBLISHED = 500_000  # paper A.4
 OWN_ITERATIONS = {REFERENCE: 100_000} | {
     m: method_constant(m, "ITERATIONS", PUBLISHED) for m in METHODS
 }
 DISCRIMINATOR = 100_000
-GIB = 2**30
 
 
-class Measured:
-    """A loop that measures itself; ``steps`` builds, times and keeps the figures."""
-
-    def __init__(self, *args, **options):
-        before = peak()
-        self.loop = Loop(*args, **options)
-        self.loop.steps(WARM_UP)
-        started = time.perf_counter()
-        self.loop.steps(3)
-        self.block = max(1, round(BLOCK_SECONDS * 3 / (time.perf_counter() - started)))
-        self.memory = peak() - before
-
-    def figures(self) -> dict:
-        """Return ms a step (median, quartiles) and GiB."""
-        times = []
-        for _ in range(BLOCKS):
-            started = time.perf_counter()
-            self.loop.steps(self.block)
-            times.append((time.perf_counter() - started) * 1000 / self.block)
-        low, middle, high = np.quantile(times, [0.25, 0.5, 0.75])
-        return {"ms": middle, "q25": low, "q75": high, "gib": self.memory / GIB}
+def measure(*args, **options) -> dict:
+    """Time and memory of a ``Loop``, in a process of its own."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        return process.submit(figures_of, args, options).result()
 
 
-def peak() -> int:
-    """Peak memory of this process in bytes: the GPU's where there is one."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def measure(name: str, kind: str, replicas: int, threads: int, phase: int = -1) -> dict:
-    """Measure one method in a process of its own."""
-    with Subject(Measured, name, kind, replicas, threads, phase=phase) as subject:
-        return subject.call("figures")
+def figures_of(args: tuple, options: dict) -> dict:
+    """The same in this process."""
+    return timed(lambda: Loop(*args, **options), 3, BLOCK_SECONDS, WARM_UP)[1]
 
 
 def main() -> None:

@@ -35,13 +35,10 @@ NAMES = {
 
 
 def serve(connection, module: str, name: str, args: tuple, options: dict) -> None:
-    """Build a loop; time as many steps of it as are asked for, or call what is named."""
+    """Build a loop; time as many steps of it as are asked for."""
     loop = getattr(importlib.import_module(module), name)(*args, **options)
     connection.send("ready")
     while wanted := connection.recv():
-        if isinstance(wanted, str):
-            connection.send(getattr(loop, wanted)())
-            continue
         started = time.perf_counter()
         loop.steps(wanted)
         connection.send(time.perf_counter() - started)
@@ -62,11 +59,6 @@ class Subject:
     def seconds(self, n: int) -> float:
         """Time of ``n`` steps."""
         self.connection.send(n)
-        return self.connection.recv()
-
-    def call(self, method: str):
-        """Call a method of the loop in its process."""
-        self.connection.send(method)
         return self.connection.recv()
 
     def __enter__(self):
