@@ -1,17 +1,50 @@
 """Milliseconds an iteration, and memory, on this device; a part of ``gpu.py``."""
 
 import functools
+import gc
+import time
+from collections.abc import Callable
 
+import numpy as np
 import torch
-from loops import Loop, timed
+from loops import Loop
 from plain import PlainLoop
 from prefine.methods import METHODS, REFERENCE, method_settings
 from prefine.training.batches import NOISE_BLOCK
 
 RUNS = (1, 15, 75, 300)
 TABLE_RUNS = 15  # of a method and task in Table 1: three thresholds, five seeds
-WARM_UP, SECONDS = 30, 0.35
+WARM_UP, BLOCKS, SECONDS = 30, 5, 0.35
+GIB = 2**30
 TINY = {"hidden": [8, 8], "batch_size": 8, "vae_hidden": 8, "segments": 2}
+
+
+def timed(build: Callable, least: int, seconds: float, warm_up: int) -> tuple[object, dict]:
+    """A loop, its milliseconds an iteration (median and quartiles of blocks), a GPU's peak memory.
+
+    Args:
+        build: returns what has ``steps``.
+        least: a block's iterations are a multiple of it.
+        seconds: that a block takes, or one ``least``.
+    """
+    cuda = torch.cuda.is_available()
+    gc.collect()
+    if cuda:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    loop = build()
+    loop.steps(warm_up)
+    began = time.perf_counter()
+    loop.steps(least)
+    block = max(1, round(seconds / (time.perf_counter() - began))) * least
+    times = []
+    for _ in range(BLOCKS):
+        began = time.perf_counter()
+        loop.steps(block)
+        times.append((time.perf_counter() - began) * 1000 / block)
+    low, middle, high = np.quantile(times, [0.25, 0.5, 0.75]).tolist()
+    memory = {"gib": torch.cuda.max_memory_reserved() / GIB} if cuda else {}
+    return loop, {"ms": middle, "q25": low, "q75": high} | memory
 
 
 def stacked(name: str, kind: str, runs: int, tiny: bool, phase: int = -1, **changes) -> dict:
