@@ -134,21 +134,23 @@ class Phase:
     after: Callable[[Context], None] | None = None
 
 
-def policy_phase(policy, settings: dict, batches: dict[str, Draw], normals: dict, loss) -> Phase:
-    """The one phase of a method that trains the policy alone, with the config's optimiser."""
+def policy_phase(
+    policy, settings: dict, batches: dict[str, Draw], normals: dict, loss, group: str = "policy"
+) -> Phase:
+    """The one phase of a method that trains the policy alone, with the config's optimiser.
 
-    def project(context: Context) -> None:
-        policy.project(context.nets["policy"])
-
+    Args:
+        group: of the networks, where it is another policy that is trained.
+    """
     return Phase(
         name="train",
         iterations=settings["iterations"],
         batches=batches,
-        updates=(lambda context: {"policy": loss(context)},),
-        learning_rates={"policy": settings["learning_rate"]},
+        updates=(lambda context: {group: loss(context)},),
+        learning_rates={group: settings["learning_rate"]},
         normals=normals,
         gradient_clip=settings["gradient_clip"],
-        after=project,
+        after=lambda context: policy.project(context.nets[group]),
     )
 
 

@@ -51,10 +51,6 @@ def networks(policy, settings: dict) -> dict:
 def phases(policy, settings: dict) -> tuple[Phase, ...]:
     """Cost and policy step together, on the same batches."""
     draw = Draw("segments", settings["bags"] * settings["bag_size"], settings["segment_length"])
-
-    def project(context: Context) -> None:
-        policy.project(context.nets["policy"])
-
     train = Phase(
         name="train",
         iterations=settings["iterations"],
@@ -66,7 +62,7 @@ def phases(policy, settings: dict) -> tuple[Phase, ...]:
         },
         normals={"latent": (draw.size * draw.length, policy.latent_dim)},
         gradient_clip=settings["gradient_clip"],
-        after=project,
+        after=lambda context: policy.project(context.nets["policy"]),
     )
     return (train,)
 
