@@ -282,7 +282,7 @@ def items(on: torch.device, tiny: bool, threads: int) -> list[tuple]:
     listed = [("control: other draws are found", lambda: other_draws(prefine, on))]
 
     def whole(name: str, kind: str, changes: dict, names: list[str]) -> None:
-        own = method_constant(name, "POLICY") or kind
+        own = method_constant(name, "POLICY", "") or kind
         label = f"{name} ({own}{''.join(f', {k} {v}' for k, v in changes.items())})"
         case = Case(name, kind, small | changes)
         listed.append((label, lambda: ways(case, on, names)))
@@ -296,7 +296,7 @@ def items(on: torch.device, tiny: bool, threads: int) -> list[tuple]:
         case = Case(name, "cvae", real, threads)
         listed.append((f"{name} step by step", lambda case=case: gpu_steps.step_by_step(case, on)))
     for name in order:
-        if not method_constant(name, "POLICY"):
+        if not method_constant(name, "POLICY", ""):
             whole(name, "gaussian", {}, ["eager", "graphs"])
     for name, changes in OTHER_SETTINGS:
         whole(name, "cvae", changes, ["eager", "graphs"])

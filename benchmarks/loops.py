@@ -92,7 +92,7 @@ def parts_of(
 ) -> dict:
     """Arguments of ``train`` by name, the reference policy on the CPU; ``sets`` by role."""
     module = method_module(method)
-    kind = method_constant(method, "POLICY") or kind
+    kind = method_constant(method, "POLICY", "") or kind
     sizes = (TASK.obs_dim, TASK.act_dim, tuple(settings["hidden"]))
     deterministic = kind == DeterministicPolicy.name
     policy = DeterministicPolicy(*sizes) if deterministic else make_policy(kind, *sizes)

@@ -12,8 +12,8 @@ A method module defines
     Where a setting decides: {setting: {choice: what its data hold}}.
 ``STARTS_FROM``
     ``random`` or ``reference``; or by a setting, likewise.
-``POLICY``
-    a policy class of its own, or ``""`` for the config's.
+``POLICY`` (optional)
+    a policy class of its own, in place of the config's.
 ``CONTROL_OF`` (optional)
     the method that it is a control of: the config's numbers and settings of that one are its
     own too, as far as it has them and the config says nothing else.

@@ -29,7 +29,6 @@ SETTINGS = {
 }
 SEES = "actions"
 STARTS_FROM = "random"
-POLICY = ""
 SHARES = ("gamma",)
 LOG_COST = (-4.0, 3.0)
 SMALL = 1e-6

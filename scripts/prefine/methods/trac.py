@@ -35,7 +35,6 @@ SETTINGS = {
 }
 SEES = {"labels": {"trajectory": "actions", "segment": "everything"}}
 STARTS_FROM = {"labels": {"trajectory": "reference", "segment": "random"}}
-POLICY = ""
 ITERATIONS = 70_000
 SHARES = ("gamma", "kappa", "top", "bottom")
 LEAST_LOG = -13.815510557964274  # log 1e-6, the least log-probability that counts
