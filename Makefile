@@ -147,7 +147,6 @@ clean:
 .PHONY: bench bench-osrl
 bench: setup bench-osrl
 	$(BIN)/python benchmarks/stack.py
-	$(BIN)/python benchmarks/methods.py
 	$(BIN)/python benchmarks/rollouts.py
 
 bench-osrl: setup .cache/osrl/.installed

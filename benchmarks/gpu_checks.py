@@ -29,10 +29,7 @@ from prefine.methods import (
     REFERENCE,
     decided,
     method_constant,
-    method_module,
-    method_settings,
 )
-from prefine.policies.registry import make_policy
 from prefine.training import stacks
 from prefine.training.batches import Noise
 from prefine.training.cuda import GraphedStep
@@ -93,29 +90,15 @@ class Case:
     @property
     def settings(self) -> dict:
         """What the training loop is told."""
-        module = method_module(self.method)
-        settings = loops.SETTINGS | {"batch_size": getattr(module, "BATCH_SIZE", 256)}
-        settings |= method_settings(self.method) | self.changes
-        settings |= {"iterations": ITERATIONS, "log_points": 10, "threads": self.threads}
         first = dict.fromkeys(("discriminator_iterations", "reference_iterations"), ITERATIONS)
-        return settings | first | {"checkpoint_every": SAVED_EVERY}
+        told = {"iterations": ITERATIONS, "log_points": 10, "checkpoint_every": SAVED_EVERY}
+        threads = {"threads": self.threads}
+        return loops.settings_of(self.method, self.changes | first | told | threads)
 
     def parts(self, streams: str = "r") -> dict:
         """Arguments of ``train`` by name; a run's sets are of its own sizes."""
-        module, settings = method_module(self.method), self.settings
-        kind = method_constant(self.method, "POLICY") or self.policy
-        policy = make_policy(kind, loops.TASK.obs_dim, loops.TASK.act_dim, settings["hidden"])
         names = [f"{streams}{k}" for k in range(RUNS)]
-        columns = {"run": names, "stream": names, "tau": 40.0, **module.HYPERPARAMETERS}
-        return {
-            "method": module,
-            "policy": policy,
-            "runs": pd.DataFrame(columns),
-            "data": loops.transitions(decided(module.SEES, settings)),
-            "sets": sets(),
-            "settings": settings,
-            "reference": loops.initial_parameters(policy.init, ["reference"], CPU),
-        }
+        return loops.parts_of(self.method, self.policy, names, self.settings, sets())
 
 
 def sets() -> dict[str, list[np.ndarray]]:
@@ -299,7 +282,7 @@ def items(on: torch.device, tiny: bool, threads: int) -> list[tuple]:
     listed = [("control: other draws are found", lambda: other_draws(prefine, on))]
 
     def whole(name: str, kind: str, changes: dict, names: list[str]) -> None:
-        own = method_constant(name, "POLICY") or kind
+        own = method_constant(name, "POLICY", "") or kind
         label = f"{name} ({own}{''.join(f', {k} {v}' for k, v in changes.items())})"
         case = Case(name, kind, small | changes)
         listed.append((label, lambda: ways(case, on, names)))
@@ -313,7 +296,7 @@ def items(on: torch.device, tiny: bool, threads: int) -> list[tuple]:
         case = Case(name, "cvae", real, threads)
         listed.append((f"{name} step by step", lambda case=case: gpu_steps.step_by_step(case, on)))
     for name in order:
-        if not method_constant(name, "POLICY"):
+        if not method_constant(name, "POLICY", ""):
             whole(name, "gaussian", {}, ["eager", "graphs"])
     for name, changes in OTHER_SETTINGS:
         whole(name, "cvae", changes, ["eager", "graphs"])

@@ -1,8 +1,7 @@
-"""Milliseconds an iteration, memory and kernels on this device; parts of ``gpu.py``."""
+"""Milliseconds an iteration, and memory, on this device; a part of ``gpu.py``."""
 
 import functools
 import gc
-import os
 import time
 from collections.abc import Callable
 
@@ -16,13 +15,12 @@ from prefine.training.batches import NOISE_BLOCK
 RUNS = (1, 15, 75, 300)
 TABLE_RUNS = 15  # of a method and task in Table 1: three thresholds, five seeds
 WARM_UP, BLOCKS, SECONDS = 30, 5, 0.35
-PROFILED, KERNELS = 25, 15
 GIB = 2**30
 TINY = {"hidden": [8, 8], "batch_size": 8, "vae_hidden": 8, "segments": 2}
 
 
-def timed(build: Callable, least: int, seconds: float, warm_up: int) -> dict:
-    """Milliseconds an iteration (median and quartiles of blocks) and the peak memory.
+def timed(build: Callable, least: int, seconds: float, warm_up: int) -> tuple[object, dict]:
+    """A loop, its milliseconds an iteration (median and quartiles of blocks), a GPU's peak memory.
 
     Args:
         build: returns what has ``steps``.
@@ -44,13 +42,9 @@ def timed(build: Callable, least: int, seconds: float, warm_up: int) -> dict:
         began = time.perf_counter()
         loop.steps(block)
         times.append((time.perf_counter() - began) * 1000 / block)
-    low, middle, high = np.quantile(times, [0.25, 0.5, 0.75])
-    found = {"ms": float(middle), "q25": float(low), "q75": float(high), "block": block}
-    if cuda:
-        found["gib"] = torch.cuda.max_memory_reserved() / GIB
-        graphs = isinstance(loop, Loop) and loop.loop.graph
-        found["captured"] = bool(graphs and graphs.graph is not None)
-    return found
+    low, middle, high = np.quantile(times, [0.25, 0.5, 0.75]).tolist()
+    memory = {"gib": torch.cuda.max_memory_reserved() / GIB} if cuda else {}
+    return loop, {"ms": middle, "q25": low, "q75": high} | memory
 
 
 def stacked(name: str, kind: str, runs: int, tiny: bool, phase: int = -1, **changes) -> dict:
@@ -63,10 +57,9 @@ def stacked(name: str, kind: str, runs: int, tiny: bool, phase: int = -1, **chan
         torch.manual_seed(0)
         return Loop(name, kind, runs, 1, phase=phase, **changes)
 
-    found = timed(build, *(1, 0.0, 2) if tiny else (NOISE_BLOCK, SECONDS, WARM_UP))
-    if found.get("captured", False) != (
-        torch.cuda.is_available() and changes.get("cuda_graphs", True)
-    ):
+    loop, found = timed(build, *(1, 0.0, 2) if tiny else (NOISE_BLOCK, SECONDS, WARM_UP))
+    captured = bool(loop.loop.graph and loop.loop.graph.graph)
+    if captured != (torch.cuda.is_available() and changes.get("cuda_graphs", True)):
         raise AssertionError(f"the step was not captured as a CUDA graph: {found}")
     return {"runs": runs} | found
 
@@ -74,9 +67,8 @@ def stacked(name: str, kind: str, runs: int, tiny: bool, phase: int = -1, **chan
 def plain(kind: str, runs: int, tiny: bool) -> dict:
     """A loop over separate policies."""
     torch.backends.cuda.matmul.allow_tf32 = False
-    return {"runs": runs} | timed(
-        lambda: PlainLoop(kind, runs, 1), 1, 0.0 if tiny else SECONDS, 1 if tiny else 3
-    )
+    how = (1, 0.0, 1) if tiny else (1, SECONDS, 3)
+    return {"runs": runs} | timed(lambda: PlainLoop(kind, runs, 1), *how)[1]
 
 
 def items(tiny: bool) -> list[tuple]:
@@ -107,67 +99,6 @@ def items(tiny: bool) -> list[tuple]:
     add(f"gaussian eager {table}", stacked, "prefine", "gaussian", table, cuda_graphs=False)
     add(f"gaussian plain {table}", plain, "gaussian", table)
     return list(listed.items())
-
-
-def kernels(name: str, runs: int, tiny: bool, **changes) -> dict:
-    """What an iteration's time on the device goes into: ms and launches of each kernel."""
-    # A profiler that goes and comes again breaks graphs captured between.
-    os.environ |= {"TEARDOWN_CUPTI": "0", "DISABLE_CUPTI_LAZY_REINIT": "1"}
-    from torch.profiler import ProfilerActivity, profile
-
-    cuda = torch.cuda.is_available()
-    loop = Loop(name, "cvae", runs, 1, **changes, **(TINY if tiny else {}))
-    steps = 2 if tiny else PROFILED
-    loop.steps(steps)
-    with profile(activities=[ProfilerActivity.CUDA if cuda else ProfilerActivity.CPU]) as seen:
-        began = time.perf_counter()
-        loop.steps(steps)
-        wall = time.perf_counter() - began
-    kind = "self_device_time_total" if cuda else "self_cpu_time_total"
-    events = [e for e in seen.key_averages() if getattr(e, kind) > 0]
-    events.sort(key=lambda event: -getattr(event, kind))
-    ms = {e.key[:120]: getattr(e, kind) / 1000 / steps for e in events}
-    return {
-        "runs": runs,
-        "ms": wall * 1000 / steps,
-        "ms_kernels": sum(getattr(e, kind) for e in events) / 1000 / steps,
-        "launches": sum(e.count for e in events) / steps,
-        "kernels": [
-            {"name": e.key[:120], "ms": ms[e.key[:120]], "launches": e.count / steps}
-            for e in events[:KERNELS]
-        ],
-    }
-
-
-def noise(runs: int, tiny: bool) -> dict:
-    """What drawing the random numbers of an iteration takes of its milliseconds."""
-    loop = Loop("prefine", "cvae", runs, 1, **(TINY if tiny else {})).loop
-
-    def draw(first: int, blocks: int) -> float:
-        began = time.perf_counter()
-        for block in range(first, first + blocks):
-            loop.noise.at(block * NOISE_BLOCK)
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        return (time.perf_counter() - began) * 1000 / (blocks * NOISE_BLOCK)
-
-    draw(0, 2)
-    return {"runs": runs, "ms": draw(2, 2 if tiny else 20)}
-
-
-def profile_items(tiny: bool) -> list[tuple]:
-    """Where the time goes."""
-    runs = 2 if tiny else TABLE_RUNS
-    many = 3 if tiny else RUNS[2]
-    part = functools.partial
-    return [
-        (f"kernels eager {runs}", part(kernels, "prefine", runs, tiny, cuda_graphs=False)),
-        (f"kernels prefine {runs}", part(kernels, "prefine", runs, tiny)),
-        (f"noise {runs}", part(noise, runs, tiny)),
-        (f"kernels prefine TF32 {runs}", part(kernels, "prefine", runs, tiny, tf32=True)),
-        (f"kernels prefine {many}", part(kernels, "prefine", many, tiny)),
-        (f"noise {many}", part(noise, many, tiny)),
-    ]
 
 
 def protocol(config: dict) -> list[dict]:

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 RUNS, ITERATIONS = 15, 500_000  # of PREFINE, together (paper A.4)
-MINUTES, TIMES = 5, 40  # what is aimed at
 HOUR = 3.6e6  # milliseconds
 
 
@@ -22,7 +21,6 @@ def report(found: dict, config: Path) -> tuple[str, dict]:
     if machine["tiny"]:
         lines += ["A rehearsal with tiny sizes: its times mean nothing.", ""]
     lines += [*checks(found["checks"]), *rate_tables(rates), *sentences(projection)]
-    lines += profile(found.get("profile", {}))
     return "\n".join(lines) + "\n", projection
 
 
@@ -133,19 +131,16 @@ def projected(rates: dict, config: Path) -> dict:
 
 
 def sentences(projection: dict) -> list[str]:
-    """The times of the paper's runs, beside what is aimed at."""
+    """The times of the paper's runs."""
     lines, runs = [], projection["runs"]
     if minutes := projection.get("prefine_minutes"):
         tf32 = projection.get("prefine_minutes_tf32")
         lines.append(
-            f"{runs} PREFINE runs of {ITERATIONS:,} iterations: {number(minutes)} minutes together "
-            f"(aim: under {MINUTES}); with TF32 {number(tf32)}."
+            f"{runs} PREFINE runs of {ITERATIONS:,} iterations: {number(minutes)} minutes "
+            f"together; with TF32 {number(tf32)}."
         )
     if times := projection.get("times_one_by_one"):
-        lines.append(
-            f"That is {number(times)} times as fast as one after another without graphs "
-            f"(aim: {TIMES})."
-        )
+        lines.append(f"That is {number(times)} times as fast as one after another without graphs.")
     if hours := projection.get("table_1_hours"):
         each = ", ".join(f"{name} {number(value)}" for name, value in hours.items())
         total = projection["table_1_total_hours"]
@@ -158,21 +153,3 @@ def sentences(projection: dict) -> list[str]:
     if error := projection.get("table_1_error"):
         lines.append(f"Table 1's hours are not there: {error}")
     return [*lines, ""]
-
-
-def profile(found: dict) -> list[str]:
-    """Where an iteration's time goes."""
-    rows, lines = [], []
-    for name, item in found.items():
-        if "error" in item:
-            lines.append(f"Not measured: {name}: {item['error'][-1]}")
-        if "kernels" in item:
-            rows.append([name, *(number(item[key]) for key in ("ms", "ms_kernels", "launches"))])
-        elif "ms" in item:
-            rows.append([name, number(item["ms"]), "", ""])
-    return [
-        "Where an iteration's time goes; kernels by name are in the JSON file.",
-        "",
-        *table(["what", "ms", "ms in kernels", "launches"], rows),
-        *lines,
-    ]

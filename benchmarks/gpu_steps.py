@@ -11,13 +11,12 @@ largest.
 
 from dataclasses import replace
 
+import loops
 import numpy as np
 import pandas as pd
-import prefine.training.loop as loop_module
 import torch
 from gpu_checks import CPU, FIRST, ITERATIONS, RUNS, Case, relative, training_on
 from prefine.training.adam import BETA_1
-from prefine.training.cuda import set_up_torch
 
 GRADIENT = 5e-4  # |g - g_CPU| / |g_CPU|, the median of all steps
 JUMP = 5e-2  # the largest of all steps
@@ -59,28 +58,8 @@ def wrong(data, error: float):
     return replace(data, observations=data.observations * (1 + np.float32(error) * signs))
 
 
-class Stepper:
-    """A training loop that is stepped by hand."""
-
-    def __init__(self, parts: dict, on: torch.device):
-        self.parts, self.on = parts, on
-        given = (parts[name] for name in ("method", "policy", "runs", "settings", "reference"))
-        set_up_torch(parts["settings"])
-        self.context = loop_module.build_context(*given, on)
-        self.loop: loop_module.PhaseLoop
-
-    def begin(self, number: int) -> None:
-        """Build the loop of a phase."""
-        method, policy, settings = (self.parts[k] for k in ("method", "policy", "settings"))
-        runs, data, own = (self.parts[k] for k in ("runs", "data", "sets"))
-        held_out = loop_module.HeldOut(policy, list(runs["stream"]), data, None, self.on)
-        phase = method.phases(policy, settings)[number]
-        self.loop = loop_module.PhaseLoop(
-            method, phase, self.context, runs, data, own, settings, held_out, self.on
-        )
-        self.loop.logged = set()
-        if phase.prepare:
-            phase.prepare(self.context, self.loop.samplers)
+class Stepper(loops.Stepper):
+    """A training loop that is stepped by hand, and all that a step changes."""
 
     def nets(self) -> dict[str, torch.Tensor]:
         """All parameters."""

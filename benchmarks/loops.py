@@ -87,36 +87,71 @@ def transitions(sees: str) -> Transitions:
     )
 
 
+def parts_of(
+    method: str, kind: str, names: list[str], settings: dict, sets: dict[str, list[np.ndarray]]
+) -> dict:
+    """Arguments of ``train`` by name, the reference policy on the CPU; ``sets`` by role."""
+    module = method_module(method)
+    kind = method_constant(method, "POLICY", "") or kind
+    sizes = (TASK.obs_dim, TASK.act_dim, tuple(settings["hidden"]))
+    deterministic = kind == DeterministicPolicy.name
+    policy = DeterministicPolicy(*sizes) if deterministic else make_policy(kind, *sizes)
+    columns = {"run": names, "stream": names, "tau": 40.0, **module.HYPERPARAMETERS}
+    return {
+        "method": module,
+        "policy": policy,
+        "runs": pd.DataFrame(columns),
+        "data": transitions(decided(module.SEES, settings)),
+        "sets": sets,
+        "settings": settings,
+        "reference": initial_parameters(policy.init, ["reference"], torch.device("cpu")),
+    }
+
+
+def settings_of(method: str, changes: dict) -> dict:
+    """What the training loop is told: at the method's own batch size, unless it is changed."""
+    own = {"batch_size": getattr(method_module(method), "BATCH_SIZE", SETTINGS["batch_size"])}
+    return method_settings(method) | SETTINGS | own | changes
+
+
+class Stepper:
+    """A training loop that is stepped by hand, of ``parts_of`` a method."""
+
+    def __init__(self, parts: dict, on: torch.device):
+        self.parts, self.on = parts, on
+        given = (parts[name] for name in ("method", "policy", "runs", "settings", "reference"))
+        set_up_torch(parts["settings"])
+        self.context = build_context(*given, on)
+        self.loop: PhaseLoop
+
+    def begin(self, number: int) -> None:
+        """Build the loop of a phase, which logs nothing."""
+        method, policy, settings = (self.parts[k] for k in ("method", "policy", "settings"))
+        runs, data, sets = (self.parts[k] for k in ("runs", "data", "sets"))
+        held_out = HeldOut(policy, list(runs["stream"]), data, None, self.on)
+        phase = method.phases(policy, settings)[number]
+        self.loop = PhaseLoop(
+            method, phase, self.context, runs, data, sets, settings, held_out, self.on
+        )
+        self.loop.logged = set()
+        if phase.prepare:
+            phase.prepare(self.context, self.loop.samplers)
+
+
 class Loop:
     """``replicas`` runs of a method in one stack; ``phase`` counts from the last one (-1)."""
 
     def __init__(self, name: str, kind: str, replicas: int, threads: int, phase=-1, **changes):
-        method, on = method_module(name), device()
-        settings = method_settings(name) | SETTINGS | {"threads": threads}
-        if hasattr(method, "BATCH_SIZE"):
-            settings["batch_size"] = method.BATCH_SIZE
-        settings |= changes
-        set_up_torch(settings)
-        kind = method_constant(name, "POLICY") or kind
-        sizes = (TASK.obs_dim, TASK.act_dim, tuple(settings["hidden"]))
-        deterministic = kind == DeterministicPolicy.name
-        policy = DeterministicPolicy(*sizes) if deterministic else make_policy(kind, *sizes)
-        names = [f"r{k}" for k in range(replicas)]
-        runs = pd.DataFrame({"run": names, "stream": names, "tau": 40, **method.HYPERPARAMETERS})
-        reference = initial_parameters(policy.init, ["reference"], on)
-        context = build_context(method, policy, runs, settings, reference, on)
-        data = transitions(decided(method.SEES, settings))
         everything = [np.arange(TRAJECTORIES)] * replicas
         sets = dict.fromkeys(("all", "unlabelled", "initial", "reference"), everything) | {
             "preferred": [np.arange(PREFERRED)] * replicas,
             "nonpreferred": [np.arange(PREFERRED, TRAJECTORIES)] * replicas,
         }
-        phase = method.phases(policy, settings)[phase]
-        held_out = HeldOut(policy, names, data, None, on)
-        self.loop = PhaseLoop(method, phase, context, runs, data, sets, settings, held_out, on)
-        if phase.prepare:
-            phase.prepare(context, self.loop.samplers)
-        self.loop.logged, self.iteration = set(), 0
+        settings = settings_of(name, {"threads": threads} | changes)
+        names = [f"r{k}" for k in range(replicas)]
+        stepper = Stepper(parts_of(name, kind, names, settings, sets), device())
+        stepper.begin(phase)
+        self.loop, self.iteration = stepper.loop, 0
 
     def steps(self, n: int) -> None:
         """Do ``n`` iterations."""
@@ -125,15 +160,3 @@ class Loop:
             self.iteration += 1
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-
-
-class OneByOne:
-    """As many runs, each in a loop of its own, one after another."""
-
-    def __init__(self, name: str, kind: str, replicas: int, threads: int, **changes):
-        self.loops = [Loop(name, kind, 1, threads, **changes) for _ in range(replicas)]
-
-    def steps(self, n: int) -> None:
-        """Do ``n`` iterations of each."""
-        for loop in self.loops:
-            loop.steps(n)

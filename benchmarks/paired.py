@@ -17,7 +17,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from prefine.report.tables import markdown
+from gpu_report import number, table
 from prefine.training.timing import device_name
 
 RESULTS = Path("results/bench")
@@ -28,20 +28,15 @@ NAMES = {
     "q25": "25 %",
     "q75": "75 %",
     "ms_per_run": "ms a run",
-    "gib": "GiB",
-    "hours_with_reference": "with π_ref",
     "replicas": "runs",
 }
 
 
 def serve(connection, module: str, name: str, args: tuple, options: dict) -> None:
-    """Build a loop; time as many steps of it as are asked for, or call what is named."""
+    """Build a loop; time as many steps of it as are asked for."""
     loop = getattr(importlib.import_module(module), name)(*args, **options)
     connection.send("ready")
     while wanted := connection.recv():
-        if isinstance(wanted, str):
-            connection.send(getattr(loop, wanted)())
-            continue
         started = time.perf_counter()
         loop.steps(wanted)
         connection.send(time.perf_counter() - started)
@@ -62,11 +57,6 @@ class Subject:
     def seconds(self, n: int) -> float:
         """Time of ``n`` steps."""
         self.connection.send(n)
-        return self.connection.recv()
-
-    def call(self, method: str):
-        """Call a method of the loop in its process."""
-        self.connection.send(method)
         return self.connection.recv()
 
     def __enter__(self):
@@ -91,21 +81,12 @@ def compare(ours: Subject, theirs: Subject, pairs: int, steps: int) -> dict[str,
     }
 
 
-def cell(value) -> str:
-    """A number with three digits; nothing where there is none."""
-    if pd.isna(value):
-        return ""
-    if isinstance(value, float):
-        return f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return str(value)
-
-
 def report(name: str, rows: list[dict]) -> None:
     """Print the figures in Markdown, and where they were taken; `results/bench/` keeps them."""
-    table = pd.DataFrame(rows).rename(columns=NAMES)
+    found = pd.DataFrame(rows).rename(columns=NAMES)
+    cells = [[own if isinstance(own, str) else number(own) for own in row] for row in found.values]
     place = f"{os.cpu_count()} cores; {device_name()}; torch {torch.__version__}."
-    lines = [list(table.columns), *(map(cell, row) for row in table.itertuples(index=False))]
-    text = f"## {name}\n\n{markdown([list(line) for line in lines], place)}"
+    text = "\n".join([f"## {name}", "", *table(list(found.columns), cells), place, ""])
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{name}.md").write_text(text)
     print(text)

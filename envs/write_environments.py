@@ -28,7 +28,7 @@ FAMILIES = {
     "collect": [*TABLES, *SIMULATORS, "torch", "safetensors", "stable-baselines3"],
     "train": [*TABLES, "h5py", "torch", "safetensors"],
     "evaluate": [*TABLES, *SIMULATORS, "torch", "safetensors"],
-    "films": [*TABLES, *SIMULATORS, "torch", "safetensors", "pillow", "av"],
+    "films": [*TABLES, *SIMULATORS, "scipy", "torch", "safetensors", "pillow", "av"],
     "export": [*TABLES, "scipy", "torch", "safetensors", "onnx", "onnxscript"],
     "overlap": [*TABLES, "h5py", "scikit-learn", "umap-learn"],
     "page": [*TABLES, "scipy", "jinja2", "docutils"],

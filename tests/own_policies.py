@@ -1,6 +1,7 @@
 """Models of Stable-Baselines3 and plain MLPs that tests read, and how a refusal is checked."""
 
 import json
+from dataclasses import replace
 
 import gymnasium
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import torch
 from prefine.errors import UserError
 from prefine.policies.formats.read import read_policy
-from prefine.tasks import sized
+from prefine.tasks import TASKS
 from safetensors.torch import save_file
 from stable_baselines3 import PPO
 
@@ -33,7 +34,13 @@ class Blank(gymnasium.Env):
 
 def read(path, kind="sb3", obs_dim=OBS_DIM, low=LOW, high=HIGH, **settings):
     settings = {"file": str(path), "format": kind} | settings
-    return read_policy(settings, sized(obs_dim, len(low), low, high))
+    return read_policy(settings, with_sizes(obs_dim, len(low), low, high))
+
+
+def with_sizes(obs_dim, act_dim, low=-1.0, high=1.0):
+    """A task with these sizes and bounds of actions; nothing else of it matters here."""
+    bounds = {"action_low": low, "action_high": high}
+    return replace(TASKS["BallRun"], obs_dim=obs_dim, act_dim=act_dim, **bounds)
 
 
 def model(path, algorithm=PPO, policy="MlpPolicy", env=None, **options):

@@ -45,30 +45,17 @@ def read(paths: list[Path]) -> pd.DataFrame:
 
 def line(row: dict, data: str) -> list[str]:
     """Write one claim."""
-
-    def number(value: float) -> str:
-        return verdicts.written(value, row["percent"])
-
+    told = verdicts.in_words(row, f" ({', '.join(row['tasks'].split())})")
     paper = [row["paper"]] if row["paper"] else []
-    if pd.notna(row["paper_table1"]):
-        paper.append(f"its Table 1: {number(row['paper_table1'])}")
-    ours, measured = "–", ""
-    if pd.notna(row["ours"]):
-        ours = number(row["ours"])
-        ours += f" [{number(row['low'])}, {number(row['high'])}]" if pd.notna(row["low"]) else ""
-        names = row["tasks"].split()
-        measured = (
-            f"{data}; {len(names)} of {row['tasks_of_claim']:.0f} tasks ({', '.join(names)}), "
-            f"{row['runs']:.0f} runs, {row['episodes']:.0f} episodes each"
-        )
-        measured += f". Missing: {row['missing']}" if row["missing"] else ""
+    paper += [f"its Table 1: {told['table1']}"] if told["table1"] else []
+    measured = f"{data}; {told['measured']}" if told["measured"] else ""
     conclusion = f"{MARKS[row['verdict']]} {row['verdict']}"
     conclusion += f": {row['reason']}" if row["reason"] else ""
     trained = ""
     if pd.notna(row["iterations"]):
         trained = f"{row['iterations']:.0f} ({row['iterations_paper']:.0f})"
-    told = [row["says"], row["where"], "; ".join(paper), ours, row["rule"]]
-    return [*told, conclusion, trained, measured]
+    begin = [row["says"], row["where"], "; ".join(paper), told["ours"], row["rule"]]
+    return [*begin, conclusion, trained, measured]
 
 
 def note(table: pd.DataFrame, runs: pd.DataFrame, source: str) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from prefine import files, frames, reading
 from prefine.analysis import tables
 from prefine.pipeline import cli
-from prefine.report.tables import dataset_statistics_markdown
+from prefine.report.tables import markdown, statistics_lines, statistics_note
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     )
     table = tables.dataset_statistics(manifests, checks, frames.read_csv(args.paper))
     files.write_table(args.csv, table)
-    files.write_text(args.markdown, dataset_statistics_markdown(table))
+    files.write_text(args.markdown, markdown(statistics_lines(table), statistics_note(table)))
     print(table.T.to_string())
 
 

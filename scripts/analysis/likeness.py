@@ -5,7 +5,7 @@ from pathlib import Path
 from prefine import files, frames
 from prefine.analysis.likeness import likeness
 from prefine.pipeline import cli
-from prefine.report.tables import likeness_markdown
+from prefine.report.tables import likeness_lines, likeness_note, markdown
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
     statistics, table1 = frames.read_csv(args.statistics), frames.read_csv(args.table1)
     table = likeness(statistics, returns, args.thresholds, table1)
     files.write_table(args.csv, table)
-    files.write_text(args.markdown, likeness_markdown(table))
+    files.write_text(args.markdown, markdown(likeness_lines(table), likeness_note(table)))
     print(table.T.to_string())
 
 

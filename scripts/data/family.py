@@ -20,8 +20,6 @@ from prefine.tasks import TASKS
 
 MEASURED = ("return_mean", "return_std", "cost_mean", "cost_std", "length_mean")
 RECIPES = "recipes.yaml"
-LEFT_OUT = ("environment_seed_names", "number")
-RENAMED = {"seed_of_environments_and_ppo": "seed", "stopped_before_its_last_step": "stopped"}
 
 CARD = """# Behaviour policies of {task}
 
@@ -76,9 +74,7 @@ def recipe_of(branches: dict[str, dict], trained: list[Path]) -> dict[str, dict]
     todo = dict(branches)
     while todo:
         name, own = todo.popitem()
-        found[name] = {RENAMED.get(key, key): v for key, v in own.items() if key not in LEFT_OUT}
-        if not found[name].get("stopped"):
-            found[name].pop("stopped", None)
+        found[name] = dict(own)
         if "begin" in own:
             source, steps = Path(own["begin"][0]).stem, own["begin"][1]
             found[name]["begin"] = [source, steps]

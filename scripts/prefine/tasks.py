@@ -4,7 +4,7 @@ The numbers are dsrl's own (``dsrl.infos``). They are repeated here because impo
 dsrl starts both simulators; a test asserts that the two agree.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from prefine import reading
@@ -144,23 +144,6 @@ def find(name_or_file: str) -> Task:
     except (UserError, TypeError) as error:
         why = reason(error).removeprefix(f"{name_or_file}: ")
         raise UserError(f"{name_or_file}: neither a task of DSRL nor its file ({why})") from None
-
-
-def described(name: str, **changes) -> Task:
-    """Return a task of DSRL with some of its numbers replaced, or a new one of its own suite."""
-    if name in TASKS:
-        return replace(TASKS[name], **changes)
-    return Task(name=name, suite=OWN, **changes)
-
-
-def sized(obs_dim: int, act_dim: int, low=-1.0, high=1.0) -> Task:
-    """A task of which nothing is known but the sizes and bounds of what goes in and out."""
-    bounds = {"action_low": low, "action_high": high}
-    for name, value in bounds.items():
-        bounds[name] = tuple(map(float, value)) if hasattr(value, "__len__") else float(value)
-    scores = dict.fromkeys(("max_cost", "min_return", "max_return"), float("nan"))
-    sizes = {"obs_dim": obs_dim, "act_dim": act_dim, "horizon": 0, "n_trajectories": 0}
-    return Task(name="", label="", suite=OWN, env_id="", **sizes, **scores, **bounds)
 
 
 _SIMULATOR = ("env_id", "suite", "horizon", "obs_dim", "act_dim")  # what a policy was made for

@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 from prefine import files, frames
 from prefine.analysis.likeness import likeness
-from prefine.report.tables import likeness_markdown
+from prefine.report.tables import likeness_lines, likeness_note, markdown
 from prefine.tasks import TASKS
 
 TASK_NAMES = ["BallRun", "AntRun"]  # AntRun is none of the paper's
@@ -49,7 +49,7 @@ def test_a_dataset_stands_beside_dsrls(table):
 
 
 def test_the_table_shows_both_numbers(table):
-    text = likeness_markdown(table)
+    text = markdown(likeness_lines(table), likeness_note(table))
     ball, ant = text.splitlines()[2:4]
     assert ball.startswith("| BallRun | 900 (940) | 70 (80) | -1 (26) | 3 (1327) | 5.0 (6.0) |")
     assert ball.endswith("| 0.50 (0.95) | 1.25 (3.88) |")

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
+from own_policies import with_sizes
 from prefine.errors import UserError
 from prefine.policies import file as policy_file
 from prefine.policies.formats.read import read_policy
-from prefine.tasks import sized
 from stable_baselines3 import A2C, DDPG, PPO, SAC, TD3
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
@@ -83,7 +83,7 @@ def observations(n=N, spread=1.0):
 
 def read(path, **settings):
     return read_policy(
-        {"file": str(path), "format": "sb3"} | settings, sized(OBS_DIM, ACT_DIM, LOW, HIGH)
+        {"file": str(path), "format": "sb3"} | settings, with_sizes(OBS_DIM, ACT_DIM, LOW, HIGH)
     )
 
 

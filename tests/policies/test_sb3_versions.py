@@ -5,6 +5,7 @@
 
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from conftest import ROOT
 from prefine.errors import UserError
 from prefine.policies.formats.normalise import read_statistics
-from prefine.tasks import sized
+from prefine.tasks import TASKS
 
 ARCHIVES = Path(__file__).parent / "archives"
 VERSIONS = ("2.3.2", "2.9.2")  # gymnasium 0.28 and numpy 1; gymnasium 1.4 and numpy 2
@@ -25,7 +26,8 @@ CENTRE, HALF = (HIGH + LOW) / 2, (HIGH - LOW) / 2
 def read(version, name, **settings):
     path = ARCHIVES / version / f"{name}.zip"
     settings = {"file": str(path), "format": "sb3"} | settings
-    return prefine.read_policy(settings, sized(3, 2, LOW, HIGH))
+    sizes = {"obs_dim": 3, "act_dim": 2, "action_low": LOW, "action_high": HIGH}
+    return prefine.read_policy(settings, replace(TASKS["BallRun"], **sizes))
 
 
 def expected(version):

@@ -105,13 +105,16 @@ def test_the_figure_is_drawn(project):
 
 
 FORMAT = """
+from dataclasses import replace
+
 import numpy as np
 from prefine.policies.formats import read
-from prefine.tasks import sized
+from prefine.tasks import TASKS
 
 arrays = np.load("layers.npz")
 settings = {"file": "layers.npz", "format": "layers"}
-task = sized(3, 2, [-2.0, 0.0], [2.0, 3.0])
+bounds = {"action_low": [-2.0, 0.0], "action_high": [2.0, 3.0]}
+task = replace(TASKS["BallRun"], obs_dim=3, act_dim=2, **bounds)
 policy = read.read_policy(settings, task)
 obs = np.random.default_rng(1).normal(size=(5, 3)).astype("f4")
 actions = np.tanh(obs @ arrays["w0"].T + arrays["b0"]) @ arrays["w1"].T + arrays["b1"]

@@ -25,7 +25,9 @@ CASES = [
     ("safemil", "gaussian", {"variant": "bradley_terry", "bags": 1}),
     *(("trac", policy, {"labels": "segment", "segments": 16}) for policy in ("gaussian", "cvae")),
 ]
-CASES = [case for case in CASES if not (method_constant(case[0], "POLICY") and case[1] == "cvae")]
+CASES = [
+    case for case in CASES if not (method_constant(case[0], "POLICY", "") and case[1] == "cvae")
+]
 # With a layer of odd width the steps of a batch must be a power of two: 2560 rows of SafeMIL, or of
 # BC, round otherwise in a stack. Segments of 64 steps make them one.
 ODD = {"hidden": [24, 9], "batch_size": 32, "segment_length": 64, "bag_size": 8}
@@ -72,7 +74,7 @@ def trained(method, kind, data, rows, changes):
     }
     settings["batch_size"] = method_constant(method, "BATCH_SIZE", settings["batch_size"])
     settings |= changes
-    name = method_constant(method, "POLICY") or kind
+    name = method_constant(method, "POLICY", "") or kind
     policy = make_policy(name, OBS_DIM, ACT_DIM, settings["hidden"])
     numbers = method_constant(method, "HYPERPARAMETERS")
     runs = pd.DataFrame({"run": ["a", "b", "c"], "tau": [10.0, 20.0, 40.0], **numbers})

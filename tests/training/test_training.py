@@ -71,7 +71,7 @@ def sets(n):
 
 
 def policy_of(name, method="prefine"):
-    name = method_constant(method, "POLICY") or name
+    name = method_constant(method, "POLICY", "") or name
     return make_policy(name, TASK.obs_dim, TASK.act_dim, (16, 16))
 
 
@@ -176,7 +176,7 @@ def test_training_repeats_bitwise(method, data):
     pd.testing.assert_frame_equal(log.drop(columns="seconds"), again.drop(columns="seconds"))
 
 
-OWN_POLICY = [method for method in METHODS if method_constant(method, "POLICY")]
+OWN_POLICY = [method for method in METHODS if method_constant(method, "POLICY", "")]
 CONFIG_POLICY = [method for method in METHODS if method not in OWN_POLICY]
 STACKS = [
     *(("gaussian", 100, method) for method in CONFIG_POLICY),

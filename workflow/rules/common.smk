@@ -59,7 +59,7 @@ from prefine.config.settings import as_json, thresholds
 from prefine.data.dsrl import how_to_help
 from prefine.errors import UserError
 from prefine.methods import REFERENCE
-from prefine.pipeline import figures, processes, published
+from prefine.pipeline import figures, killed, published
 from prefine.pipeline.code import has_gpu, help_jobs_find, keep_parses
 from prefine.pipeline.run import Run
 
@@ -84,12 +84,12 @@ PAPER = run.from_root("workflow/paper")
 help_jobs_find(ROOT / "scripts")
 caches.find()
 keep_parses(caches.own("code"))
-processes.announce()
-processes.note_sigterm_in_a_thread(JobScheduler)
+killed.announce()
+killed.note_sigterm_in_a_thread(JobScheduler)
 if workflow.is_main_process:
-    processes.remove_stale_lock(Path(".snakemake"))
+    killed.remove_stale_lock(Path(".snakemake"))
 else:
-    processes.leave_lock(Path(".snakemake"))
+    killed.leave_lock(Path(".snakemake"))
 
 # A job that waits for the user says how to go on.
 COMMAND = os.environ.setdefault("PREFINE_COMMAND", shlex.join(["snakemake", *sys.argv[1:]]))

@@ -1,41 +1,6 @@
 # The reference policy, the plans, all runs of a plan in one job, and how long each method takes.
 
 
-rule pretrain:
-    input:
-        data=f"{RUN}/data/{{task}}.hdf5",
-        trajectories=f"{RUN}/trajectories/{{task}}.csv",
-        splits=f"{RUN}/splits/{{task}}.csv",
-        task=run.task_file,
-    output:
-        policy=f"{RUN}/reference/{{task}}.safetensors",
-        log=f"{RUN}/training/reference/{{task}}.parquet",
-    log:
-        f"{RUN}/logs/pretrain/{{task}}.log",
-    benchmark:
-        f"{RUN}/benchmarks/pretrain/{{task}}.jsonl"
-    wildcard_constraints:
-        task=one_of(task for task in TASKS if task not in config["own_policy"]),
-    conda:
-        "../../envs/train.yaml"
-    threads: config["training"]["threads"]
-    resources:
-        gpu=GPU,
-        mem_mb=4000,
-    params:
-        task=run.task_argument,
-        settings=run.job_settings,
-        state=run.state_of,
-        code=run.code("training/train", REFERENCE),
-    message:
-        "Pretrain the reference policy of {wildcards.task}"
-    shell:
-        'python "$PREFINE_SCRIPTS" training/train.py --task {params.task:q} --method reference '
-        "--data {input.data:q} --trajectories {input.trajectories:q} --splits {input.splits:q} "
-        "--settings {params.settings:q} --output {output.policy:q} --log {output.log:q} "
-        "--state {params.state:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
-
-
 rule plan:
     input:
         run.of_task(f"{RUN}/splits/{{task}}.json"),
@@ -90,6 +55,7 @@ rule train:
         method=run.method_of,
         settings=run.job_settings,
         state=run.state_of,
+        plan=lambda w, input: ["--plan", input.plan] if input.plan else [],
         sizes=lambda w, input: ["--sizes", input.sizes] if input.sizes else [],
         reference=lambda w, input: ["--reference", input.reference] if input.reference else [],
         snapshots=[],
@@ -100,9 +66,35 @@ rule train:
         'python "$PREFINE_SCRIPTS" training/train.py '
         "--task {params.task:q} --method {params.method} "
         "--data {input.data:q} --trajectories {input.trajectories:q} --splits {input.splits:q} "
-        "--plan {input.plan:q} {params.sizes:q} {params.reference:q} "
+        "{params.plan:q} {params.sizes:q} {params.reference:q} "
         "--settings {params.settings:q} --output {output.policies:q} {params.snapshots:q} "
         "--log {output.log:q} --state {params.state:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
+
+
+# The reference policy is a run without a plan.
+use rule train as pretrain with:
+    input:
+        data=f"{RUN}/data/{{task}}.hdf5",
+        trajectories=f"{RUN}/trajectories/{{task}}.csv",
+        splits=f"{RUN}/splits/{{task}}.csv",
+        plan=[],
+        sizes=[],
+        reference=[],
+        task=run.task_file,
+    output:
+        policies=f"{RUN}/reference/{{task}}.safetensors",
+        log=f"{RUN}/training/reference/{{task}}.parquet",
+    log:
+        f"{RUN}/logs/pretrain/{{task}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/pretrain/{{task}}.jsonl"
+    wildcard_constraints:
+        task=one_of(task for task in TASKS if task not in config["own_policy"]),
+    resources:
+        gpu=GPU,
+        mem_mb=4000,
+    message:
+        "Pretrain the reference policy of {wildcards.task}"
 
 
 # The same for jobs whose learning is followed: the policies of some iterations, for a while.

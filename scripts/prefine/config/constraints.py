@@ -2,8 +2,9 @@
 
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 from prefine.config.schema import defaults
 from prefine.config.settings import (
@@ -44,26 +45,42 @@ def check_finite(value, place: list[str]) -> None:
             check_finite(part, [*place, str(key)])
 
 
+def refuse(place: str, value, why: str) -> NoReturn:
+    """Say that a key has a value that is not allowed.
+
+    Raises:
+        UserError: one line.
+    """
+    raise UserError(f"config: {place}: {value!r} is not allowed; {why}")
+
+
+def check_choice(place: str, value, allowed: Iterable[str]) -> None:
+    """A value is one of those that are allowed."""
+    if value not in allowed:
+        refuse(place, value, f"{near(value, allowed)}Allowed: {', '.join(allowed)}")
+
+
+def check_names_in(place: str, names: Iterable[str], allowed: Iterable[str]) -> None:
+    """The keys of a part of the config are among those that are allowed."""
+    for name in names:
+        if name not in allowed:
+            raise UserError(f"config: {unknown_key(name, place, allowed)}")
+
+
 def check_methods(config: Mapping) -> None:
     """Check names of methods and their keys against the methods' own files."""
-    for name in config["methods"]:
-        if name not in METHODS:
-            raise UserError(f"config: {unknown_key(name, 'methods', METHODS)}")
-        for key, value in config["methods"][name].items():
+    check_names_in("methods", config["methods"], METHODS)
+    for name, own in config["methods"].items():
+        for key, value in own.items():
             check_key(f"methods.{name}", name, key, value)
     for study, content in config["studies"].items():
-        vary = content["vary"] if content else []
-        for name in vary if isinstance(vary, Mapping) else []:
-            if name not in METHODS:
-                raise UserError(f"config: {unknown_key(name, f'studies.{study}.vary', METHODS)}")
-        for place in ("methods", "curves"):
-            for number, name in enumerate(content[place] if content else []):
-                if name not in (METHODS if place == "methods" else content["methods"]):
-                    allowed = METHODS if place == "methods" else content["methods"]
-                    raise UserError(
-                        f"config: studies.{study}.{place}.{number}: {name!r} is not allowed; "
-                        f"{near(name, allowed)}Allowed: {', '.join(allowed)}"
-                    )
+        if content is None:
+            continue
+        if isinstance(content["vary"], Mapping):
+            check_names_in(f"studies.{study}.vary", content["vary"], METHODS)
+        for place, allowed in {"methods": METHODS, "curves": content["methods"]}.items():
+            for number, name in enumerate(content[place]):
+                check_choice(f"studies.{study}.{place}.{number}", name, allowed)
 
 
 def check_key(place: str, method: str, key: str, value, others: Mapping | None = None) -> None:
@@ -82,39 +99,31 @@ def check_key(place: str, method: str, key: str, value, others: Mapping | None =
     if key in numbers or key in extra:
         given = value.values() if isinstance(value, Mapping) else [value]
         if isinstance(value, Mapping) and set(value) | {OWN} != set(SUITES):
-            raise UserError(
-                f"config: {where}: {value!r} is not allowed; give one number, or one for "
-                f"each of {SAFETY_GYM}, {BULLET_GYM} (and {OWN})"
-            )
+            suites = f"{SAFETY_GYM}, {BULLET_GYM} (and {OWN})"
+            refuse(where, value, f"give one number, or one for each of {suites}")
         share = key in method_constant(method, "SHARES", ())
         if not all(_is_number(v) and 0 <= v <= (1 if share else v) for v in given):
-            wanted = "from 0 to 1" if share else "of at least 0"
-            raise UserError(f"config: {where}: {value!r} is not allowed; must be a number {wanted}")
-    elif key in known:
-        _check_setting(where, value, known[key])
+            refuse(where, value, f"must be a number {'from 0 to 1' if share else 'of at least 0'}")
     else:
-        raise UserError(f"config: {unknown_key(key, place, [*numbers, *extra, *known])}")
+        check_names_in(place, [key], [*numbers, *extra, *known])
+        _check_setting(where, value, known[key])
 
 
 def check_share(where: str, value, least: float = 0.0) -> None:
     """A share is a number from 0 to 1, or above 0 where none is nothing."""
     if not (_is_number(value) and least <= value <= 1):
         wanted = "from 0 to 1" if least == 0 else "above 0 and at most 1"
-        raise UserError(f"config: {where}: {value!r} is not allowed; must be a number {wanted}")
+        refuse(where, value, f"must be a number {wanted}")
 
 
 def _check_setting(place: str, value, default) -> None:
     """A setting has the type of its default, or is one of its choices."""
     if default is None:
         if value is not None and not _is_number(value):
-            raise UserError(f"config: {place}: {value!r} is not allowed; must be a number or null")
+            refuse(place, value, "must be a number or null")
         return
     if isinstance(default, tuple):
-        if value not in default:
-            raise UserError(
-                f"config: {place}: {value!r} is not allowed; "
-                f"{near(value, default)}Allowed: {', '.join(default)}"
-            )
+        check_choice(place, value, default)
         return
     right = isinstance(value, bool) == isinstance(default, bool)
     # All but iterations multiply the size of a batch.
@@ -125,8 +134,7 @@ def _check_setting(place: str, value, default) -> None:
         right = right and isinstance(value, int) and 1 <= value <= most
     if not right:
         wanted = {bool: "true or false", int: f"an integer from 1 to {most:,}"}
-        wanted = wanted.get(type(default), "a number of at least 0")
-        raise UserError(f"config: {place}: {value!r} is not allowed; must be {wanted}")
+        refuse(place, value, f"must be {wanted.get(type(default), 'a number of at least 0')}")
 
 
 def _is_number(value) -> bool:
@@ -155,10 +163,7 @@ def check_meaning(config: Mapping) -> None:
             "when pairing is 'paired'; make them equal or set pairing: crossed"
         )
     if config["splits_from"] == config["run"]:
-        raise UserError(
-            f"config: splits_from: {config['run']!r} is not allowed; it is this run itself, "
-            "name another one or null"
-        )
+        refuse("splits_from", config["run"], "it is this run itself, name another one or null")
     if config["only_finished"] and config["own_policy"]:
         raise UserError(
             "config: only_finished: True is not allowed with policies of your own; one of them is "
@@ -170,42 +175,27 @@ def check_meaning(config: Mapping) -> None:
             f"config: collect.recipes: lacks {', '.join(without)}; add a recipe or take the "
             f"task out of tasks. Recipes: {', '.join(config['collect']['recipes'])}"
         )
-    for task in config["collect"]["recipes"]:
-        if task not in TASKS:
-            raise UserError(f"config: {unknown_key(task, 'collect.recipes', TASKS)}")
-        for number, behaviour in enumerate(config["collect"]["recipes"][task]["behaviours"]):
-            if behaviour.get("continues") and number == 0:
-                raise UserError(
-                    f"config: collect.recipes.{task}.behaviours.0.continues: True is not "
-                    "allowed; the first behaviour has nothing to continue"
-                )
+    for part in ("recipes", "trajectories"):
+        check_names_in(f"collect.{part}", config["collect"][part], TASKS)
+    for task, own in config["collect"]["recipes"].items():
+        if own["behaviours"] and own["behaviours"][0].get("continues"):
+            place = f"collect.recipes.{task}.behaviours.0.continues"
+            refuse(place, True, "the first behaviour has nothing to continue")
     sets = config["split"]["n_preferred"] + config["split"]["n_nonpreferred"]
     for task, n in config["collect"]["trajectories"].items():
-        if task not in TASKS:
-            raise UserError(f"config: {unknown_key(task, 'collect.trajectories', TASKS)}")
         if n < sets:
-            raise UserError(
-                f"config: collect.trajectories.{task}: {n} is not allowed; D_p and D_np alone take "
-                f"{sets} (split.n_preferred and split.n_nonpreferred)"
-            )
-    fig1 = config["figures"]["fig1"]
-    if fig1["task"] not in config["tasks"]:
-        raise UserError(
-            f"config: figures.fig1.task: {fig1['task']!r} is not allowed; "
-            f"it must be one of tasks: {', '.join(config['tasks'])}"
-        )
+            why = f"D_p and D_np alone take {sets} (split.n_preferred and split.n_nonpreferred)"
+            refuse(f"collect.trajectories.{task}", n, why)
+    fig1, tasks = config["figures"]["fig1"], config["tasks"]
+    if fig1["task"] not in tasks:
+        refuse("figures.fig1.task", fig1["task"], f"it must be one of tasks: {', '.join(tasks)}")
     allowed = thresholds(config, fig1["task"])
     if fig1["tau"] not in allowed:
-        raise UserError(
-            f"config: figures.fig1.tau: {fig1['tau']} is not allowed; "
-            f"{fig1['task']} has thresholds {allowed}"
-        )
+        refuse("figures.fig1.tau", fig1["tau"], f"{fig1['task']} has thresholds {allowed}")
     for figure, own in config["figures"].items():
         if own.get("draw", 0) >= config["draws"]:
-            raise UserError(
-                f"config: figures.{figure}.draw: {own['draw']} is not allowed; "
-                f"draws are 0 to {config['draws'] - 1}"
-            )
+            place, last = f"figures.{figure}.draw", config["draws"] - 1
+            refuse(place, own["draw"], f"draws are 0 to {last}")
 
 
 def check_names(config: Mapping) -> None:
@@ -218,10 +208,8 @@ def check_names(config: Mapping) -> None:
     named |= {f"studies.{name}": name for name in config["studies"]}
     for place, name in named.items():
         if is_a_value(name):
-            raise UserError(
-                f"config: {place}: {name!r} is not allowed; a table would read it as a number, as "
-                "true or false, or as nothing. Take another name"
-            )
+            why = "a table would read it as a number, as true or false, or as nothing"
+            refuse(place, name, f"{why}. Take another name")
 
 
 def check_tasks(config: Mapping) -> None:
@@ -243,12 +231,10 @@ def check_tasks(config: Mapping) -> None:
             raise UserError(
                 f"config: file.{task}: lacks thresholds; give cost thresholds, or labels.{task}"
             )
-        wrong = [key for key in ("env_id", "module", "horizon") if key in entry and task in TASKS]
-        if wrong:
-            raise UserError(
-                f"config: file.{task}.{wrong[0]}: {entry[wrong[0]]!r} is not allowed; {task} is "
-                "DSRL's task and has its own"
-            )
+        for key in ("env_id", "module", "horizon"):
+            if key in entry and task in TASKS:
+                why = f"{task} is DSRL's task and has its own"
+                refuse(f"file.{task}.{key}", entry[key], why)
     for number, task in enumerate(config["tasks"]):
         if config["source"] == "file" and task not in own:
             raise UserError(
@@ -256,17 +242,13 @@ def check_tasks(config: Mapping) -> None:
                 "with its `data`"
             )
         if task not in TASKS and not (mine and task in own):
-            raise UserError(
-                f"config: tasks.{number}: {task!r} is not allowed; {near(task, TASKS)}"
-                f"Allowed: {', '.join(TASKS)}; a task of your own needs `source: file` or "
-                "`policy`, and its env_id under `file`"
-            )
+            own_task = "a task of your own needs `source: file` or `policy`, and its env_id under"
+            allowed = f"{near(task, TASKS)}Allowed: {', '.join(TASKS)}"
+            refuse(f"tasks.{number}", task, f"{allowed}; {own_task} `file`")
         limits = thresholds(config, task)
         if task in labels and len(limits) > 1:
-            raise UserError(
-                f"config: file.{task}.thresholds: {limits} is not allowed; labels replace the "
-                "thresholds, so at most one can be given, for normalised costs"
-            )
+            why = "labels replace the thresholds, so at most one can be given, for normalised costs"
+            refuse(f"file.{task}.thresholds", limits, why)
         needs = [m for m in config["studies"]["main"]["methods"] if _needs_costs(config, m, task)]
         if limits == [None] and needs:
             raise UserError(

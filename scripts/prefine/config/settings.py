@@ -96,7 +96,7 @@ def training_settings(config: Mapping, method: str, task: str) -> dict:
     else:
         training["batch_size"] = method_constant(method, "BATCH_SIZE", training["batch_size"])
         training |= {key: own[key] for key in OWN_TRAINING if key in own}
-    policy = method_constant(method, "POLICY") or config["policy"]
+    policy = method_constant(method, "POLICY", "") or config["policy"]
     return training | settings | {"policy": policy, "hidden": config["hidden"]}
 
 

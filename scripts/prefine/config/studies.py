@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 
-from prefine.config.constraints import check_key, check_share, near
+from prefine.config.constraints import check_choice, check_key, check_share
 from prefine.config.plan import CONFIG, SIZES, draw_seed_pairs, suffix
 from prefine.config.settings import (
     hyperparameters,
@@ -286,11 +286,7 @@ def check(config: Mapping) -> None:
     named["figures.fig2"] = config["figures"]["fig2"]
     for place, part in named.items():
         for number, task in enumerate(part["tasks"] or []):
-            if task not in known:
-                raise UserError(
-                    f"config: {place}.tasks.{number}: {task!r} is not allowed; "
-                    f"{near(task, known)}Allowed: {', '.join(known)}"
-                )
+            check_choice(f"{place}.tasks.{number}", task, known)
 
 
 # The paper's protocol with all studies has 153 jobs and 2,055 runs.

@@ -32,7 +32,7 @@ import torch
 from prefine.errors import UserError
 from prefine.evaluation.worker import STEP, Failure, read_reply, tick_type
 from prefine.policies.networks import Params
-from prefine.policies.stack import PolicyStack, accepts_parts
+from prefine.policies.stack import PolicyStack
 from prefine.simulators.make import FIRST_SEEDS
 from prefine.streams import generator
 from prefine.tasks import BULLET_GYM, Task
@@ -276,7 +276,6 @@ class Rollout:
         self.queue.extend(blocks)
 
 
-@accepts_parts
 def evaluate(
     stack: PolicyStack,
     task: Task,

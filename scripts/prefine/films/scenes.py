@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import gymnasium
 import numpy as np
+from scipy.spatial import ConvexHull
 
 from prefine.films.drawn import Color, Disc, Line, Point, Polygon, Scene, Shape
 from prefine.films.play import Reading, Watched
@@ -189,7 +190,8 @@ def _outline(model, data, number: int, axes: tuple[int, int], color: Color) -> S
             return None
         case mujoco.mjtGeom.mjGEOM_BOX:
             corners = np.array(np.meshgrid(*[(-1, 1)] * 3)).reshape(3, 8).T * size
-            return Polygon(_hull((place + corners @ turn.T)[:, flat]), color)
+            seen = (place + corners @ turn.T)[:, flat]
+            return Polygon([tuple(seen[n]) for n in ConvexHull(seen).vertices], color)
         case mujoco.mjtGeom.mjGEOM_CAPSULE | mujoco.mjtGeom.mjGEOM_CYLINDER:
             along = size[1] * turn[:, 2]
             ends = [tuple(end[flat]) for end in (place - along, place + along)]
@@ -197,25 +199,6 @@ def _outline(model, data, number: int, axes: tuple[int, int], color: Color) -> S
             if not standing:
                 return Line(ends, 2 * size[0], color)
     return Disc(tuple(place[flat]), float(size[0] or model.geom_rbound[number]), color)
-
-
-def _hull(points: np.ndarray) -> list[Point]:
-    """The convex hull of points (n, 2): Andrew's monotone chain."""
-    ordered = sorted(map(tuple, points.tolist()))
-
-    def chain(points: list[Point]) -> list[Point]:
-        kept: list[Point] = []
-        for p in points:
-            while len(kept) > 1 and _turn(kept[-2], kept[-1], p) <= 0:
-                kept.pop()
-            kept.append(p)
-        return kept[:-1]
-
-    return chain(ordered) + chain(ordered[::-1])
-
-
-def _turn(a: Point, b: Point, c: Point) -> float:
-    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
 
 
 def reading_of(env: Watched, task: Task) -> Reading | None:

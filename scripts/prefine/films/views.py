@@ -14,7 +14,7 @@ from prefine.films.scenes import LONGEST_TRAIL, scene_of, seen_from_above, zoom
 from prefine.simulators import make as simulators
 from prefine.tasks import BULLET_GYM, OWN, Task
 
-AUTO, DRAWN = "auto", "drawn"
+AUTO = "auto"
 Size = tuple[int, int]  # (width, height) in pixels
 Picture = Callable[[], np.ndarray]  # (height, width, 3) uint8 of the present state
 PALE, ORANGE, OUT_OF_SIGHT = (0.88, 0.94, 1.0, 1), (0.9, 0.5, 0.1, 1), (0.0, 0.0, -50.0)

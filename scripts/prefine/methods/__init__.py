@@ -12,8 +12,8 @@ A method module defines
     Where a setting decides: {setting: {choice: what its data hold}}.
 ``STARTS_FROM``
     ``random`` or ``reference``; or by a setting, likewise.
-``POLICY``
-    a policy class of its own, or ``""`` for the config's.
+``POLICY`` (optional)
+    a policy class of its own, in place of the config's.
 ``CONTROL_OF`` (optional)
     the method that it is a control of: the config's numbers and settings of that one are its
     own too, as far as it has them and the config says nothing else.
@@ -134,21 +134,23 @@ class Phase:
     after: Callable[[Context], None] | None = None
 
 
-def policy_phase(policy, settings: dict, batches: dict[str, Draw], normals: dict, loss) -> Phase:
-    """The one phase of a method that trains the policy alone, with the config's optimiser."""
+def policy_phase(
+    policy, settings: dict, batches: dict[str, Draw], normals: dict, loss, group: str = "policy"
+) -> Phase:
+    """The one phase of a method that trains the policy alone, with the config's optimiser.
 
-    def project(context: Context) -> None:
-        policy.project(context.nets["policy"])
-
+    Args:
+        group: of the networks, where it is another policy that is trained.
+    """
     return Phase(
         name="train",
         iterations=settings["iterations"],
         batches=batches,
-        updates=(lambda context: {"policy": loss(context)},),
-        learning_rates={"policy": settings["learning_rate"]},
+        updates=(lambda context: {group: loss(context)},),
+        learning_rates={group: settings["learning_rate"]},
         normals=normals,
         gradient_clip=settings["gradient_clip"],
-        after=project,
+        after=lambda context: policy.project(context.nets[group]),
     )
 
 

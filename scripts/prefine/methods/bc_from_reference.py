@@ -25,7 +25,6 @@ SETTINGS = {
 }
 SEES = "actions"
 STARTS_FROM = "reference"
-POLICY = ""
 networks = policy_network
 
 

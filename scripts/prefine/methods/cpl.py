@@ -23,7 +23,6 @@ SETTINGS = {
 }
 SEES = "actions"
 STARTS_FROM = "reference"
-POLICY = ""
 ITERATIONS = 300_000  # 500 000 less the warm-up's 200 000
 SHARES = ("contrastive_bias",)
 networks = policy_network

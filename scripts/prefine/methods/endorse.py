@@ -23,7 +23,6 @@ SETTINGS = {
 }
 SEES = "actions"
 STARTS_FROM = "reference"
-POLICY = ""
 SHARES = ("share",)
 networks = policy_network
 

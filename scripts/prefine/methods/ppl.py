@@ -24,7 +24,6 @@ SETTINGS = {
 }
 SEES = "actions"
 STARTS_FROM = "reference"
-POLICY = ""
 MAX_WEIGHT = 20.0
 
 

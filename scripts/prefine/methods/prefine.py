@@ -32,7 +32,6 @@ SETTINGS = {
 }
 SEES = "actions"
 STARTS_FROM = "reference"
-POLICY = ""
 networks = policy_network
 
 

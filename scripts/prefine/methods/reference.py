@@ -6,7 +6,6 @@ HYPERPARAMETERS: dict = {}
 SETTINGS: dict = {}
 SEES = "actions"
 STARTS_FROM = "random"
-POLICY = ""
 networks = policy_network
 
 

@@ -29,7 +29,6 @@ SETTINGS = {
 }
 SEES = "actions"
 STARTS_FROM = "random"
-POLICY = ""
 SHARES = ("gamma",)
 LOG_COST = (-4.0, 3.0)
 SMALL = 1e-6
@@ -51,10 +50,6 @@ def networks(policy, settings: dict) -> dict:
 def phases(policy, settings: dict) -> tuple[Phase, ...]:
     """Cost and policy step together, on the same batches."""
     draw = Draw("segments", settings["bags"] * settings["bag_size"], settings["segment_length"])
-
-    def project(context: Context) -> None:
-        policy.project(context.nets["policy"])
-
     train = Phase(
         name="train",
         iterations=settings["iterations"],
@@ -66,7 +61,7 @@ def phases(policy, settings: dict) -> tuple[Phase, ...]:
         },
         normals={"latent": (draw.size * draw.length, policy.latent_dim)},
         gradient_clip=settings["gradient_clip"],
-        after=project,
+        after=lambda context: policy.project(context.nets["policy"]),
     )
     return (train,)
 

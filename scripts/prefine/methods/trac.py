@@ -35,7 +35,6 @@ SETTINGS = {
 }
 SEES = {"labels": {"trajectory": "actions", "segment": "everything"}}
 STARTS_FROM = {"labels": {"trajectory": "reference", "segment": "random"}}
-POLICY = ""
 ITERATIONS = 70_000
 SHARES = ("gamma", "kappa", "top", "bottom")
 LEAST_LOG = -13.815510557964274  # log 1e-6, the least log-probability that counts
@@ -60,19 +59,9 @@ def phases(policy, settings: dict) -> tuple[Phase, ...]:
         return (policy_phase(policy, own, batches, normals, loss_by_trajectory),)
     batches = {"all": Draw("segments", 2 * size, length)}
 
-    def project(context: Context) -> None:
-        policy.project(context.nets["reference"])
-
-    cloning = Phase(
-        name="reference",
-        iterations=settings["reference_iterations"],
-        batches=batches,
-        updates=(lambda context: {"reference": cloning_loss(context)},),
-        learning_rates={"reference": settings["actor_learning_rate"]},
-        normals={"latent": (2 * size * length, policy.latent_dim)},
-        gradient_clip=settings["gradient_clip"],
-        after=project,
-    )
+    latent = {"latent": (2 * size * length, policy.latent_dim)}
+    cloning = policy_phase(policy, own, batches, latent, cloning_loss, "reference")
+    cloning = replace(cloning, name="reference", iterations=settings["reference_iterations"])
 
     def prepare(context: Context, samplers: dict) -> None:
         start_from_clone(context)

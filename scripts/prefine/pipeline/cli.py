@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from prefine.errors import UserError, plain, reason
 from prefine.files import no_room
-from prefine.pipeline.processes import end_with_snakemake
+from prefine.pipeline.killed import end_with_snakemake
 
 
 def summary(doc: str | None) -> str:

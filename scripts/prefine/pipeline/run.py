@@ -29,8 +29,8 @@ from prefine.pipeline import figures
 from prefine.pipeline.code import code_hash
 from prefine.pipeline.figures import Figure
 from prefine.pipeline.published import PublishedRun
-from prefine.pipeline.rollouts import Rollouts
-from prefine.pipeline.timed import TimedRun
+from prefine.pipeline.run_rollouts import Rollouts
+from prefine.pipeline.run_timed import TimedRun
 
 
 class Run(PublishedRun, TimedRun, Rollouts):

@@ -1,8 +1,5 @@
 """One or several policies of a class, with all that they need to act."""
 
-import functools
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -86,26 +83,3 @@ class PolicyStack:
         normals = torch.zeros(shape) if noise is None else torch.from_numpy(noise).expand(shape)
         with torch.no_grad():
             return self.policy.act(self.params, scaled, mode, normals).numpy()
-
-    def to(self, device: torch.device) -> "PolicyStack":
-        """The same with its parameters on a device."""
-        return replace(self, params={name: v.to(device) for name, v in self.params.items()})
-
-
-def accepts_parts(function: Callable) -> Callable:
-    """Let a function that takes a stack first take what it took before 0.2: its four parts."""
-
-    @functools.wraps(function)
-    def called(*arguments, **options):
-        if arguments and not isinstance(arguments[0], PolicyStack):
-            policy, params, mean, std, *arguments = arguments
-            warnings.warn(
-                f"{function.__name__}(policy, params, mean, std, ...) goes with the next release; "
-                "give a PolicyStack",
-                DeprecationWarning,
-                stacklevel=2,
-            )
-            arguments = [PolicyStack(policy, params, mean, std), *arguments]
-        return function(*arguments, **options)
-
-    return called

@@ -48,19 +48,6 @@ def fill(page: str, known: Mapping[str, str]) -> str:
     return PLACE.sub(text, page)
 
 
-def numbers_outside(page: str) -> list[str]:
-    """Numbers of a page that no table vouches for: in its prose, as they stand there.
-
-    Names of tables, figures, sections and equations, code and addresses are none; nor is the 95 %
-    of an interval.
-    """
-    text = re.sub(r"^```.*?^```", "", PLACE.sub("", page), flags=re.DOTALL | re.MULTILINE)
-    text = re.sub(r"`[^`]*`|\]\([^)]*\)|<!--.*?-->", "", text, flags=re.DOTALL)
-    of = r"(Tables?|Figures?|Figs?\.|Eqs?\.|§|Section|step)\s*\d[\d.]*((,| and| to)\s*\d[\d.]*)*"
-    text = re.sub(of, "", text).replace("95 %", "").replace("95 %", "")
-    return re.findall(r"(?<![\w.-])\d[\d.,]*(?!\w)", text)
-
-
 def known(folder: Path, paper: Path) -> dict[str, str]:
     """Every number and table of a published result, by name; nothing if there is none.
 
@@ -126,26 +113,45 @@ def _cells(table1: pd.DataFrame) -> dict[str, str]:
     }
 
 
+def _scores(reward: float, cost: float) -> str:
+    """Reward and cost; bold is safe."""
+    text = f"{reward:.2f} / {cost:.2f}"
+    return f"**{text}**" if cost <= 1 else text
+
+
+def _by_task(tasks: Iterable[str], columns: Mapping, cells: Mapping[tuple, str]) -> list[list[str]]:
+    """A heading row, then a row a task of DSRL; a dash where nothing is known.
+
+    Args:
+        columns: key of a column -> its heading.
+        cells: (task, key) -> text.
+    """
+    lines = [["Task", *columns.values()]]
+    for task in [name for name in TASKS if name in set(tasks)]:
+        lines.append([task, *(cells.get((task, key), "–") for key in columns)])
+    return lines
+
+
 def beside_paper(table1: pd.DataFrame, paper: pd.DataFrame) -> str:
     """Our reward / cost of the paper's methods, the paper's in brackets; bold is safe."""
     methods = method_order(set(table1["method"]) & set(paper["method"]))
-    ours, theirs = (table.set_index(["task", "method"]) for table in (table1, paper))
-    lines = [["Task", *map(method_label, methods)]]
-    for task in [name for name in TASKS if name in set(table1["task"])]:
-        line = [task]
-        for method in methods:
-            texts = []
-            for table in (ours, theirs):
-                row = table.loc[(task, method)] if (task, method) in table.index else None
-                known = row is not None and pd.notna(row["cost"])
-                text = f"{row['reward']:.2f} / {row['cost']:.2f}" if known else "–"
-                texts.append(f"**{text}**" if known and row["cost"] <= 1 else text)
-            line.append(f"{texts[0]} ({texts[1]})")
-        lines.append(line)
+    ours, theirs = (
+        {
+            (row.task, row.method): _scores(row.reward, row.cost)
+            for row in table.dropna(subset="cost").itertuples()
+        }
+        for table in (table1, paper)
+    )
+    both = {
+        (task, method): f"{ours.get((task, method), '–')} ({theirs.get((task, method), '–')})"
+        for task in table1["task"]
+        for method in methods
+    }
+    columns = {method: method_label(method) for method in methods}
     note = (
         "Normalised reward / cost, in brackets the paper's, on DSRL's data. Bold: cost at most 1."
     )
-    return markdown(lines, note)
+    return markdown(_by_task(table1["task"], columns, both), note)
 
 
 def _claims(folder: Path) -> dict[str, str]:
@@ -204,17 +210,13 @@ def _flatness(folder: Path) -> dict[str, str]:
         return {}
     table, found = frames.read_csv(folder / "tables/flatness.csv"), {}
     columns = [(m, s) for m in method_order(table["method"]) for s in ("reward", "cost")]
-    lines = [["Task", *(f"{method_label(m)}: {s}" for m, s in columns)]]
-    cells = table.set_index(["task", "method", "score"])
-    for task in [name for name in TASKS if name in set(table["task"])]:
-        line = [task]
-        for key in columns:
-            row = cells.loc[(task, *key)] if (task, *key) in cells.index else None
-            interval = "" if row is None or pd.isna(row["low"]) else (
-                f" [{row['low']:.2f}, {row['high']:.2f}]"
-            )  # fmt: skip
-            line.append("–" if row is None else f"{row['verdict']}: {row['change']:+.2f}{interval}")
-        lines.append(line)
+    cells = {}
+    for row in table.itertuples():
+        interval = "" if pd.isna(row.low) else f" [{row.low:.2f}, {row.high:.2f}]"
+        text = f"{row.verdict}: {row.change:+.2f}{interval}"
+        cells[row.task, (row.method, row.score)] = text
+    heads = {(method, score): f"{method_label(method)}: {score}" for method, score in columns}
+    lines = _by_task(table["task"], heads, cells)
     for method, score in columns:
         own = table[(table["method"] == method) & (table["score"] == score)]
         found[f"flat.{method}.{score}"] = str((own["verdict"] == "flat").sum())
@@ -262,15 +264,14 @@ def variants(runs: pd.DataFrame) -> tuple[str, pd.DataFrame]:
     of_task["safe"] = of_task["cost"] <= 1
     whole = of_task.groupby(["method", "variant"], sort=False)
     means = whole[["reward", "cost"]].mean().assign(safe=whole["safe"].sum())
-    tasks = [name for name in TASKS if name in set(runs["task"])]
-    lines = [["Task", *(f"{method_label(m)}, {v}" for m, v in means.index)]]
-    for task in tasks:
-        cells = []
-        for key in means.index:
-            row = of_task.loc[(task, *key)] if (task, *key) in of_task.index else None
-            text = "–" if row is None else f"{row['reward']:.2f} / {row['cost']:.2f}"
-            cells.append(f"**{text}**" if row is not None and row["safe"] else text)
-        lines.append([task, *cells])
+    cells = {
+        (task, tuple(key)): _scores(row["reward"], row["cost"])
+        for (task, *key), row in of_task.iterrows()
+    }
+    heads = {
+        (method, variant): f"{method_label(method)}, {variant}" for method, variant in means.index
+    }
+    lines = _by_task(runs["task"], heads, cells)
     ends = [f"{r:.2f} / {c:.2f}, safe on {n:.0f}" for r, c, n in means.to_numpy()]
     lines.append(["all", *ends])
     note = "Normalised reward / cost, mean over runs; bold: safe. config: as in Table 1."

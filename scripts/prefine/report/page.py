@@ -230,26 +230,9 @@ class Run:
 
 def claim(row: Mapping) -> dict:
     """A claim as the page shows it."""
-    number = {
-        name: verdicts.written(row[name], row["percent"])
-        for name in ("ours", "low", "high", "paper_table1")
-        if pd.notna(row[name])
-    }
-    ours = number.get("ours", "–")
-    ours += f" [{number['low']}, {number['high']}]" if "low" in number else ""
-    names = row["tasks"].split()
-    measured = ""
-    if "ours" in number:
-        measured = f"{len(names)} of {row['tasks_of_claim']:.0f} tasks, {row['runs']:.0f} runs, "
-        measured += f"{row['episodes']:.0f} episodes each"
-        measured += f". Missing: {row['missing']}" if row["missing"] else ""
-    return {
-        "slug": SLUGS[row["verdict"]],
-        **{name: row[name] for name in ("verdict", "says", "where", "reason", "rule", "paper")},
-        "table1": number.get("paper_table1", ""),
-        "ours": ours,
-        "measured": measured,
-    }
+    names = ("verdict", "says", "where", "reason", "rule", "paper")
+    told = {name: row[name] for name in names} | verdicts.in_words(row)
+    return told | {"slug": SLUGS[row["verdict"]]}
 
 
 def _escaped(lines: Iterable[Iterable[str]]) -> list[list[str]]:

@@ -183,11 +183,6 @@ def markdown(lines: list[list[str]], note: str) -> str:
     return "\n".join([*body, "", note, ""])
 
 
-def dataset_statistics_markdown(table: pd.DataFrame) -> str:
-    """Render Tables 2 and 3."""
-    return markdown(statistics_lines(table), statistics_note(table))
-
-
 def statistics_note(table: pd.DataFrame) -> str:
     """Say what the numbers of Tables 2 and 3 are."""
     return f"In brackets the paper's numbers, on DSRL's data. {source_note(table['source'])}"
@@ -222,11 +217,6 @@ def likeness_note(table: pd.DataFrame) -> str:
         "In brackets DSRL's numbers and, of D_p, D_np and D_ref, the paper's; of D_ref what "
         f"π_ref reaches in Table 1. {source_note(table['source'])}"
     )
-
-
-def likeness_markdown(table: pd.DataFrame) -> str:
-    """Render the datasets beside DSRL's."""
-    return markdown(likeness_lines(table), likeness_note(table))
 
 
 def _named(who: str, everybody: set[str]) -> str:

@@ -10,7 +10,7 @@
 
 import contextlib
 import operator
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -151,3 +151,25 @@ def check(claims: Iterable[Claim], results: Results, paper: Results) -> Iterator
             "iterations_paper": evidence.published,
             "missing": "; ".join(evidence.missing),
         }
+
+
+def in_words(row: Mapping, of_tasks: str = "") -> dict[str, str]:
+    """A claim's numbers as text: ``ours`` with its interval, ``table1``, what was ``measured``.
+
+    Args:
+        row: of ``check``, with ``episodes`` besides, its empty texts filled in.
+        of_tasks: what stands behind the number of tasks.
+    """
+    number = {
+        name: written(row[name], row["percent"])
+        for name in ("ours", "low", "high", "paper_table1")
+        if not np.isnan(row[name])
+    }
+    ours, measured = number.get("ours", "–"), ""
+    if "low" in number:
+        ours += f" [{number['low']}, {number['high']}]"
+    if "ours" in number:
+        tasks = f"{len(row['tasks'].split())} of {row['tasks_of_claim']:.0f} tasks{of_tasks}"
+        measured = f"{tasks}, {row['runs']:.0f} runs, {row['episodes']:.0f} episodes each"
+        measured += f". Missing: {row['missing']}" if row["missing"] else ""
+    return {"ours": ours, "table1": number.get("paper_table1", ""), "measured": measured}

@@ -5,7 +5,6 @@ observations standardised with constants of its own, actions in [-1, 1]. Its num
 changed by that: an affine map of the actions is taken into the last layer.
 """
 
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,12 +20,12 @@ from prefine.policies.formats import torch_mlp
 from prefine.policies.formats.network import build
 from prefine.policies.formats.normalise import Standardiser, read_statistics
 from prefine.policies.stack import PolicyStack
-from prefine.tasks import Task, sized
+from prefine.tasks import Task
 
 FORMATS = {"sb3": sb3_archive.read, "torch": torch_mlp.read}
 
 
-def read_policy(settings: Mapping, task: Task, *sizes) -> PolicyStack:
+def read_policy(settings: Mapping, task: Task) -> PolicyStack:
     """Read config's ``policy`` entry: a stack of one, whose metadata say where it comes from.
 
     Args:
@@ -38,10 +37,6 @@ def read_policy(settings: Mapping, task: Task, *sizes) -> PolicyStack:
     Raises:
         UserError: one line that says what is wrong with the file and what to do.
     """
-    if isinstance(task, int):  # obs_dim, act_dim, low, high, as before 0.2
-        text = "read_policy(settings, obs_dim, ...) goes with the next release; give the task"
-        warnings.warn(text, DeprecationWarning, stacklevel=2)
-        task = sized(task, *sizes)
     path, kind = Path(settings["file"]), settings["format"]
     if kind not in (*FORMATS, "python", "prefine"):
         known = ", ".join((*FORMATS, "python"))

@@ -10,27 +10,27 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, ends
-from prefine.pipeline import processes
+from prefine.pipeline import killed
 from snakemake.scheduling.job_scheduler import JobScheduler
 
 JOB = """
 import os, time
-from prefine.pipeline import processes
-processes.end_with_snakemake()
+from prefine.pipeline import killed
+killed.end_with_snakemake()
 print(os.getpid(), flush=True)
 time.sleep(60)
 """
 PARENT = """
 import subprocess, sys
-from prefine.pipeline import processes
-processes.announce()
+from prefine.pipeline import killed
+killed.announce()
 subprocess.run(["bash", "-c", '"$0" -c "$1"; true', sys.executable, sys.argv[1]])
 """
 HOLDER = """
 import sys, time
 from pathlib import Path
-from prefine.pipeline import processes
-processes.remove_stale_lock(Path(sys.argv[1]))
+from prefine.pipeline import killed
+killed.remove_stale_lock(Path(sys.argv[1]))
 print("ready", flush=True)
 time.sleep(float(sys.argv[2]))
 """
@@ -100,8 +100,8 @@ def test_a_lock_stays_while_someone_works_there_and_goes_when_he_was_killed(tmp_
 @pytest.mark.parametrize("other", ["another machine", "a cluster"])
 def test_a_lock_stays_whose_jobs_may_live_on(folder, other):
     if other == "a cluster":
-        text = "import sys, pathlib; from prefine.pipeline import processes;"
-        text += "processes.leave_lock(pathlib.Path(sys.argv[1]))"
+        text = "import sys, pathlib; from prefine.pipeline import killed;"
+        text += "killed.leave_lock(pathlib.Path(sys.argv[1]))"
         assert start(text, folder).wait() == 0
     else:
         (folder / "prefine.flock").write_text(other)
@@ -120,7 +120,7 @@ def test_a_sigterm_while_jobs_are_selected_is_noted():
             self._lock, self._open_jobs = threading.Lock(), threading.Semaphore(0)
             self._user_kill = None
 
-    processes.note_sigterm_in_a_thread(Patched)
+    killed.note_sigterm_in_a_thread(Patched)
     scheduler = Patched()
     before = signal.signal(signal.SIGTERM, scheduler.exit_gracefully)
     try:

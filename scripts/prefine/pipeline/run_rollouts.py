@@ -3,7 +3,7 @@
 import functools
 
 from prefine.config.settings import as_json, middle, thresholds
-from prefine.pipeline.own import OwnRun
+from prefine.pipeline.run_own import OwnRun
 
 
 class Rollouts(OwnRun):
