@@ -59,6 +59,8 @@ def run_part(args: argparse.Namespace) -> None:
     if args.part == "checks":
         import gpu_checks
 
+        if args.tiny:
+            gpu_checks.ITERATIONS, gpu_checks.SAVED_EVERY, gpu_checks.KILLED_AT = 12, 5, 8
         threads = 1 if args.tiny else min(8, os.cpu_count() or 1)
         on = torch.device("cpu" if args.cpu else "cuda")
         items = gpu_checks.items(on, args.tiny, threads)

@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+# Before NumPy and torch are imported: there is a worker a core already, and threads that wait for
+# a core that another worker has take many times as long as none.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parents[1]
 # Over the tiny preset: one task, two methods, no study but `main`.
 SMALL = ["--configfile", "workflow/presets/tiny.yaml", ROOT / "tests/small.yaml"]

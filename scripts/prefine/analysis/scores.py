@@ -100,19 +100,21 @@ def complete_seeds(
         several = runs.empty and len(thresholds) != 1
         return pd.Series(dtype=float), ["no run"] if several else _absent(runs, thresholds)
     known = own["tau"].fillna(-1).astype(int)  # sets made from labels have no threshold
-    groups = own.groupby([own["seed"].fillna(0).astype(int), known])[score]
+    groups = own[score].groupby([own["seed"].fillna(0).astype(int), known])
     sizes = groups.size()
     means = groups.mean().where(groups.count() == sizes)  # a run without the score is missing
     table = means.where(sizes == sizes.max()).unstack()
     missing = _absent(runs, thresholds - set(table))
-    for tau in table.columns[table.isna().all()]:
+    gaps = table.isna().to_numpy()
+    for tau in table.columns[gaps.all(axis=0)]:
         place = f"tau={tau}: " if tau >= 0 else ""
         missing.append(f"{place}{UNDEFINED.get(score, f'no {score}')}")
-    table = table.dropna(axis="columns", how="all")
-    for seed, row in table[table.isna().any(axis="columns")].iterrows():
+    table = table.loc[:, ~gaps.all(axis=0)]
+    gaps = table.isna().to_numpy().any(axis=1)
+    for seed, row in table[gaps].iterrows():
         lacks = ", ".join(f"tau={tau}" for tau in row.index[row.isna()])
         missing.append(f"seed {seed}: not all runs with {lacks}")
-    return table.dropna().mean(axis="columns").dropna(), missing
+    return table[~gaps].mean(axis="columns").dropna(), missing
 
 
 def _absent(runs: pd.DataFrame, thresholds: Iterable[int]) -> list[str]:
