@@ -19,6 +19,7 @@ WARM_UP, BLOCKS, SECONDS = 30, 5, 0.35
 PROFILED, KERNELS = 25, 15
 GIB = 2**30
 TINY = {"hidden": [8, 8], "batch_size": 8, "vae_hidden": 8, "segments": 2}
+TINY |= {"bags": 2, "bag_size": 2, "cost_hidden": 8}
 
 
 def timed(build: Callable, least: int, seconds: float, warm_up: int) -> dict:

@@ -4,11 +4,11 @@ import importlib.util
 import os
 import re
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
 
+import forked
 import pytest
 
 # Before NumPy and torch are imported: there is a worker a core already, and threads that wait for
@@ -59,10 +59,9 @@ def ball_run_file(request, tmp_path_factory):
     return path
 
 
-def snakemake(*arguments, cwd, check=True, timeout=None):
+def snakemake(*arguments, cwd, check=True):
     """Run Snakemake and return what it printed."""
-    command = [sys.executable, "-m", "snakemake", *map(str, arguments)]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout)
+    done = forked.run("-m", "snakemake", *arguments, cwd=cwd)
     text = done.stdout + done.stderr
     assert not check or done.returncode == 0, text[-8000:]
     return text
