@@ -35,6 +35,16 @@ TINY_RECIPE = {
     "behaviours": [{"steps": 800, "penalty": 0.0}, {"steps": 800, "penalty": 4.0}],
 }
 
+# What `make test` begins with, a file a worker, so that none is left alone with a long one.
+LONGEST = ("test_end_to_end.py", "test_own_run.py", "test_own_data.py", "test_own_labels.py")
+LONGEST += ("test_verdicts.py", "test_rollout.py", "test_benchmarks.py", "test_dsrl.py")
+
+
+def pytest_collection_modifyitems(items):
+    """Sort the tests; those of other files stay in their order."""
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
 
 @pytest.fixture(scope="session")
 def ball_run_log():
