@@ -8,6 +8,7 @@ what outlives a process, or of how Python itself is started use ``subprocess``.
 import atexit
 import contextlib
 import functools
+import gc
 import importlib
 import json
 import os
@@ -65,6 +66,7 @@ def _serve() -> dict | None:
         for package in PACKAGES[kind]:
             with contextlib.suppress(ImportError):
                 importlib.import_module(package)
+        gc.freeze()  # or each child would copy what its collector looks at
         if not (child := os.fork()):
             answers.close()
             return request
