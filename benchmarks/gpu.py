@@ -50,6 +50,7 @@ def main() -> None:
         sys.exit("torch sees no GPU")
     if args.tiny:
         loops.TRAJECTORIES, loops.PREFERRED = 30, 20
+        gpu_checks.ITERATIONS, gpu_checks.SAVED_EVERY, gpu_checks.KILLED_AT = 12, 5, 8
     threads = 1 if args.tiny else min(8, os.cpu_count() or 1)
     on = torch.device("cpu" if args.cpu else "cuda")
     began = time.monotonic()

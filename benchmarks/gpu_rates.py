@@ -17,6 +17,7 @@ TABLE_RUNS = 15  # of a method and task in Table 1: three thresholds, five seeds
 WARM_UP, BLOCKS, SECONDS = 30, 5, 0.35
 GIB = 2**30
 TINY = {"hidden": [8, 8], "batch_size": 8, "vae_hidden": 8, "segments": 2}
+TINY |= {"bags": 2, "bag_size": 2, "cost_hidden": 8}
 
 
 def timed(build: Callable, least: int, seconds: float, warm_up: int) -> tuple[object, dict]:

@@ -4,12 +4,16 @@ import importlib.util
 import os
 import re
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
 
+import forked
 import pytest
+
+# Before NumPy and torch are imported: there is a worker a core already, and threads that wait for
+# a core that another worker has take many times as long as none.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parents[1]
 # Over the tiny preset: one task, two methods, no study but `main`.
@@ -30,6 +34,16 @@ TINY_RECIPE = {
     "ppo": {"n_steps": 100, "batch_size": 50, "n_epochs": 1},
     "behaviours": [{"steps": 800, "penalty": 0.0}, {"steps": 800, "penalty": 4.0}],
 }
+
+# What `make test` begins with, a file a worker, so that none is left alone with a long one.
+LONGEST = ("test_end_to_end.py", "test_own_run.py", "test_own_data.py", "test_own_labels.py")
+LONGEST += ("test_verdicts.py", "test_rollout.py", "test_benchmarks.py", "test_dsrl.py")
+
+
+def pytest_collection_modifyitems(items):
+    """Sort the tests; those of other files stay in their order."""
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
 
 
 @pytest.fixture(scope="session")
@@ -55,10 +69,9 @@ def ball_run_file(request, tmp_path_factory):
     return path
 
 
-def snakemake(*arguments, cwd, check=True, timeout=None):
+def snakemake(*arguments, cwd, check=True):
     """Run Snakemake and return what it printed."""
-    command = [sys.executable, "-m", "snakemake", *map(str, arguments)]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout)
+    done = forked.run("-m", "snakemake", *arguments, cwd=cwd)
     text = done.stdout + done.stderr
     assert not check or done.returncode == 0, text[-8000:]
     return text

@@ -1,9 +1,8 @@
 """Each dataset beside DSRL's: the table's numbers in closed form, and the figure of the plane."""
 
 import json
-import subprocess
-import sys
 
+import forked
 import matplotlib.image
 import numpy as np
 import pandas as pd
@@ -63,11 +62,11 @@ def test_the_plane_is_drawn(table, tmp_path):
     for name in TASK_NAMES:
         own = pd.DataFrame({"cost": rng.integers(0, 80, 50), "return": rng.normal(300, 99, 50)})
         files.write_table(tmp_path / f"{name}.csv", own)
-    command = [sys.executable, ROOT / "scripts", "figures/data_plane.py", "--likeness"]
+    command = [ROOT / "scripts", "figures/data_plane.py", "--likeness"]
     command += [tmp_path / "likeness.csv", "--output", tmp_path / "plane.png", "--trajectories"]
     command += [tmp_path / f"{name}.csv" for name in TASK_NAMES]
     command += ["--thresholds", json.dumps(THRESHOLDS)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = forked.run(*command)
     assert done.returncode == 0, done.stderr
     picture = matplotlib.image.imread(tmp_path / "plane.png")
     assert picture.shape[1] == 2100 and picture[..., :3].std() > 0.05

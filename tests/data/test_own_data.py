@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 
+import forked
 import gymnasium
 import h5py
 import numpy as np
@@ -238,10 +239,10 @@ def test_environments_that_cannot_be_used_are_named(changes, finding):
 
 def import_data(folder, name, settings, *more):
     """Run the script as the rule does; return what it says."""
-    command = [sys.executable, ROOT / "scripts", "data/import_data.py", "--name", name]
+    command = [ROOT / "scripts", "data/import_data.py", "--name", name]
     command += ["--data", settings["data"], "--settings", json.dumps(settings), *more]
     command += ["--output", folder / "o.hdf5", "--task", folder / "task.json"]
-    return subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    return forked.run(*command)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,8 @@
 """Figure 2: states put back into simulators, gaps in closed form, and what the figure says."""
 
 import json
-import subprocess
-import sys
 
+import forked
 import numpy as np
 import pandas as pd
 import pytest
@@ -327,8 +326,7 @@ def measured(ball_run_file, tmp_path_factory):
 
 def call(script, *options):
     """Run a script and return what it told the person."""
-    command = [sys.executable, ROOT / "scripts", f"{script}.py", *options]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    done = forked.run(ROOT / "scripts", f"{script}.py", *options)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stderr
 

@@ -1,9 +1,9 @@
 """Figure 13: the overlap index against closed forms, and what is shown where sets are missing."""
 
 import json
-import subprocess
 import sys
 
+import forked
 import matplotlib.image
 import numpy as np
 import pandas as pd
@@ -180,9 +180,9 @@ def test_the_figure_has_a_panel_for_what_is_missing(measured, tmp_path):
         paths["points"].append(tmp_path / f"{name}.csv")
         paths["numbers"].append(tmp_path / f"{name}.json")
     png = tmp_path / "fig13.png"
-    command = [sys.executable, ROOT / "scripts", "figures/fig13_umap.py", "--output", png]
+    command = [ROOT / "scripts", "figures/fig13_umap.py", "--output", png]
     options = [part for name, own in paths.items() for part in (f"--{name}", *own)]
-    done = subprocess.run([*command, *options], capture_output=True, text=True)
+    done = forked.run(*command, *options)
     assert done.returncode == 0 and not done.stderr, done.stderr
     assert matplotlib.image.imread(png).shape[1] == 2100 and b"not DSRL's" in png.read_bytes()
     table = pd.read_csv(png.with_suffix(".csv")).set_index("task")

@@ -1,10 +1,9 @@
 """The split by a threshold (methods 2.6, 9)."""
 
 import json
-import subprocess
-import sys
 from dataclasses import asdict, replace
 
+import forked
 import numpy as np
 import pandas as pd
 import pytest
@@ -134,7 +133,6 @@ def run_split(file, table, folder, *more, thresholds=(20, 40), draws=2):
     sizes = {"n_preferred": 4, "n_nonpreferred": 2, "reference_min": 5}
     settings = {"thresholds": thresholds, "draws": draws, "split": asdict(replace(PAPER, **sizes))}
     command = [
-        sys.executable,
         ROOT / "scripts",
         "preferences/split.py",
         "--task",
@@ -145,7 +143,7 @@ def run_split(file, table, folder, *more, thresholds=(20, 40), draws=2):
     command += ["--source", "collect", "--trajectories", folder / "trajectories.csv"]
     command += ["--settings", json.dumps(settings), *more]
     command += ["--output", folder / "splits.csv", "--manifest", folder / "splits.json"]
-    return subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    return forked.run(*command)
 
 
 @needs_workflow

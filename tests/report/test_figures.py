@@ -1,9 +1,8 @@
 """Figures from hand-made runs: the numbers in them, and what they say where runs are missing."""
 
 import json
-import subprocess
-import sys
 
+import forked
 import matplotlib.image
 import numpy as np
 import pandas as pd
@@ -35,15 +34,8 @@ def draw(tmp_path):
         runs.to_csv(tmp_path / "runs.csv", index=False)
         tables.table1(runs, EXPECTED).to_csv(tmp_path / "table1.csv", index=False)
         png = tmp_path / f"{script}.png"
-        command = [
-            sys.executable,
-            ROOT / "scripts",
-            f"figures/{script}.py",
-            *options,
-            "--output",
-            png,
-        ]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        command = [ROOT / "scripts", f"figures/{script}.py", *options, "--output", png]
+        done = forked.run(*command, cwd=tmp_path)
         assert done.returncode == 0, done.stderr[-3000:]
         picture = matplotlib.image.imread(png)
         assert picture.shape[1] == 2100 and picture[..., :3].std() > 0.05

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, snakemake
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 PAGES += [ROOT / "results/README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -84,10 +84,7 @@ def dry_run(tmp_path, *texts: str, labelled: bool = True) -> str:
         assert yaml.safe_load(text)
         names.append(tmp_path / f"{number}.yaml")
         names[-1].write_text(text)
-    command = [sys.executable, "-m", "snakemake", "-n", "--cores", "1", "--configfile", OWN]
-    done = subprocess.run([*command, *names], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return snakemake("-n", "--cores", "1", "--configfile", OWN, *names, cwd=ROOT)
 
 
 def of_own_policy() -> list[str]:

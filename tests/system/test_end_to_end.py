@@ -265,23 +265,6 @@ def test_a_config_edit_reruns_what_it_can_change(done, tmp_path):
     assert "pretrain" not in beta
 
 
-def test_rerunning_a_job_gives_the_same_numbers(done, results):
-    project = done[0]
-    paths = [
-        "results/tiny/data/BallRun.hdf5",
-        "results/tiny/policies/main/BallRun/prefine.safetensors",
-        "results/tiny/episodes/main/BallRun/prefine.parquet",
-    ]
-    data, policies, episodes = (project / path for path in paths)
-    before = policy_file.load(policies).params, pd.read_parquet(episodes), data.read_bytes()
-    rules = ["collect", "train_and_follow", "evaluate"]
-    snakemake(paths[2], "--forcerun", *rules, *TINY, cwd=project)
-    after = policy_file.load(policies).params
-    assert all((before[0][name] == after[name]).all() for name in after)
-    pd.testing.assert_frame_equal(before[1], pd.read_parquet(episodes))
-    assert before[2] == data.read_bytes()
-
-
 def test_training_logs_can_be_had_as_tensorboard_events(done, results):
     snakemake("tensorboard", *TINY, cwd=done[0])
     log = pd.read_parquet(results / "training/main/BallRun/safedice.parquet")
@@ -349,3 +332,21 @@ def test_the_report_can_be_read_anywhere_without_a_network(results):
         assert opened.locator("tr[data-verdict]").count() > 20
         text = opened.locator("main").inner_text()
     assert "not DSRL's" in text and "yes: data, versions and devices" in text
+
+
+def test_rerunning_a_job_gives_the_same_numbers(done, results):
+    """The last test: what comes of the data would be made again by every later one."""
+    project = done[0]
+    paths = [
+        "results/tiny/data/BallRun.hdf5",
+        "results/tiny/policies/main/BallRun/prefine.safetensors",
+        "results/tiny/episodes/main/BallRun/prefine.parquet",
+    ]
+    data, policies, episodes = (project / path for path in paths)
+    before = policy_file.load(policies).params, pd.read_parquet(episodes), data.read_bytes()
+    rules = ["collect", "train_and_follow", "evaluate"]
+    snakemake(paths[2], "--forcerun", *rules, *TINY, cwd=project)
+    after = policy_file.load(policies).params
+    assert all((before[0][name] == after[name]).all() for name in after)
+    pd.testing.assert_frame_equal(before[1], pd.read_parquet(episodes))
+    assert before[2] == data.read_bytes()

@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
+from conftest import ROOT, snakemake
 
 TINY = ["workflow/presets/tiny.yaml"]
 PAGE = (ROOT / "docs/extend.md").read_text()
@@ -82,7 +82,7 @@ def test_the_configs_are_right(project):
     for text, preset, job in zip(configs, (TINY, []), ("BallRun/npo", "AntRun"), strict=True):
         (project / "mine.yaml").write_text(text)
         options = ["-n", "--cores", "1", "--configfile", *preset, "mine.yaml"]
-        jobs = python(project, "-m", "snakemake", "all", *options)
+        jobs = snakemake("all", *options, cwd=project)
         assert job in jobs and re.search(r"^tail +1$", jobs, re.MULTILINE)
 
 
@@ -152,4 +152,4 @@ def dry_run_of_own(project, config) -> str:
     for path in config.get("labels", {}).values():  # or the run stops where somebody must label
         (project / path).write_text("trajectory,label\n0,preferred\n")
     options = ["-n", "--cores", "1", "--configfile", "workflow/presets/own_policy.yaml", "own.yaml"]
-    return python(project, "-m", "snakemake", *options)
+    return snakemake(*options, cwd=project)

@@ -7,10 +7,9 @@ import gzip
 import json
 import os
 import pickle
-import subprocess
-import sys
 from copy import deepcopy
 
+import forked
 import h5py
 import numpy as np
 import pandas as pd
@@ -104,7 +103,7 @@ def test_it_is_refused_before_snakemake_reads_it(option, project, canary, tmp_pa
         file = tmp_path / "hostile.yaml"
         file.write_text(FILES[name][0])
         form = [f"--configfile={file}"] if option == "=" else [option, file]
-        text = snakemake("--cores", "1", *form, cwd=project, check=False, timeout=600)
+        text = snakemake("--cores", "1", *form, cwd=project, check=False)
         assert only_line(text).startswith(f"ERROR: {file}: ")
     assert not (project / "results").exists()
 
@@ -286,11 +285,11 @@ def test_code_that_a_policy_names_is_not_run(tmp_path):
     module.write_text(f"open({str(tmp_path / 'canary')!r}, 'w')\n")
     task = TASK.to_dict() | {"name": "Mine", "suite": OWN, "module": str(module)}
     path = write_policy(tmp_path / "a.safetensors", about={"task": task})
-    command = [sys.executable, ROOT / "scripts", "evaluation/evaluate.py", "--policies", path]
+    command = [ROOT / "scripts", "evaluation/evaluate.py", "--policies", path]
     command += ["--settings", '{"episodes": 1, "action_mode": "deterministic"}']
     for more in ([], ["--module"], ["--module", tmp_path / "other.py"]):
         options = [*more, "--output", tmp_path / "out.parquet"]
-        done = subprocess.run([*command, *options], capture_output=True, text=True)
+        done = forked.run(*command, *options)
         assert done.returncode == 1
         assert "is not the module of the config" in only_line(done.stderr)
     assert not (tmp_path / "canary").exists()
@@ -399,17 +398,9 @@ def test_odd_environment_variables(project, canary, tmp_path, monkeypatch):
     options = ["--cores", "1", "--configfile", tmp_path / "dsrl.yaml"]
     text = snakemake(target, *options, cwd=project, check=False)
     assert "offline is set" in text and "Traceback" not in text
-    command = [
-        sys.executable,
-        ROOT / "scripts",
-        "data/download.py",
-        "--task",
-        "BallRun",
-        "--output",
-        "x",
-    ]
+    command = [ROOT / "scripts", "data/download.py", "--task", "BallRun", "--output", "x"]
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "scripts"))
     for value in (SHELL, "[]", "{}", ""):
         monkeypatch.setenv("PREFINE_DSRL", value)
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+        done = forked.run(*command, cwd=tmp_path)
         assert done.returncode == 1 and "PREFINE_DSRL: is not" in only_line(done.stderr)

@@ -26,18 +26,17 @@ def totals(blocks: pd.DataFrame) -> pd.DataFrame:
     """
     rows = {}
     for method, own in blocks.groupby("method"):
-        phases = own.groupby("phase").agg(
-            ms=("ms", "median"), n=("iterations", "first"), main=("trains_policy", "first")
-        )
+        phases = own.groupby("phase")
+        ms, n = phases["ms"].median(), phases["iterations"].first()
         main = own.loc[own["trains_policy"], "ms"]
-        matched = phases["n"].where(~phases["main"], MATCHED)
+        matched = n.where(~phases["trains_policy"].first(), MATCHED)
         rows[method] = {
             "ms": main.median(),
             "ms_q25": main.quantile(0.25),
             "ms_q75": main.quantile(0.75),
-            "iterations": int(phases["n"].sum()),
-            "hours": (phases["ms"] * phases["n"]).sum() / HOUR,
-            "hours_matched": (phases["ms"] * matched).sum() / HOUR,
+            "iterations": int(n.sum()),
+            "hours": (ms * n).sum() / HOUR,
+            "hours_matched": (ms * matched).sum() / HOUR,
         }
     table = pd.DataFrame.from_dict(rows, orient="index")
     before = table["hours"].get(REFERENCE, float("nan"))

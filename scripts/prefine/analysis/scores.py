@@ -100,19 +100,28 @@ def complete_seeds(
         several = runs.empty and len(thresholds) != 1
         return pd.Series(dtype=float), ["no run"] if several else _absent(runs, thresholds)
     known = own["tau"].fillna(-1).astype(int)  # sets made from labels have no threshold
-    groups = own.groupby([own["seed"].fillna(0).astype(int), known])[score]
-    sizes = groups.size()
-    means = groups.mean().where(groups.count() == sizes)  # a run without the score is missing
-    table = means.where(sizes == sizes.max()).unstack()
-    missing = _absent(runs, thresholds - set(table))
-    for tau in table.columns[table.isna().all()]:
+    groups = own[score].groupby([own["seed"].fillna(0).astype(int), known])
+    means, sizes, counts = groups.mean(), groups.size().to_numpy(), groups.count().to_numpy()
+    seeds, taus = means.index.levels
+    table = np.full((len(seeds), len(taus)), np.nan)
+    complete = (sizes == sizes.max()) & (counts == sizes)  # a run without the score is missing
+    scored = means.where(complete).to_numpy(float, na_value=np.nan)
+    table[tuple(means.index.codes)] = scored
+    missing = _absent(runs, thresholds - set(taus))
+    measured = ~np.isnan(table).all(axis=0)
+    for tau in taus[~measured]:
         place = f"tau={tau}: " if tau >= 0 else ""
         missing.append(f"{place}{UNDEFINED.get(score, f'no {score}')}")
-    table = table.dropna(axis="columns", how="all")
-    for seed, row in table[table.isna().any(axis="columns")].iterrows():
-        lacks = ", ".join(f"tau={tau}" for tau in row.index[row.isna()])
-        missing.append(f"seed {seed}: not all runs with {lacks}")
-    return table.dropna().mean(axis="columns").dropna(), missing
+    if not measured.any():
+        return pd.Series(dtype=float), missing
+    taus, table = taus[measured], table[:, measured]
+    gaps = np.isnan(table)
+    for seed, gap in zip(seeds, gaps, strict=True):
+        if gap.any():
+            lacks = ", ".join(f"tau={tau}" for tau in taus[gap])
+            missing.append(f"seed {seed}: not all runs with {lacks}")
+    whole = ~gaps.any(axis=1)
+    return pd.Series(table[whole].mean(axis=1), seeds[whole]), missing
 
 
 def _absent(runs: pd.DataFrame, thresholds: Iterable[int]) -> list[str]:

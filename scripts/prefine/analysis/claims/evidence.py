@@ -47,7 +47,7 @@ class Results:
 
     ``expected`` is task -> thresholds of the config, ``suites`` task -> suite of the paper's
     tasks, ``tasks`` those that the claim is about, ``tables`` those of other studies and figures by
-    name, where there are any.
+    name, where there are any. ``kept`` holds the scores that a claim asked for; others ask again.
     """
 
     runs: pd.DataFrame
@@ -55,6 +55,7 @@ class Results:
     suites: Mapping[str, str]
     tasks: tuple[str, ...]
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    kept: dict[tuple, TaskScores] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(
@@ -78,7 +79,11 @@ class Results:
 
     def scores(self, method: str, score: str) -> TaskScores:
         """Scores of ``method`` on the claim's tasks, averaged over thresholds within a seed."""
-        return self._scores(self.runs, method, score, self._thresholds())
+        thresholds = self._thresholds()
+        asked = method, score, *thresholds
+        if asked not in self.kept:
+            self.kept[asked] = self._scores(self.runs, method, score, thresholds)
+        return self.kept[asked]
 
     def by_threshold(self, method: str, score: str) -> list[TaskScores]:
         """The same at the smallest threshold of each task, the next one, ... the largest."""
