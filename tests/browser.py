@@ -34,6 +34,7 @@ def opened(path) -> Iterator[Page]:
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport={"width": 1500, "height": 950}, offline=True)
+        page.set_default_timeout(120_000)  # ms; beside other tests a page may wait for its turn
         page.on("request", lambda request: outside.append(request.url))
         page.on("pageerror", lambda error: errors.append(error))
         page.on("console", lambda said: said.type == "error" and errors.append(said.text))
