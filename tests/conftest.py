@@ -4,6 +4,7 @@ import importlib.util
 import os
 import re
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -69,9 +70,14 @@ def ball_run_file(request, tmp_path_factory):
     return path
 
 
-def snakemake(*arguments, cwd, check=True):
-    """Run Snakemake and return what it printed."""
-    done = forked.run("-m", "snakemake", *arguments, cwd=cwd)
+def snakemake(*arguments, cwd, check=True, timeout=None):
+    """Run Snakemake and return what it printed; as a process of its own if it may take too long."""
+    words = ["-m", "snakemake", *map(str, arguments)]
+    if timeout is None:
+        done = forked.run(*words, cwd=cwd)
+    else:
+        command = [sys.executable, *words]
+        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout)
     text = done.stdout + done.stderr
     assert not check or done.returncode == 0, text[-8000:]
     return text
