@@ -45,6 +45,7 @@ use rule runs as study_table with:
         f"{RUN}/benchmarks/studies/{{study}}.jsonl"
     wildcard_constraints:
         study=one_of(study for study in STUDIES if study != "main"),
+    localrule: True  # which `use rule` does not take over
     params:
         members=lambda w: run.members_argument(run.members[w.study]),
     message:
@@ -65,6 +66,7 @@ use rule runs as curves_table with:
         f"{RUN}/benchmarks/tables/curves/{{study}}.jsonl"
     wildcard_constraints:
         study=one_of(study for study in STUDIES if config["studies"][study]["curves"]),
+    localrule: True
     params:
         members=lambda w: run.members_argument(run.followed(w.study)),
     message:
@@ -83,6 +85,7 @@ use rule runs as validation_table with:
         f"{RUN}/logs/tables/validation/{{study}}.log",
     benchmark:
         f"{RUN}/benchmarks/tables/validation/{{study}}.jsonl"
+    localrule: True
     params:
         members=lambda w: run.members_argument(run.members[w.study]),
     message:
