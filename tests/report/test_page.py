@@ -33,7 +33,10 @@ def made(folder, runs, config=CONFIG):
     assert not forked.run(*claims, "--thresholds", json.dumps(EXPECTED)).returncode
     record = records.together([], [], config)
     (folder / "tables/provenance.json").write_text(json.dumps(record))
-    plt.figure(figsize=(7, 2)).savefig(folder / "figures/fig01.png")
+    with plt.style.context(
+        "default", after_reset=True
+    ):  # a figure made before may have set its own
+        plt.figure(figsize=(7, 2)).savefig(folder / "figures/fig01.png", dpi=100)
     captions = {"fig01": "Run *{{ snakemake.config['run'] }}*, D_np.", "claims": "", "table1": ""}
     run = page.Run(folder, config, [FIGURE | {"caption": "fig01"}], captions)
     path = folder / "index.html"
