@@ -1,6 +1,7 @@
 """The DAG: job counts, targets, what reruns when what changes (dry runs, no jobs)."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -225,3 +226,12 @@ def test_code_hash_follows_the_folders_of_a_module():
     files = imported_modules(ROOT / "scripts/prefine/methods/bc.py")
     assert ROOT / "scripts/prefine/methods/__init__.py" in files
     assert ROOT / "scripts/prefine/__init__.py" in files
+
+
+def test_a_rule_that_uses_a_local_one_is_local_too():
+    """Snakemake's `use rule` hands on all but this: it would go through a cluster."""
+    text = "\n".join(path.read_text() for path in sorted((ROOT / "workflow/rules").glob("*.smk")))
+    found = re.findall(r"(?ms)^(?:use )?rule (\w+)(?: as (\w+) with)?:\n(.*?)(?=^\S|\Z)", text)
+    local = {again or name: "localrule: True" in body for name, again, body in found}
+    used = {again: name for name, again, _ in found if again}
+    assert used and not [again for again, name in used.items() if local[again] != local[name]]
