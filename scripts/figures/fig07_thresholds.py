@@ -129,7 +129,7 @@ def main() -> None:
             bottom = np.nanmin([-0.3, 1.5 * table[["safety", "safety_low"]].min().min()])
             row[0].set_ylim(bottom, SAFEST)
             ticks = [tick for tick in (-30, -10, -3, -1, 0, 0.5, 1) if tick >= bottom]
-            row[0].set_yticks(ticks, [plotting.number(tick) for tick in ticks])
+            row[0].set_yticks(ticks, [f"{tick:g}".replace("-", "−") for tick in ticks])
             row[0].minorticks_off()
             for axis in row:
                 axis.axhline(0, color="0.2", lw=0.8, ls=":")

@@ -79,11 +79,6 @@ def outlined(width: float = 1.0) -> list[withStroke]:
     return [withStroke(linewidth=width + 1.2, foreground="white")]
 
 
-def number(value: float) -> str:
-    """A short number with a minus sign as wide as a plus."""
-    return f"{value:g}".replace("-", "−")
-
-
 def cost_axis(axis: plt.Axes) -> None:
     """Normalised cost upwards: linear to the limit, logarithmic above, with the limit dotted."""
     axis.axhline(1.0, color="0.2", lw=0.8, ls=":")
