@@ -11,6 +11,7 @@ from prefine.analysis.statistics import interval
 from prefine.methods import REFERENCE
 from prefine.pipeline import cli
 from prefine.report import style as plotting
+from prefine.report.colors import front_looks
 
 FIGURES = {
     "pareto": {
@@ -28,9 +29,6 @@ READS = {
 }
 NEEDS = ("task", "fixed")
 
-# Marks of what is no method of the package: polygons and stars (corners, kind, angle).
-MIXED_MARK = "H"
-OTHER_MARKS = ("h", "8", (6, 1, 0), (4, 1, 0), (4, 1, 45), (3, 1, 180))
 ACROSS = 4  # panels beside each other
 ROOM = 0.06  # of the height, above the best reward and below the least
 
@@ -51,17 +49,6 @@ def numbers(runs: pd.DataFrame, task: str) -> pd.DataFrame:
                 row |= {key: of.value, f"{key}_low": of.low, f"{key}_high": of.high}
             rows.append(row)
     return pd.DataFrame(rows)
-
-
-def look_of(front: str, others: list[str]) -> dict:
-    """A method's colour and mark; methods of one's own, which would share both, differ."""
-    if front.startswith(pareto.MIXED):
-        return {"color": "#999999", "marker": MIXED_MARK}
-    if front in plotting.METHOD_COLORS:
-        return {"color": plotting.method_color(front), "marker": plotting.method_marker(front)}
-    place = others.index(front)
-    marker = OTHER_MARKS[place % len(OTHER_MARKS)]
-    return {"color": plt.get_cmap("Set1")(place % 9), "marker": marker}
 
 
 def stairs(points: pd.DataFrame, right: float) -> tuple[list, list]:
@@ -135,8 +122,7 @@ def main() -> None:
     choice = choice[choice["task"] == args.task]
     reference = runs[(runs["method"] == REFERENCE) & (runs["task"] == args.task)]
     names = [name for name in dict.fromkeys(points["front"]) if name != pareto.CONTROL]
-    others = [name for name in names if name not in plotting.METHOD_COLORS]
-    styles = {name: look_of(name, others) for name in names}
+    styles = front_looks(names)
 
     plotting.use_style()
     rows = -(-(len(names) + 2) // ACROSS)

@@ -8,7 +8,6 @@ import pytest
 from conftest import ROOT
 from matplotlib.colors import to_hex
 from matplotlib.markers import MarkerStyle
-from prefine.report.cloud import SHAPES
 from prefine.report.colors import (
     METHOD_COLORS,
     METHOD_MARKERS,
@@ -16,6 +15,7 @@ from prefine.report.colors import (
     TASK_COLORS,
     UNSAFE_COLOR,
     VARIANT_FILLS,
+    front_looks,
     method_marker,
     task_looks,
 )
@@ -83,7 +83,6 @@ def test_safe_and_unsafe_differ_in_lightness(vision):
 
 def test_every_method_can_be_seen_on_white_and_has_a_mark_of_its_own():
     assert METHOD_MARKERS.keys() == METHOD_COLORS.keys()
-    assert {*METHOD_MARKERS.values(), method_marker("mine")} == SHAPES.keys()  # on the page too
     assert len({*METHOD_MARKERS.values(), method_marker("mine")}) == len(METHOD_MARKERS) + 1
     for color, marker in zip(METHOD_COLORS.values(), METHOD_MARKERS.values(), strict=True):
         assert seen(color)[0] < 80 and MarkerStyle(marker).is_filled()
@@ -98,12 +97,13 @@ def test_tasks_wear_no_method_s_colour_and_differ_by_mark_too():
 
 
 def test_fronts_that_are_no_method_have_marks_of_their_own():
-    pareto = script("pareto")
-    own = [pareto.MIXED_MARK, *pareto.OTHER_MARKS]
+    mine = [f"mine{k}" for k in range(6)]
+    looks = front_looks([*METHOD_MARKERS, "mixed:bc", *mine, "mixed:dpo", mine[0]])
+    own = [looks[name]["marker"] for name in ("mixed:bc", *mine)]
     assert len(set(own)) == len(own) and not set(own) & set(METHOD_MARKERS.values())
+    assert len({looks[name]["color"] for name in mine}) == len(mine)
     for method, marker in METHOD_MARKERS.items():
-        look = {"color": METHOD_COLORS[method], "marker": marker}
-        assert pareto.look_of(method, []) == look
+        assert looks[method] == {"color": METHOD_COLORS[method], "marker": marker}
 
 
 def test_variants_have_their_method_s_colour_and_mark_and_no_two_look_alike():

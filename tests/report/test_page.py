@@ -10,13 +10,14 @@ import pytest
 from conftest import ROOT
 from hand_made import AS_CLAIMED, PAPER, SUITES, TAUS, table
 from prefine.analysis import tables
-from prefine.report import answer, page
+from prefine.report import answer, cloud, page
 from prefine.report import provenance as records
-from prefine.report.cloud import cloud, squeezed
 
 EXPECTED = {task: list(TAUS) for task in SUITES}
 CONFIG = {"run": "mine", "source": "collect", "tasks": list(SUITES)}
 CONFIG |= {"split": {"n_preferred": 100, "n_nonpreferred": 20}}
+FRONTS = {"file": "pareto_BallRun", "title": "Fronts, BallRun", "section": "Beyond the paper"}
+FRONTS |= {"params": {}, "caption": "fig01"}
 FIGURE = {"file": "fig01", "title": "Figure 01: of π_ref <b>", "section": "Figures", "params": {}}
 
 
@@ -37,8 +38,10 @@ def made(folder, runs, config=CONFIG):
         "default", after_reset=True
     ):  # a figure made before may have set its own
         plt.figure(figsize=(7, 2)).savefig(folder / "figures/fig01.png", dpi=100)
+        plt.figure(figsize=(7, 2)).savefig(folder / "figures/pareto_BallRun.png", dpi=100)
+    front_table().to_csv(folder / "figures/pareto_BallRun.csv", index=False)
     captions = {"fig01": "Run *{{ snakemake.config['run'] }}*, D_np.", "claims": "", "table1": ""}
-    run = page.Run(folder, config, [FIGURE | {"caption": "fig01"}], captions)
+    run = page.Run(folder, config, [FIGURE | {"caption": "fig01"}, FRONTS], captions)
     path = folder / "index.html"
     path.write_text(page.write(run, PAPER))
     return path
@@ -84,14 +87,47 @@ def test_an_own_policy_costs_less_only_where_that_was_shown(low, high, says):
 
 
 def test_marks_are_left_of_the_limit_where_they_are_safe():
-    runs = table().assign(**{"raw_return": 1.0})
-    drawn = cloud(runs)
-    for own, (_, group) in zip(drawn["methods"], runs.groupby("method", sort=False), strict=True):
+    runs = table().assign(**{"return": 1.0})
+    drawn = cloud.of_runs(runs)
+    for own, (_, group) in zip(drawn["groups"], runs.groupby("method", sort=False), strict=True):
         assert len(own["marks"]) == len(group)
-    places = {own["label"]: own["marks"][0][0] for own in drawn["methods"]}
+    places = {own["label"]: own["marks"][0][0] for own in drawn["groups"]}
     assert places["PREFINE"] < drawn["limit"] < places["BC"] < places["π_ref"]
-    assert squeezed(1.0) == 1 and squeezed(4.0) == 3
-    assert cloud(runs.assign(normalized_cost=float("nan"))) == {}
+    assert cloud.squeezed(1.0) == 1 and cloud.squeezed(4.0) == 3
+    assert cloud.of_runs(runs.assign(normalized_cost=float("nan"))) == {}
+
+
+def front_table():
+    """Three fronts and the controls as figures/pareto_{task}.csv has them; DPO's last is beaten."""
+    scores = {
+        "bc": [(0.2, 0.0), (0.4, 0.5)],
+        "mixed:bc": [(0.3, 0.2)],
+        "dpo": [(0.5, 0.4), (0.9, 3.0), (0.4, 0.6)],
+        "controls": [(0.2, 0.0), (0.4, 0.5)],
+    }
+    rows = [
+        {"task": "BallRun", "front": front, "variant": f"beta={k}" if k else "config", "runs": 3}
+        | {"undominated": (front, k) != ("dpo", 2), "source": "collect"}
+        | {"reward": reward, "reward_low": reward - 0.1, "reward_high": reward + 0.1}
+        | {"cost": cost, "cost_low": float("nan"), "cost_high": float("nan")}
+        for front, points in scores.items()
+        for k, (reward, cost) in enumerate(points)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_the_stairs_of_a_front_go_through_its_best_points_only():
+    drawn = cloud.of_fronts(front_table())
+    bc, mixed, dpo = drawn["groups"]
+    first, second, beaten = [mark[:2] for mark in dpo["marks"]]
+    assert dpo["stairs"] == f"M{first[0]} {first[1]}H{second[0]}V{second[1]}H708"
+    assert first[0] < beaten[0] < drawn["limit"] < second[0] and second[1] < first[1] < beaten[1]
+    assert dpo["marks"][2][2] == (
+        "DPO, beta=2: reward 0.40 [0.30, 0.50], cost 0.60 (mean of 3 runs; another point of it "
+        "is better)"
+    )
+    assert bc["marks"][0][2].startswith("BC, stopped early, as in the config: reward 0.20")
+    assert len({own["shape"] for own in drawn["groups"]}) == 3 and "mixed" in mixed["label"]
 
 
 @pytest.mark.parametrize("source", ["collect", "dsrl"])
@@ -127,18 +163,27 @@ def test_the_page_can_be_read_sorted_and_enlarged(tmp_path):
         before, holds = shown.count(), opened.locator("button[data-verdict=holds]")
         holds.click()
         assert shown.count() == int(holds.locator("b").inner_text()) < before
-        opened.locator(".enlarge").click()
+        opened.locator(".enlarge").first.click()
         opened.wait_for_function("document.querySelector('dialog img').naturalWidth === 700")
         opened.keyboard.press("Escape")
-        opened.locator("button[data-method]").get_by_text("CPQ").click()
+        opened.locator("#cloud button[data-group]").get_by_text("CPQ").click()
         assert opened.locator("#cloud g:visible").count() == len(AS_CLAIMED) - 1
         opened.locator("#cloud .mark").last.dispatch_event("pointerover")
-        assert "PREFINE, " in opened.locator("output").inner_text()
+        assert "PREFINE, " in opened.locator("#cloud output").inner_text()
         opened.locator("#cloud .paper").focus()
         for _ in range(40):
             opened.keyboard.press("ArrowLeft")
-        first = opened.locator("output").inner_text()
+        first = opened.locator("#cloud output").inner_text()
         opened.keyboard.press("ArrowRight")
-        assert opened.locator("output").inner_text() != first
+        assert opened.locator("#cloud output").inner_text() != first
+        fronts = opened.locator("#figure_pareto_BallRun .cloud")
+        fronts.locator(".mark").last.dispatch_event("pointerover")
+        assert fronts.locator("output").inner_text().startswith("DPO, beta=2: reward 0.40")
+        assert opened.locator("#cloud output").inner_text() != fronts.locator("output").inner_text()
+        fronts.locator("button").get_by_text("DPO").click()
+        assert fronts.locator("g:visible").count() == 2
+        fronts.locator(".paper").focus()
+        opened.keyboard.press("ArrowLeft")
+        assert not fronts.locator("output").inner_text().startswith("DPO")
         opened.emulate_media(media="print")
         assert not opened.locator("nav").is_visible()

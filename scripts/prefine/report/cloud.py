@@ -1,30 +1,21 @@
-"""Every run as a mark by its cost and reward: what the page draws, with words for each mark."""
+"""Runs, and points of fronts, as marks by cost and reward: what the page draws, with words."""
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.markers import MarkerStyle
+from matplotlib.path import Path
 
+from prefine.analysis import pareto
 from prefine.analysis.names import method_label, method_order
+from prefine.config.plan import CONFIG
 from prefine.numbers import four_digits
-from prefine.report.colors import method_color, method_marker
+from prefine.report.colors import front_looks, method_color, method_marker
 
 WIDTH, HEIGHT, LEFT, BOTTOM, RIGHT, TOP = 720, 400, 52, 44, 12, 12
-# The marks of the figures as paths of SVG around (0, 0).
-SHAPES = {
-    "o": "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0z",
-    "s": "M-4.4-4.4h8.8v8.8h-8.8z",
-    "D": "M0-6l6 6l-6 6l-6-6z",
-    "d": "M0-7l3.6 7l-3.6 7l-3.6-7z",
-    "^": "M0-5.8l5.6 10h-11.2z",
-    "v": "M0 5.8l5.6-10h-11.2z",
-    "<": "M-5.8 0l10-5.6v11.2z",
-    ">": "M5.8 0l-10-5.6v11.2z",
-    "P": "M-2-5.6h4v3.6h3.6v4h-3.6v3.6h-4v-3.6h-3.6v-4h3.6z",
-    "X": "M-5.4-2.6l2.8-2.8l2.6 2.6l2.6-2.6l2.8 2.8l-2.6 2.6l2.6 2.6l-2.8 2.8l-2.6-2.6l-2.6 2.6"
-    "l-2.8-2.8l2.6-2.6z",
-    "p": "M0-5.8l5.5 4l-2.1 6.5h-6.8l-2.1-6.5z",
-    "*": "M0-7l1.7 4.7l5 .1l-4 3.1l1.4 4.8l-4.1-2.8l-4.1 2.8l1.4-4.8l-4-3.1l5-.1z",
-    "h": "M0-5.8l5 2.9v5.8l-5 2.9l-5-2.9v-5.8z",
-}
+SIZE = 10.5  # of a mark
+LETTERS = {Path.MOVETO: "M", Path.LINETO: "L", Path.CURVE3: "Q", Path.CURVE4: "C"}
 COST_TICKS = (0, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
 
@@ -34,21 +25,32 @@ def squeezed(cost: np.ndarray | float) -> np.ndarray:
     return np.where(cost <= 1, cost, 1 + np.log2(np.maximum(cost, 1)))
 
 
-def cloud(runs: pd.DataFrame) -> dict:
-    """Lay the runs out for an SVG of WIDTH × HEIGHT.
+def shape(marker: str | tuple) -> str:
+    """A mark of the figures as a path of SVG around (0, 0)."""
+    style = MarkerStyle(marker)
+    path = style.get_path().transformed(style.get_transform().frozen().scale(SIZE, -SIZE))
+    pieces = [
+        "Z" if code == Path.CLOSEPOLY else LETTERS[code] + " ".join(f"{v:.4g}" for v in vertices)
+        for vertices, code in path.iter_segments()
+    ]
+    return "".join(pieces)
+
+
+def plane(groups: Sequence[Mapping]) -> dict:
+    """Lay marks out for an SVG of WIDTH × HEIGHT.
 
     Args:
-        runs: tables/runs.csv.
+        groups: label, color, shape and marks of each; a mark has cost, reward, words, and
+            whether the stairs of what its group reaches go by it (front).
 
     Returns:
-        methods (label, color, shape, marks: x, y, words), costs and rewards (place,
-        text of a tick), limit (the place of cost 1); empty if no run has a normalised cost.
+        groups (label, color, shape, marks: x, y, words, front; stairs: a path of SVG or
+        nothing), costs and rewards (place, text of a tick), limit (the place of cost 1).
     """
-    runs = runs.dropna(subset=["normalized_cost", "normalized_return"])
-    if runs.empty:
-        return {}
-    most = max(2.0, runs["normalized_cost"].max())
-    low, high = min(0.0, runs["normalized_return"].min()), max(1.0, runs["normalized_return"].max())
+    every = [mark for own in groups for mark in own["marks"]]
+    most = max(2.0, *(mark["cost"] for mark in every))
+    low = min(0.0, *(mark["reward"] for mark in every))
+    high = max(1.0, *(mark["reward"] for mark in every))
 
     def x(cost: float) -> float:
         share = squeezed(cost) / squeezed(most)
@@ -58,26 +60,73 @@ def cloud(runs: pd.DataFrame) -> dict:
         share = (reward - low) / (high - low)
         return round(float(HEIGHT - BOTTOM - 8 - share * (HEIGHT - BOTTOM - TOP - 16)), 1)
 
-    methods = []
-    for method in method_order(runs["method"]):
-        own = runs[runs["method"] == method]
-        marks = [
-            (x(row.normalized_cost), y(row.normalized_return), words(row))
-            for row in own.itertuples()
-        ]
-        look = {"color": method_color(method), "shape": SHAPES[method_marker(method)]}
-        methods.append({"label": method_label(method), "marks": marks, **look})
+    def placed(own: Mapping) -> dict:
+        marks = [(x(m["cost"]), y(m["reward"]), m["words"], m["front"]) for m in own["marks"]]
+        best = sorted({(across, up) for across, up, _, front in marks if front})
+        stairs = "".join(f"H{across}V{up}" for across, up in best[1:])
+        if best:
+            stairs = f"M{best[0][0]} {best[0][1]}{stairs}H{WIDTH - RIGHT}"
+        return {**own, "marks": marks, "stairs": stairs}
+
     step = next(s for s in (0.25, 0.5, 1, 2, 5, 10, 1e9) if (high - low) / s <= 8)
     rewards = np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step
     return {
-        "methods": methods,
+        "groups": [placed(own) for own in groups],
         "costs": [(x(tick), f"{tick:g}") for tick in COST_TICKS if tick <= most],
         "rewards": [(y(tick), f"{tick + 0:g}") for tick in rewards],
         "limit": x(1),
     }
 
 
-def words(row: tuple) -> str:
+def of_runs(runs: pd.DataFrame) -> dict:
+    """Every run of tables/runs.csv as a mark; empty if none has a normalised cost."""
+    runs = runs.rename(columns={"return": "raw_return"})
+    runs = runs.dropna(subset=["normalized_cost", "normalized_return"])
+    groups = []
+    for method in method_order(runs["method"]):
+        marks = [
+            {
+                "cost": row.normalized_cost,
+                "reward": row.normalized_return,
+                "words": run_words(row),
+                "front": False,
+            }
+            for row in runs[runs["method"] == method].itertuples()
+        ]
+        look = {"color": method_color(method), "shape": shape(method_marker(method))}
+        groups.append({"label": method_label(method), "marks": marks, **look})
+    return plane(groups) if groups else {}
+
+
+def of_fronts(points: pd.DataFrame) -> dict:
+    """A task's points of the trade-off as marks, with the stairs of each front.
+
+    Args:
+        points: figures/pareto_{task}.csv.
+    """
+    points = points[points["front"] != pareto.CONTROL]
+    looks = front_looks(points["front"])
+    groups = [
+        {
+            "label": pareto.front_label(name),
+            "color": looks[name]["color"],
+            "shape": shape(looks[name]["marker"]),
+            "marks": [
+                {
+                    "cost": row.cost,
+                    "reward": row.reward,
+                    "words": point_words(row),
+                    "front": row.undominated,
+                }
+                for row in own.itertuples()
+            ],
+        }
+        for name, own in points.groupby("front", sort=False)
+    ]
+    return plane(groups) if groups else {}
+
+
+def run_words(row: tuple) -> str:
     """What is said of a run."""
     limit = "" if pd.isna(row.tau) else f", τ = {row.tau:g}"
     seed = "" if pd.isna(row.seed) else f", seed {row.seed:g}"
@@ -86,3 +135,18 @@ def words(row: tuple) -> str:
         f"cost {row.normalized_cost:.2f} (return {four_digits(row.raw_return)}, "
         f"cost {four_digits(row.cost)} raw)"
     )
+
+
+def point_words(row: tuple) -> str:
+    """What is said of a point of a front."""
+
+    def score(name: str) -> str:
+        low, high = getattr(row, f"{name}_low"), getattr(row, f"{name}_high")
+        between = "" if pd.isna(low) else f" [{low:.2f}, {high:.2f}]"
+        return f"{name} {getattr(row, name):.2f}{between}"
+
+    variant = "as in the config" if row.variant == CONFIG else row.variant
+    beaten = "" if row.undominated else "; another point of it is better"
+    runs = f"mean of {row.runs} run{'s' * (row.runs != 1)}"
+    label = pareto.front_label(row.front)
+    return f"{label}, {variant}: {score('reward')}, {score('cost')} ({runs}{beaten})"

@@ -1,6 +1,8 @@
 """One colour a method, a set and a verdict, in every figure and on the page."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+from prefine.analysis.pareto import MIXED
 
 # Okabe-Ito; the other five were chosen so that no two are alike to the colour-blind.
 METHOD_COLORS = {
@@ -32,6 +34,10 @@ METHOD_MARKERS = {
     "endorse": "d",
     "prefine": "o",
 }
+# Of fronts that are no method of the package: polygons and stars (corners, kind, angle).
+MIXED_COLOR, MIXED_MARKER = "#999999", "H"
+OTHER_COLORS = ("#E41A1C", "#377EB8", "#4DAF4A", "#984EA3", "#FF7F00", "#A65628", "#F781BF")
+OTHER_MARKERS = ("h", "8", (6, 1, 0), (4, 1, 0), (4, 1, 45), (3, 1, 180))
 # Of one method's variants: the method's colour and mark, filled in another way.
 VARIANT_FILLS = ("full", "open", "left", "bottom", "right", "top")
 # Of tasks, where a figure has a line for each and one method alone: no method's own (Paul Tol's).
@@ -67,3 +73,18 @@ def task_looks(tasks: Sequence[str]) -> dict[str, dict]:
         }
         for place, task in enumerate(tasks)
     }
+
+
+def front_looks(fronts: Iterable[str]) -> dict[str, dict]:
+    """Colour and mark of each front; those of methods of one's own differ, by their place."""
+    looks, others = {}, 0
+    for front in dict.fromkeys(fronts):
+        if front.startswith(MIXED):
+            color, marker = MIXED_COLOR, MIXED_MARKER
+        elif front in METHOD_COLORS:
+            color, marker = METHOD_COLORS[front], METHOD_MARKERS[front]
+        else:
+            color = OTHER_COLORS[others % len(OTHER_COLORS)]
+            marker, others = OTHER_MARKERS[others % len(OTHER_MARKERS)], others + 1
+        looks[front] = {"color": color, "marker": marker}
+    return looks

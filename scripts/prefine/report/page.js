@@ -35,32 +35,34 @@ for (const button of all("button[data-verdict]")) {
   });
 }
 
-// Every run: a mark says what it is; methods can be hidden.
-const said = document.querySelector("#cloud output"), cloud = document.querySelector("#cloud .paper");
-function point(mark) {
-  all("#cloud .mark.on").forEach((other) => other.classList.remove("on"));
-  mark.classList.add("on");
-  said.textContent = mark.textContent;
-}
-for (const event of ["pointerover", "pointerdown"]) {
-  cloud?.addEventListener(event, ({ target }) => { if (target.matches(".mark")) point(target); });
-}
-cloud?.addEventListener("keydown", (event) => {
-  const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-  if (!by) return;
-  event.preventDefault();
-  const across = (mark) => mark.transform.baseVal[0].matrix.e;
-  const marks = all("#cloud .mark").filter((mark) => mark.parentNode.style.display !== "none")
-    .sort((a, b) => across(a) - across(b));
-  const on = marks.findIndex((mark) => mark.matches(".on"));
-  if (marks.length) point(marks[Math.min(marks.length - 1, Math.max(0, on + by))]);
-});
-for (const button of all("button[data-method]")) {
-  button.addEventListener("click", () => {
-    const on = button.getAttribute("aria-pressed") === "false";
-    button.setAttribute("aria-pressed", on);
-    document.querySelector(`g[data-method="${button.dataset.method}"]`).style.display = on ? "" : "none";
+// Every run, and the points of fronts: a mark says what it is; methods can be hidden.
+for (const cloud of all(".cloud")) {
+  const paper = cloud.querySelector(".paper"), said = cloud.querySelector("output");
+  const point = (mark) => {
+    all(".mark.on", cloud).forEach((other) => other.classList.remove("on"));
+    mark.classList.add("on");
+    said.textContent = mark.textContent;
+  };
+  for (const event of ["pointerover", "pointerdown"]) {
+    paper.addEventListener(event, ({ target }) => { if (target.matches(".mark")) point(target); });
+  }
+  paper.addEventListener("keydown", (event) => {
+    const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (!by) return;
+    event.preventDefault();
+    const across = (mark) => mark.transform.baseVal[0].matrix.e;
+    const marks = all(".mark", cloud).filter((mark) => mark.parentNode.style.display !== "none")
+      .sort((a, b) => across(a) - across(b));
+    const on = marks.findIndex((mark) => mark.matches(".on"));
+    if (marks.length) point(marks[Math.min(marks.length - 1, Math.max(0, on + by))]);
   });
+  for (const button of all("button[data-group]", cloud)) {
+    button.addEventListener("click", () => {
+      const on = button.getAttribute("aria-pressed") === "false";
+      button.setAttribute("aria-pressed", on);
+      cloud.querySelector(`g[data-group="${button.dataset.group}"]`).style.display = on ? "" : "none";
+    });
+  }
 }
 
 // Figures enlarge.

@@ -17,8 +17,7 @@ from prefine import frames, reading
 from prefine.analysis.claims import verdict as verdicts
 from prefine.analysis.names import SOURCE_LABELS
 from prefine.palette import PALETTE
-from prefine.report import answer, provenance, tables
-from prefine.report.cloud import cloud
+from prefine.report import answer, cloud, provenance, tables
 from prefine.report.colors import METHOD_COLORS
 
 LARGEST = 20_000_000  # bytes of the page; films that go beyond stay beside it
@@ -126,9 +125,16 @@ class Run:
                     "caption": text,
                     "pdf": f"figures/{own['file']}.pdf",
                     "csv": f"figures/{own['file']}.csv",
+                    "plane": self.plane(own["file"]),
                 }
             )
         return found
+
+    def plane(self, figure: str) -> dict:
+        """A figure of fronts as marks that can be pointed at; of others there is none."""
+        path = self.folder / f"figures/{figure}.csv"
+        drawn = frames.read_csv(path) if path.exists() else pd.DataFrame()
+        return cloud.of_fronts(drawn) if {"front", "undominated"} <= set(drawn) else {}
 
     def films(self, room: int) -> list[dict]:
         """The films of the run: as many as there is room for, the others by their address."""
@@ -271,7 +277,7 @@ def write(run: Run, paper: pd.DataFrame) -> str:
         claims=run.claims(),
         results=run.results(paper),
         choices=run.choices(),
-        cloud=None if runs is None else cloud(runs.rename(columns={"return": "raw_return"})),
+        cloud=None if runs is None else cloud.of_runs(runs),
         figures=figures,
         films=run.films(room),
         data=run.data(),
