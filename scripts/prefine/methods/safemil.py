@@ -35,14 +35,19 @@ SMALL = 1e-6
 
 
 def networks(policy, settings: dict) -> dict:
-    """The policy, and the cost network, whose last layer begins at 0: all steps cost the same."""
+    """The policy, and the cost network, whose last layer begins at 0: all steps cost the same.
+
+    A ratio of costs does not depend on their scale e^bias: that bias would follow nothing but
+    rounding, which Adam makes as large as any gradient. So there is none.
+    """
     sizes = [policy.obs_dim + policy.act_dim, *[settings["cost_hidden"]] * 2, 1]
+    last = f"cost.{len(sizes) - 2}"
 
     def cost_network(generator):
         params = init_mlp("cost", sizes, generator)
-        for part in ("weight", "bias"):
-            params[f"cost.{len(sizes) - 2}.{part}"].zero_()
-        return params
+        params[f"{last}.weight"].zero_()
+        bias = params.pop(f"{last}.bias").zero_()
+        return params if settings["variant"] == "ratio" else params | {f"{last}.bias": bias}
 
     return {"policy": policy.init, "cost": cost_network}
 
