@@ -159,6 +159,7 @@ def policy_network(policy, settings: dict) -> dict[str, Callable]:
     return {"policy": policy.init}
 
 
+@functools.cache
 def method_file(name: str) -> Path:
     """Return the file of a method."""
     if name not in (*METHODS, REFERENCE):

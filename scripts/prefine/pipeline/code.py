@@ -39,7 +39,8 @@ def help_jobs_find(scripts: Path) -> None:
     os.environ["PATH"] = os.pathsep.join(filter(None, [own, os.environ.get("PATH")]))
 
 
-def imported_modules(path: Path) -> set[Path]:
+@functools.cache
+def imported_modules(path: Path) -> frozenset[Path]:
     """Return the files of this library that a Python file imports, itself included.
 
     Follows ``import prefine.x`` and ``from prefine[.x] import y`` at any depth, and what
@@ -52,7 +53,7 @@ def imported_modules(path: Path) -> set[Path]:
         if path not in seen:
             seen.add(path)
             todo += _read(path).imports
-    return seen
+    return frozenset(seen)
 
 
 def code_hash(*paths: str | Path) -> str:
