@@ -164,6 +164,7 @@ def hashed(folder, **texts):
     for name, text in texts.items():
         (folder / f"{name}.py").write_text(text)
     code._read.cache_clear()
+    code.imported_modules.cache_clear()
     return code_hash(*(folder / f"{name}.py" for name in texts))
 
 
