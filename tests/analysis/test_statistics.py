@@ -1,5 +1,7 @@
 """Point estimates against rliable's definitions, intervals against a known distribution."""
 
+import itertools
+
 import numpy as np
 import pytest
 from prefine.analysis import statistics
@@ -205,7 +207,7 @@ def test_intervals_cover_as_often_as_they_say(law):
 )
 def test_a_mean_s_interval_covers_what_was_asked(draw, mean):
     """.93 in every cell; of 20,000 trials, so that chance is 0.002."""
-    for tasks, runs in [(t, r) for t in (1, 3, 12) for r in (3, 5)]:
+    for tasks, runs in itertools.product((1, 3, 12), (3, 5)):
         random = np.random.default_rng(0)
         found = statistics.mean_interval([draw(random, (20_000, runs)) for _ in range(tasks)])
         spread = found.high > found.low
