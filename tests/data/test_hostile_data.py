@@ -13,6 +13,7 @@ from prefine.data import dataset, hdf5, own
 from prefine.errors import UserError
 from prefine.preferences.labels import read_labels
 from prefine.simulators.costs import agreement
+from prefine.simulators.record import Links, check_links
 from prefine.tasks import OWN, TASKS, Task
 from test_dataset import make_file
 
@@ -173,6 +174,55 @@ def set_one(key, index, value):
 def test_a_record_that_does_not_hold_together(change, says, ball_run_file, tmp_path):
     path = without_hashes(ball_run_file, tmp_path / "a.hdf5", change)
     one_line(lambda: agreement(TASK, (block for *_, block in hdf5.blocks(path, TASK))), says)
+
+
+def cut_out(*places):
+    def change(arrays):
+        for key in arrays:
+            arrays[key] = np.delete(arrays[key], places, axis=0)
+
+    return change
+
+
+def times_ten(arrays):
+    arrays["rewards"] = arrays["rewards"] * 0 + 100
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (cut_out(3, 4), "1 of 16 episodes end by a timeout after fewer than the 100 steps of Ball"),
+        (cut_out(99), "of 100 steps"),
+        (times_ten, "the best return is 1e+04, the best of DSRL's data 1327; are rewards scaled"),
+    ],
+)
+def test_trajectories_that_no_simulator_gives_are_said(change, says, ball_run_file, tmp_path):
+    path = without_hashes(ball_run_file, tmp_path / "a.hdf5", change)
+    if says == "of 100 steps":  # an end that is lost makes an episode too long
+        one_line(lambda: dataset.trajectory_table(path, TASK), "has 199 steps; BallRun ends after")
+        return
+    (found,) = dataset.oddities(dataset.trajectory_table(path, TASK), TASK)
+    assert says in found
+    own = replace(TASK, suite=OWN)
+    assert dataset.oddities(dataset.trajectory_table(path, own), own) == []
+
+
+def test_a_gap_that_is_tolerated_is_said(ball_run_file, tmp_path, caplog):
+    path = without_hashes(ball_run_file, tmp_path / "a.hdf5", cut_out(3))
+    agreement(TASK, (block for *_, block in hdf5.blocks(path, TASK)))
+    assert "1 steps inside an episode are followed by another observation" in caplog.text
+
+
+def test_a_step_that_differs_in_few_of_many_numbers_is_damage():
+    """A bit that flips in a packed piece is copied to where its packer repeats it."""
+    rng = np.random.default_rng(0)
+    states = rng.normal(size=(301, 12)).astype("f4")
+    record = {"observations": states[:-1].copy(), "next_observations": states[1:].copy()}
+    record |= {name: np.zeros(300, bool) for name in ("terminals", "timeouts")}
+    record["observations"][40, 3:6] = 0.25
+    links = Links()
+    links.add(record)
+    one_line(lambda: check_links(TASK, links), "at step 39 and observations at step 40 differ in 3")
 
 
 def test_what_others_wrote_is_not_refused(ball_run_file, tmp_path):

@@ -5,6 +5,7 @@ import os
 import random
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import gymnasium
@@ -20,7 +21,7 @@ from prefine.policies.gaussian import GaussianPolicy
 from prefine.policies.networks import stack
 from prefine.policies.stack import PolicyStack
 from prefine.simulators import make as simulators
-from prefine.simulators.own import own_task
+from prefine.simulators.own import BEGIN, own_task
 from prefine.tasks import TASKS
 
 SHARED = np.zeros(2, np.float32)  # a buffer of all environments of a process
@@ -298,12 +299,14 @@ def test_costs_are_told_in_every_step_or_in_none():
             return np.zeros(2), 0.0, False, False, {"cost": 1.0} if tells else {}
 
     first, later = (type("Sometimes", (Sometimes,), {"telling": {n}}) for n in (1, 2))
-    with pytest.raises(UserError, match=r'Sometimes-v0: step 2 has no info\["cost"\]; tell it in'):
-        play(task_of(first))
-    with pytest.raises(UserError, match=r'step 2 has no info\["cost"\], which earlier steps have'):
-        play(task_of(first, has_costs=False))
-    with pytest.raises(UserError, match=r'step 2 has info\["cost"\], which earlier steps lack'):
-        play(task_of(later, has_costs=False))
+    for has_costs in (True, False):
+        with pytest.raises(UserError, match=r'Sometimes-v0: step 2 has no info\["cost"\], which'):
+            task_of(first, has_costs=has_costs)
+        with pytest.raises(UserError, match=r'step 2 has info\["cost"\], which earlier steps lack'):
+            task_of(later, has_costs=has_costs)
+    late = type("Sometimes", (Sometimes,), {"telling": set(range(1, BEGIN + 1))})
+    with pytest.raises(UserError, match=r'has no info\["cost"\]; tell it in every step'):
+        play(replace(task_of(late), horizon=BEGIN + 9))
     never = type("Sometimes", (Sometimes,), {"telling": set()})
     assert np.isnan(play(task_of(never, has_costs=False))[0]["costs"]).all()
 
@@ -320,6 +323,18 @@ def test_another_episode_from_the_same_seed_is_said(caplog):
             return np.random.default_rng().normal(size=2), {}
 
     task_of(Unseeded)
+    assert "two episodes from the same seed are not the same" in caplog.text
+    caplog.clear()
+
+    class Remembers(Steady):  # as a wrapper that scales costs by those it has seen
+        seen = 0
+
+        def step(self, action):
+            type(self).seen += 1
+            observation, reward, terminated, truncated, info = super().step(action)
+            return observation, reward + self.seen // 7, terminated, truncated, info
+
+    task_of(Remembers)
     assert "two episodes from the same seed are not the same" in caplog.text
     caplog.clear()
     task_of(Steady)
@@ -355,6 +370,39 @@ def test_tasks_of_safety_gymnasium_that_dsrl_does_not_have(env_id, tmp_path):
         played.append(np.concatenate([step[0] for step in steps]))
     np.testing.assert_array_equal(played[0], played[2])
     assert (played[0] != played[1]).any()
+
+
+SIX = """
+import safety_gymnasium
+from gymnasium import register
+from safety_gymnasium.wrappers import SafeTimeLimit
+
+
+def short(**options):
+    return SafeTimeLimit(safety_gymnasium.make("SafetyHopperVelocity-v1").unwrapped, 4)
+
+
+def rendered(**options):
+    return safety_gymnasium.make("SafetySwimmerVelocity-v1", render_mode="rgb_array")
+
+
+register("ShortHopper-v0", entry_point=short)
+register("RenderedSwimmer-v0", entry_point=rendered)
+"""
+
+
+@needs_simulators
+@pytest.mark.parametrize(("env_id", "horizon"), [("ShortHopper-v0", 4), ("RenderedSwimmer-v0", 3)])
+def test_wrappers_of_safety_gymnasium_keep_their_six_values(env_id, horizon, tmp_path):
+    """Its time limit is made from gymnasium's, but takes and gives six."""
+    module = tmp_path / f"{env_id.partition('-')[0].lower()}.py"
+    module.write_text(SIX)
+    settings = {"env_id": env_id, "module": str(module), "horizon": horizon}
+    env = simulators.make(own_task("Mine", settings, has_costs=True))
+    env.reset(seed=0)
+    for step in range(1, horizon + 1):
+        *_, truncated, info = env.step(np.zeros(env.action_space.shape, np.float32))
+        assert truncated == (step == horizon) and info["cost"] >= 0
 
 
 DATACLASSES = """

@@ -125,14 +125,26 @@ def test_a_sigma_beyond_belief_in_an_archive(tmp_path):
         ("[1, 2]", "holds a list"),
         ("word", "holds one value"),
         ("run: a\n---\nrun: b\n", "a second document"),
+        ("run: a # one\x85seeds: 9\n", "line 1: has a character that nobody sees (U+0085)"),
+        ("run: a\n# one\u2028seeds: 9\n", "line 2: has a character that nobody sees (U+2028)"),
+        ("run: a\n# one\rseeds: 9\n", "line 2: has a character that nobody sees (U+000D)"),
+        ("run: a\n\ufeff# seeds: 9\n", "line 2: has a character that nobody sees (U+FEFF)"),
+        ("run: 'a\u202eb'\n", "(U+202E)"),
+        ("run: a\0\n", "(U+0000)"),
+        ("seeds:\n\t- 1\n", "is not YAML"),
+        ("ru\tn: a\n", "is not YAML"),
     ],
 )
 def test_a_config_file_is_read_as_it_looks(text, says, tmp_path):
-    (tmp_path / "c.yaml").write_text(text)
+    (tmp_path / "c.yaml").write_bytes(text.encode())
     one_line(lambda: strict_yaml.check(tmp_path / "c.yaml"), says)
 
 
-@pytest.mark.parametrize("text", ["run: '010'", "seeds: 10", "lam: 1.0e-4", "run: 0x1F", "a: 0.5"])
+USUAL = ["run: '010'", "seeds: 10", "lam: 1.0e-4", "run: 0x1F", "a: 0.5"]
+USUAL += ["\ufeffrun: a", "run: a\r\nseeds: 3\r\n", "run: a # π, é, 😀"]
+
+
+@pytest.mark.parametrize("text", USUAL)
 def test_usual_values_are_left_alone(text, tmp_path):
     (tmp_path / "c.yaml").write_text(text)
     strict_yaml.check(tmp_path / "c.yaml")
