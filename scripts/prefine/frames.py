@@ -17,6 +17,7 @@ from prefine.reading import (
     DELETE,
     LINE,
     TABLE,
+    check_place,
     intact,
     read_bytes,
     refused_in_one_line,
@@ -146,4 +147,6 @@ def with_columns(path: str | Path, table, columns: tuple[str, ...]):
     """
     if missing := [name for name in columns if name not in table]:
         raise UserError(f"{path}: lacks the columns {', '.join(missing)}{DELETE}")
+    if "run" in table:
+        check_place(path, table["run"].unique())
     return table

@@ -336,3 +336,33 @@ def test_a_table_with_lists_and_text_comes_back_as_it_was(tmp_path):
     read = frames.read_parquet(tmp_path / "t.parquet")
     assert read["who"].tolist() == ["a", None, "b"] and read.attrs == {"about": "x"}
     assert [list(own) for own in read["costs"]] == [[1.0], [], [2.0, 3.0]]
+
+
+# ---- What lies in another's place --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("place", "run", "right"),
+    [
+        ("results/a/episodes/main/BallRun/bc.parquet", "main/bc/BallRun/tau20/draw0/seed0", True),
+        ("results/a/episodes/main/BallRun/dpo.parquet", "main/bc/BallRun/tau20/draw0/seed0", False),
+        ("results/a/curves/main/CarRun/bc.parquet", "main/bc/BallRun/tau20/draw0/seed0", False),
+        ("results/a/plans/sizes/BallRun/bc.csv", "main/bc/BallRun/tau20/draw0/seed0", False),
+        ("results/a/episodes/reference/BallRun.parquet", "BallRun/reference/own", True),
+        ("results/a/training/reference/CarRun.parquet", "BallRun/reference/seed0", False),
+        ("results/a/episodes/reference/BallRun.parquet", "main/bc/BallRun/tau20/draw0", False),
+        ("mine/episodes/main/BallRun/dpo.parquet", "main/bc/BallRun/tau20/draw0/seed0", True),
+    ],
+)
+def test_a_result_of_other_runs_is_refused_though_it_is_whole(
+    place, run, right, tmp_path, monkeypatch
+):
+    """Copied with its note, so that no hash tells."""
+    monkeypatch.chdir(tmp_path)
+    files.write_table(place, pd.DataFrame({"run": [run], "return": [1.0]}))
+    read = frames.read_csv if place.endswith("csv") else frames.read_parquet
+    if right:
+        assert len(read(place, "return")) == 1
+        return
+    with pytest.raises(UserError, match="another run than belongs there; if it is a result, move"):
+        read(place)

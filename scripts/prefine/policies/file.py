@@ -83,6 +83,8 @@ def load(path: str | Path) -> PolicyStack:
         raise UserError(f"{path}: not a policy that this version knows ({reason(error)})") from None
     if not isinstance(metadata.get("runs"), list):
         raise UserError(f"{path}: {finding} (it does not say its runs)")
+    with reading.refused_in_one_line(path, finding, reading.DELETE):
+        reading.check_place(path, [run["run"] for run in metadata["runs"]])
     check_policy(path, policy, params, mean, std)
     return PolicyStack(policy, params, mean, std, metadata)
 
