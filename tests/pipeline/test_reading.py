@@ -354,9 +354,7 @@ def test_a_table_with_lists_and_text_comes_back_as_it_was(tmp_path):
         ("mine/episodes/main/BallRun/dpo.parquet", "main/bc/BallRun/tau20/draw0/seed0", True),
     ],
 )
-def test_a_result_of_other_runs_is_refused_though_it_is_whole(
-    place, run, right, tmp_path, monkeypatch
-):
+def test_a_result_of_other_runs_is_refused(place, run, right, tmp_path, monkeypatch):
     """Copied with its note, so that no hash tells."""
     monkeypatch.chdir(tmp_path)
     files.write_table(place, pd.DataFrame({"run": [run], "return": [1.0]}))

@@ -1,5 +1,6 @@
 """Families of broken policies, configs and places, each by other members than were first found."""
 
+import os
 import subprocess
 import sys
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import ROOT
+from conftest import ROOT, snakemake
 from own_policies import model, network, read, refuses
 from prefine.config import strict_yaml
 from prefine.config.check import check
@@ -191,6 +192,34 @@ def test_the_command_line_is_checked_before_snakemake_reads_it(safe, tmp_path, m
         code, text = command_line(tmp_path, *arguments)
         assert code == 1 and says in text and text.count("\n") == 1, text
         assert text.startswith("ERROR: ")
+
+
+PRESET = ("--configfile", "workflow/presets/tiny.yaml")
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_a_run_s_folder_that_is_none_is_one_line(kind, project):
+    place = project / "results/tiny"
+    place.parent.mkdir(exist_ok=True)
+    place.write_text("") if kind == "file" else place.symlink_to("/nowhere/tiny")
+    try:
+        said = snakemake("-n", *PRESET, cwd=project, check=False)
+    finally:
+        place.unlink()
+    wanted = "a file where a folder is needed" if kind == "file" else "a link to /nowhere/tiny"
+    assert f"results/tiny: is {wanted}" in said and "Traceback" not in said
+
+
+def test_another_encoding_than_utf_8_changes_no_file(project):
+    """Files of the project have Greek letters; the locale of many a cluster has none."""
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    environment = {**os.environ, **ascii_only, "PYTHONPATH": str(ROOT / "scripts")}
+    command = [sys.executable, "-m", "snakemake", "-n", *PRESET]
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    code = r"from prefine import files; files.write_text('t.md', '\u03c0_ref')"
+    subprocess.run([sys.executable, "-c", code], cwd=project, env=environment, check=True)
+    assert (project / "t.md").read_bytes() == "π_ref".encode()
 
 
 def test_folders_in_which_snakemake_fails_are_named(tmp_path):

@@ -75,7 +75,7 @@ def _check_characters(path: str | Path, text: str) -> None:
 
 def load(path: Path) -> dict:
     """Read a file of this project's own."""
-    return yaml.load(path.read_text(), Loader=LOADER)
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)
 
 
 class _Open:

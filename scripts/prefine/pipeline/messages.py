@@ -88,7 +88,7 @@ def what_went_wrong(logs: Iterable[str]) -> str:
     """The last line of each failed job's log that says why, from Snakemake's own log."""
     found: dict[str, str] = {}
     for log in map(Path, logs):
-        text = log.read_text(errors="replace") if log.is_file() else ""
+        text = log.read_text("utf-8", "replace") if log.is_file() else ""
         for block in re.split(r"^Error in rule ", text, flags=re.MULTILINE)[1:]:
             rule = block.partition(":")[0]
             named = re.search(r"^\s+log: (.+?)(?: \(check log file|$)", block, re.MULTILINE)

@@ -84,7 +84,8 @@ def lay_out(path: Path, table: pd.DataFrame, elsewhere: Sequence[Path] = ()) -> 
     while candidate.exists():
         there = read_sheet(candidate)
         note = files.note_of(candidate)  # of what a job wrote there
-        untouched = note.exists() and note.read_text().split()[:1] == [files.sha256(candidate)]
+        noted = note.read_text("utf-8", "replace").split() if note.exists() else []
+        untouched = noted[:1] == [files.sha256(candidate)]
         bare = there is not None and (there["label"].str.strip() == "").all()
         if there is not None and set(keys(there)) == wanted and not (bare or untouched):
             return candidate

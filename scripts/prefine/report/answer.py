@@ -130,7 +130,7 @@ def of_own_policies(table: pd.DataFrame) -> tuple[str, list[str], str]:
     headline = f"PREFINE made your policy cost less on {fewer} of {count(known, 'task')}"
     headline += "." if known == len(tasks) else " whose costs are known."
     if not known:
-        headline = "No costs are known: this cannot tell whether PREFINE made your policy cost less."
+        headline = "No costs are known: whether PREFINE made your policy cost less is open."
     if episodes < FEWEST:
         sure = f"Not sure at all: with {count(episodes, 'episode')} nothing can be shown."
         headline = "Too few episodes to tell whether PREFINE made your policy cost less."

@@ -15,7 +15,7 @@ from prefine.numbers import four_digits, percentage
 
 CARD = template(__file__, ".md")
 ORIGINS = {REFERENCE: "cloned from the trajectories of best return, to be made safe: π_ref"}
-ONNX = """ `policy.onnx` (input `observation`, output `action`)
+ONNX = """ `policy.onnx` (input `observation`, float32 (n, n_obs); output `action`)
 does the same without this package: deterministic, standardisation and action bounds included."""
 FEWEST = 10  # episodes; with fewer nothing is said to be shown
 MOST_SHARE = 100.0  # of what was before; of next to nothing any share is large
