@@ -43,7 +43,7 @@ def usual_files(configfiles: list[Path]) -> list[str]:
     config: dict = {}
     for path in ("config.yaml", *configfiles):
         strict_yaml.check(path)
-        config |= yaml.safe_load(Path(path).read_text())
+        config |= yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     folder = f"results/{config['run']}"
     return [f"{folder}/{path.format(task=config['tasks'][0])}" for path in USUAL]
 

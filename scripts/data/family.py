@@ -105,7 +105,7 @@ def main() -> None:
     parser = cli.parser(__doc__, "arrays about output")
     parser.add_argument("--trained", type=Path, nargs="*", default=[], help="all branches")
     args = parser.parse_args()
-    about = json.loads(args.about.read_text())
+    about = json.loads(args.about.read_text(encoding="utf-8"))
     task, rows = TASKS[about["task"]], rows_of(about["snapshots"])
     with np.load(args.arrays) as file:
         arrays = dict(file)
@@ -119,7 +119,7 @@ def main() -> None:
     policy_file.save(folder / f"{task.name}.safetensors", stack)
 
     recipe = recipe_of(about["branches"], args.trained)
-    everything = yaml.safe_load(recipes.read_text()) if recipes.exists() else {}
+    everything = yaml.safe_load(recipes.read_text(encoding="utf-8")) if recipes.exists() else {}
     everything[task.name] = recipe
     files.write_text(recipes, dumped(dict(sorted(everything.items()))))
     card = CARD.format(

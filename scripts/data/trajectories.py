@@ -18,6 +18,8 @@ def main() -> None:
     dropped = table.attrs["dropped_steps"]
     if dropped:
         logging.warning("%s: dropped an unfinished tail of %d steps", args.data, dropped)
+    for finding in dataset.oddities(table, task):
+        logging.warning("%s: %s", args.data, finding)
     logging.info("%d trajectories\n%s", len(table), table.describe().to_string())
 
     try:

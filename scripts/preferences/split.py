@@ -13,7 +13,7 @@ from prefine import files, frames
 from prefine.errors import UserError
 from prefine.pipeline import cli
 from prefine.pipeline.messages import no_labels_yet
-from prefine.preferences.content import OtherTrajectories, keys, n_new
+from prefine.preferences.content import OtherTrajectories, keys, n_moved, n_new
 from prefine.preferences.labels import read_labels, waiting
 from prefine.preferences.laid_out import (
     check_same_content,
@@ -54,6 +54,13 @@ def read(args, trajectories: pd.DataFrame) -> dict[str, np.ndarray]:
     table = read_sheet(path)
     if table is not None and "fingerprint" in table:
         new, n = n_new(keys(table), trajectories), len(trajectories)
+        if moved := n_moved(table, trajectories):
+            logging.warning(
+                "%s: %d trajectories have another number here; their labels follow the column "
+                "fingerprint (was the sheet sorted by some of its columns alone?)",
+                path,
+                moved,
+            )
         if new:
             logging.warning(
                 "%s: %d of %d trajectories are new and have no label; %s has them too",

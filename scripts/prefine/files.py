@@ -130,7 +130,7 @@ def note(path: str | Path, digest: str) -> None:
     temporary = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
         with room_for(path):
-            temporary.write_text(f"{digest}  {Path(path).name}\n")
+            temporary.write_text(f"{digest}  {Path(path).name}\n", encoding="utf-8")
             temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -139,13 +139,13 @@ def note(path: str | Path, digest: str) -> None:
 def write_text(path: str | Path, text: str) -> None:
     """Write ``text`` whole or not at all."""
     with atomic(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | Path, content: object, noted: bool = True) -> None:
     """Write ``content`` as indented JSON, whole or not at all."""
     with atomic(path, noted) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
+        temporary.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def write_table(path: str | Path, table) -> None:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from prefine import parquet
 from prefine.errors import UserError, shown
 from prefine.reading import (
     CELLS,
@@ -16,6 +17,7 @@ from prefine.reading import (
     DELETE,
     LINE,
     TABLE,
+    check_place,
     intact,
     read_bytes,
     refused_in_one_line,
@@ -23,6 +25,7 @@ from prefine.reading import (
 
 UNPACKED = 2**28  # bytes of a Parquet file
 PART = 2**14  # rows of it at a time
+KINDS = ("BOOLEAN", "INT32", "INT64", "FLOAT", "DOUBLE", "BYTE_ARRAY")  # of its columns
 
 
 def read_csv(path: str | Path, *columns: str, largest: int = TABLE, **options):
@@ -98,7 +101,8 @@ def read_parquet(path: str | Path, *columns: str, largest: int = TABLE):
 def _check_unpacked(path: str | Path) -> None:
     """Unpack a Parquet file in small parts, up to a bound, whatever it claims.
 
-    A value that is repeated takes nothing in the file; so text is looked at before it is repeated.
+    A page is unpacked as a whole, so the pages' own sizes are looked at first. A value that is
+    repeated takes nothing in the file; so text is looked at before it is repeated.
     """
     about = pq.read_metadata(path)
     if about.num_columns > COLUMNS:
@@ -108,8 +112,13 @@ def _check_unpacked(path: str | Path) -> None:
     n = sum(group.column(place).num_values for group in groups for place in places)
     if n > CELLS:
         raise UserError(f"{path}: has {n:,} values; {CELLS:,} are allowed")
+    if parquet.unpacked_bytes(path, about, UNPACKED) > UNPACKED:
+        raise UserError(f"{path}: has more than {UNPACKED:,} bytes unpacked")
     leaves = (about.schema.column(place) for place in places)
-    text = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
+    kinds = {leaf.path: leaf.physical_type for leaf in leaves}
+    if odd := [name for name, kind in kinds.items() if kind not in KINDS]:  # repeated unseen
+        raise UserError(f"{path}: {shown(odd[0])} is of a type that no table here has")
+    text = [name for name, kind in kinds.items() if kind == "BYTE_ARRAY"]
     if lists := [name for name in text if "." in name]:
         raise UserError(f"{path}: {shown(lists[0])} is lists of text, which no table here has")
     size = 0
@@ -138,4 +147,6 @@ def with_columns(path: str | Path, table, columns: tuple[str, ...]):
     """
     if missing := [name for name in columns if name not in table]:
         raise UserError(f"{path}: lacks the columns {', '.join(missing)}{DELETE}")
+    if "run" in table:
+        check_place(path, table["run"].unique())
     return table

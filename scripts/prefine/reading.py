@@ -13,7 +13,7 @@ import os
 import re
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from prefine.errors import UserError, reason, shown
@@ -164,6 +164,32 @@ def intact(path: str | Path, largest: int) -> int:
 @functools.lru_cache(maxsize=256)
 def _digest(path: str, *identity: int) -> str:
     return sha256(path)
+
+
+JOBS = ("policies", "snapshots", "episodes", "curves", "validation", "plans", "training")
+
+
+def check_place(path: str | Path, runs: Iterable[object]) -> None:
+    """Refuse a result of other runs than those whose results belong there.
+
+    A job's results lie in results/{run}/{kind}/{study}/{task}/{arm}, π_ref's in
+    results/{run}/.../reference/{task}; a run's name begins with study, arm and task.
+
+    Raises:
+        UserError: with the name of a run that it holds.
+    """
+    parts, stem = Path(path).parts, Path(path).stem
+    if parts[0] != "results" or len(parts) < 4:
+        return
+    if parts[-2] == "reference":
+        begin = f"{stem}/"
+    elif len(parts) > 4 and parts[-4] in JOBS:
+        begin = f"{parts[-3]}/{stem}/{parts[-2]}/"
+    else:
+        return
+    other = next((run for run in runs if not str(run).startswith(begin)), None)
+    if other is not None:
+        raise UserError(f"{path}: holds {shown(other)}, another run than belongs there{DELETE}")
 
 
 # ---- JSON -------------------------------------------------------------------------------------

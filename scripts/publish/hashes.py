@@ -17,7 +17,7 @@ def main() -> None:
     text = yaml.safe_dump(args.config, sort_keys=False, allow_unicode=True, width=100)
     files.write_text(folder / "config.yaml", f"# The whole config of this run.\n{text}")
     for lock in args.locks:
-        files.write_text(folder / lock.name, lock.read_text())
+        files.write_text(folder / lock.name, lock.read_text(encoding="utf-8"))
     names = published.files_of(folder, published.PATTERNS)
     size = sum((folder / name).stat().st_size for name in names)
     if size > published.LARGEST:

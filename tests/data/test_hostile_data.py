@@ -9,10 +9,9 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from prefine.data import dataset, hdf5, own
+from prefine.data import dataset, own
 from prefine.errors import UserError
 from prefine.preferences.labels import read_labels
-from prefine.simulators.costs import agreement
 from prefine.tasks import OWN, TASKS, Task
 from test_dataset import make_file
 
@@ -111,105 +110,6 @@ def test_a_file_that_is_open_or_forbidden_is_said_to_be(tmp_path):
         one_line(lambda: dataset.read(path, TASK), "another program has it open for writing")
         writer.communicate()
     assert len(dataset.read(path, TASK)["costs"]) == 7
-
-
-# ---- HDF5: what is in it ----------------------------------------------------------------------
-
-
-def test_of_64_flipped_bits_all_are_found_in_a_file_of_ours(ball_run_file, tmp_path):
-    """Without compression, whose checksum would find them."""
-    path, rng = tmp_path / "a.hdf5", np.random.default_rng(0)
-    with h5py.File(ball_run_file) as old, h5py.File(path, "w") as new:
-        new.attrs.update(old.attrs)
-        for key in old:
-            new[key] = old[key][...]
-    dataset.trajectory_table(path, TASK)
-    content, found = path.read_bytes(), 0
-    for _ in range(64):
-        place = int(rng.integers(4096, len(content)))
-        bit = 1 << int(rng.integers(8))
-        path.write_bytes(content[:place] + bytes([content[place] ^ bit]) + content[place + 1 :])
-        try:
-            dataset.trajectory_table(path, TASK)
-            agreement(TASK, (block for *_, block in hdf5.blocks(path, TASK)))
-            same = all(
-                np.array_equal(values, dataset.read(ball_run_file, TASK)[key])
-                for key, values in dataset.read(path, TASK).items()
-            )
-            found += same  # a byte that nobody reads
-        except UserError:
-            found += 1
-    assert found == 64
-
-
-def without_hashes(source, path, change):
-    """A copy without hashes, as of another writer, with some arrays changed."""
-    with h5py.File(source) as old, h5py.File(path, "w") as new:
-        arrays = {key: old[key][...] for key in old}
-        change(arrays)
-        for key, values in arrays.items():
-            new[key] = values
-    return path
-
-
-def set_one(key, index, value):
-    return lambda arrays: arrays[key].__setitem__(index, value)
-
-
-@pytest.mark.parametrize(
-    ("change", "says"),
-    [
-        (set_one("costs", 5, 2), "costs: 2 at step 5 is no cost of BallRun"),
-        (set_one("costs", 5, -1), "costs: is below zero (store violations as positive numbers"),
-        (set_one("costs", 5, 1e-3), "costs: 0.001 at step 5"),
-        (set_one("observations", (7, 3), 1e20), "observations: 1e+20 at step 7 is beyond"),
-        (set_one("rewards", 9, -3e8), "rewards: -3e+08 at step 9 is beyond"),
-        (set_one("observations", (7, 3), 0.123), "differ in number 3 alone"),
-        (set_one("next_observations", (0, 0), 0.5), "at step 0 and observations at step 1"),
-        (set_one("timeouts", 5, True), "1 ends lie inside an episode"),
-        (set_one("timeouts", slice(None), False), "steps inside an episode are followed by"),
-    ],
-)
-def test_a_record_that_does_not_hold_together(change, says, ball_run_file, tmp_path):
-    path = without_hashes(ball_run_file, tmp_path / "a.hdf5", change)
-    one_line(lambda: agreement(TASK, (block for *_, block in hdf5.blocks(path, TASK))), says)
-
-
-def test_what_others_wrote_is_not_refused(ball_run_file, tmp_path):
-    path = without_hashes(ball_run_file, tmp_path / "a.hdf5", lambda arrays: None)
-    found = agreement(TASK, (block for *_, block in hdf5.blocks(path, TASK)))
-    assert found == {"known": 1.0, "agreement": 1.0}
-
-
-def test_costs_below_zero_are_refused_wherever_they_stand(tmp_path):
-    """Else minus the cost would turn safe around, and one step pay another back."""
-    says = "is below zero (store violations as positive numbers, 0 where nothing is wrong) at step"
-    for costs in (-np.ones(7), np.array([1, 1, 1, 0, -1e-6, 0, 0])):
-        path = make_file(tmp_path / "a.hdf5", costs=costs)
-        one_line(lambda path=path: dataset.trajectory_table(path, TASK), says)
-        one_line(lambda path=path: own.load(path, MINE), says)
-        one_line(lambda path=path: own.load(path, replace(MINE, has_costs=False)), says)
-    path = minari(tmp_path / "set", -np.arange(5.0))
-    one_line(lambda: own.load(path, MINE), "episode_0: costs: is below zero")
-
-
-def test_costs_twice_and_a_writer_that_crashed_are_said(tmp_path):
-    path = make_file(tmp_path / "a.hdf5", cost=np.zeros(7))
-    one_line(lambda: dataset.read(path, TASK), "has costs in costs and cost; keep one")
-    crashed = tmp_path / "b.hdf5"
-    with h5py.File(tmp_path / "c.hdf5", "w", libver="latest") as file:
-        file["rewards"] = np.zeros(7)
-        file.swmr_mode = True
-        crashed.write_bytes((tmp_path / "c.hdf5").read_bytes())
-    one_line(lambda: dataset.read(crashed, TASK), "its writer has not closed it")
-
-
-def test_a_folder_of_data_is_not_searched_through_and_a_name_may_be_too_long(tmp_path):
-    deep = tmp_path / "a/b/c/d/e"
-    deep.mkdir(parents=True)
-    (deep / "x.arrow").touch()
-    one_line(lambda: own.load(tmp_path, MINE), "no Minari dataset with data/main_data.hdf5")
-    one_line(lambda: own.load("a" * 300, MINE), "File name too long")
 
 
 # ---- Data of one's own -----------------------------------------------------------------------
@@ -361,3 +261,34 @@ def test_no_label_is_left_unread_however_long_the_sheet(tmp_path):
     gone = "".join(f"{n},,gone{n}\n" for n in range(100_001))
     (tmp_path / "l.csv").write_text("trajectory,label,fingerprint\n" + gone + labels)
     one_line(lambda: read_labels(tmp_path / "l.csv", own), "one row more than the 100,000 allowed")
+
+
+def test_costs_below_zero_are_refused_wherever_they_stand(tmp_path):
+    """Else minus the cost would turn safe around, and one step pay another back."""
+    says = "is below zero (store violations as positive numbers, 0 where nothing is wrong) at step"
+    for costs in (-np.ones(7), np.array([1, 1, 1, 0, -1e-6, 0, 0])):
+        path = make_file(tmp_path / "a.hdf5", costs=costs)
+        one_line(lambda path=path: dataset.trajectory_table(path, TASK), says)
+        one_line(lambda path=path: own.load(path, MINE), says)
+        one_line(lambda path=path: own.load(path, replace(MINE, has_costs=False)), says)
+    path = minari(tmp_path / "set", -np.arange(5.0))
+    one_line(lambda: own.load(path, MINE), "episode_0: costs: is below zero")
+
+
+def test_costs_twice_and_a_writer_that_crashed_are_said(tmp_path):
+    path = make_file(tmp_path / "a.hdf5", cost=np.zeros(7))
+    one_line(lambda: dataset.read(path, TASK), "has costs in costs and cost; keep one")
+    crashed = tmp_path / "b.hdf5"
+    with h5py.File(tmp_path / "c.hdf5", "w", libver="latest") as file:
+        file["rewards"] = np.zeros(7)
+        file.swmr_mode = True
+        crashed.write_bytes((tmp_path / "c.hdf5").read_bytes())
+    one_line(lambda: dataset.read(crashed, TASK), "its writer has not closed it")
+
+
+def test_a_folder_of_data_is_not_searched_through_and_a_name_may_be_too_long(tmp_path):
+    deep = tmp_path / "a/b/c/d/e"
+    deep.mkdir(parents=True)
+    (deep / "x.arrow").touch()
+    one_line(lambda: own.load(tmp_path, MINE), "no Minari dataset with data/main_data.hdf5")
+    one_line(lambda: own.load("a" * 300, MINE), "File name too long")

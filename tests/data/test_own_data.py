@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import forked
 import gymnasium
@@ -172,6 +173,29 @@ def replaced(group, key, values):
 def test_minari_is_not_trusted_either(edit, finding, tmp_path):
     with pytest.raises(UserError, match=finding):
         load(edited_minari(tmp_path / "set", edit), TASK)
+
+
+def test_minari_costs_in_some_episodes_only_are_said(tmp_path):
+    """Also where none are needed: they would be dropped."""
+    for gone, says in (
+        (0, "episode_1: has costs, which the episodes before it lack"),
+        (2, "episode_2: lacks costs, which the episodes before it have"),
+    ):
+        path = edited_minari(tmp_path / f"{gone}", lambda f, n=gone: f[f"episode_{n}"].pop("infos"))
+        with pytest.raises(UserError, match=says):
+            load(path, replace(TASK, has_costs=False))
+
+
+def test_minari_in_another_storage_is_named(tmp_path):
+    (tmp_path / "a/data/3").mkdir(parents=True)
+    (file := tmp_path / "a/data/3/data-00000-of-00001.arrow").write_bytes(b"ARROW1")
+    for path in (tmp_path / "a", tmp_path / "a/data", file.parent, file):
+        with pytest.raises(UserError, match="stored as Arrow, which is not read"):
+            load(path, TASK)
+    (tmp_path / "b/data").mkdir(parents=True)
+    (tmp_path / "b/data/metadata.json").write_text('{"data_format": "zarr"}')
+    with pytest.raises(UserError, match="stored as 'zarr', which is not read"):
+        load(tmp_path / "b", TASK)
 
 
 def test_labels_come_in_whole_or_not_at_all(tmp_path):

@@ -11,10 +11,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from prefine import files, frames, reading
+from prefine import files, frames, parquet, reading
 from prefine.config import strict_yaml
 from prefine.data import dataset
 from prefine.errors import UserError, plain, shown
+from prefine.frames import UNPACKED
 from prefine.policies.formats import normalise
 from prefine.preferences.labels import read_labels
 from prefine.tasks import TASKS
@@ -283,6 +284,51 @@ def test_a_parquet_file_is_bounded_by_what_comes_out(tmp_path):
         assert says in str(error.value) and "\n" not in str(error.value)
 
 
+PAGES = {"use_dictionary": False, "data_page_size": 2**31 - 1, "write_statistics": False}
+
+
+def test_a_page_is_not_unpacked_before_its_own_header_was_read(tmp_path):
+    """One page of one text: a reader makes room for all of it whatever the file says."""
+    path = tmp_path / "a.parquet"
+    fixed = pa.array([bytes(2**20)] * 3, pa.binary(2**20))
+    for column, says in (
+        (pa.array(["x" * (UNPACKED + 1)]), "has more than 268,435,456 bytes unpacked"),
+        (fixed, "'a' is of a type that no table here has"),
+    ):
+        pq.write_table(pa.table({"a": column}), path, compression="gzip", **PAGES)
+        with pytest.raises(UserError) as error:
+            frames.read_parquet(path)
+        assert says in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("claim", [2**31 - 1, 2**28, 2**27 + 1])
+def test_a_page_that_lies_about_its_size(claim, tmp_path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"a": ["x" * 2**27]}), path, compression="zstd", **PAGES)
+    content = path.read_bytes()
+    size = claim << 1  # zigzag
+    told = bytes([size >> shift & 127 | 128 for shift in (0, 7, 14, 21)] + [size >> 28])
+    assert content[7 + 4] < 128 and content[7 + 3] >= 128  # a size of five bytes is there
+    path.write_bytes(content[:7] + told + content[12:])
+    with pytest.raises(UserError) as error:
+        frames.read_parquet(path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("compression", ["none", "snappy", "gzip", "zstd"])
+def test_the_sizes_of_pages_add_up_to_the_file_s_own(compression, version, tmp_path):
+    table = pd.DataFrame({"n": np.arange(9000), "t": ["a", "bc", None] * 3000, "e": [[1.0]] * 9000})
+    options = {"compression": compression, "data_page_version": version, "data_page_size": 4096}
+    pq.write_table(pa.Table.from_pandas(table), tmp_path / "t.parquet", **options)
+    about = pq.read_metadata(tmp_path / "t.parquet")
+    group = about.row_group(0)
+    told = sum(group.column(n).total_uncompressed_size for n in range(about.num_columns))
+    found = parquet.unpacked_bytes(tmp_path / "t.parquet", about, 2**40)
+    assert 0.9 * told < found < told  # that counts the headers too
+    assert parquet.unpacked_bytes(tmp_path / "t.parquet", about, 100) > 100
+
+
 def test_a_table_with_lists_and_text_comes_back_as_it_was(tmp_path):
     table = pd.DataFrame({"who": ["a", None, "b"], "costs": [[1.0], [], [2.0, 3.0]]})
     table.attrs["about"] = "x"
@@ -290,3 +336,31 @@ def test_a_table_with_lists_and_text_comes_back_as_it_was(tmp_path):
     read = frames.read_parquet(tmp_path / "t.parquet")
     assert read["who"].tolist() == ["a", None, "b"] and read.attrs == {"about": "x"}
     assert [list(own) for own in read["costs"]] == [[1.0], [], [2.0, 3.0]]
+
+
+# ---- What lies in another's place --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("place", "run", "right"),
+    [
+        ("results/a/episodes/main/BallRun/bc.parquet", "main/bc/BallRun/tau20/draw0/seed0", True),
+        ("results/a/episodes/main/BallRun/dpo.parquet", "main/bc/BallRun/tau20/draw0/seed0", False),
+        ("results/a/curves/main/CarRun/bc.parquet", "main/bc/BallRun/tau20/draw0/seed0", False),
+        ("results/a/plans/sizes/BallRun/bc.csv", "main/bc/BallRun/tau20/draw0/seed0", False),
+        ("results/a/episodes/reference/BallRun.parquet", "BallRun/reference/own", True),
+        ("results/a/training/reference/CarRun.parquet", "BallRun/reference/seed0", False),
+        ("results/a/episodes/reference/BallRun.parquet", "main/bc/BallRun/tau20/draw0", False),
+        ("mine/episodes/main/BallRun/dpo.parquet", "main/bc/BallRun/tau20/draw0/seed0", True),
+    ],
+)
+def test_a_result_of_other_runs_is_refused(place, run, right, tmp_path, monkeypatch):
+    """Copied with its note, so that no hash tells."""
+    monkeypatch.chdir(tmp_path)
+    files.write_table(place, pd.DataFrame({"run": [run], "return": [1.0]}))
+    read = frames.read_csv if place.endswith("csv") else frames.read_parquet
+    if right:
+        assert len(read(place, "return")) == 1
+        return
+    with pytest.raises(UserError, match="another run than belongs there; if it is a result, move"):
+        read(place)

@@ -246,6 +246,13 @@ def test_card_without_limit_or_costs_speaks_of_neither(tmp_path):
         assert not re.search(r"\bnan\b|no limit|\| tau", card.lower())
         assert "| lam" not in card and "| beta | 0.2 |" in card and "safer" not in card
     assert "was not compared with that of the policy" in card
+    some = unknown.assign(cost=np.where(unknown["episode"] == 0, np.nan, 1.0))
+    assert "Not all costs are known: whether" in model_card(trained, some, paired_episodes(5.0))
+    of_nothing = paired_episodes(1e-6), paired_episodes(5.0, seed=1)
+    card = model_card(trained, of_nothing[1], of_nothing[0])
+    assert " more cost an episode [" in card and "% more cost" not in card
+    one = model_card(trained | {"runs": [{"run": "run1", "tau": 10}]}, *(t[:1] for t in of_nothing))
+    assert "over the same 1 episode)" in one and "1 episode is too few to tell" in one
 
 
 @needs_workflow

@@ -221,6 +221,12 @@ def test_statistics_that_are_none(archive, tmp_path):
     refuses("not numbers", archive, **statistics(mean=["a", "b", "c"]))
     refuses("not positive", archive, **statistics(var=[1.0, -1.0, 1.0]))
     refuses("clip_obs must be above 0", archive, **statistics(clip_obs=0))
+    for mean in (1e30, -1e9):
+        blind = statistics(mean=[0.0, mean, 0.0])
+        refuses("number 1 of an observation: in float32 it cannot tell", archive, **blind)
+    refuses("not finite as float32", archive, **statistics(mean=[1e308] * 3))
+    refuses("not finite as float32", archive, **statistics(var=[1e308] * 3))
+    assert read(archive, **statistics(clip_obs=1e308)).policy.obs_clip is None
     refuses("one vector each", archive, **statistics(mean=[[0.0]]))
     refuses("is not there", archive, vec_normalize=str(tmp_path / "none.json"))
     (tmp_path / "lacking.json").write_text('{"mean": [0]}')

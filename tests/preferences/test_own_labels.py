@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT, snakemake
 from prefine.errors import UserError
 from prefine.pipeline.messages import awaited, tasks_without_labels, what_went_wrong
-from prefine.preferences.content import OtherTrajectories, fingerprints
+from prefine.preferences.content import OtherTrajectories, fingerprints, n_moved
 from prefine.preferences.labels import read_labels, sheet
 from prefine.preferences.laid_out import (
     check_same_content,
@@ -122,6 +122,43 @@ def test_labels_by_number_alone_are_held_against_what_they_were_used_for(tmp_pat
     assert filled_in(sheet(other), [used])["label"].tolist() == ["", *JUDGED[:6], ""]
 
 
+def test_rows_without_a_fingerprint_are_held_against_their_use_too(tmp_path):
+    """Somebody added rows by hand, or emptied a column, on a sheet that has fingerprints."""
+    before, used = trajectories(range(8)), tmp_path / "used.csv"
+    path = tmp_path / "l.csv"
+    own = sheet(before).assign(label=JUDGED)
+    own.loc[2:, ["return", "length", "fingerprint"]] = None
+    own.to_csv(path, index=False)
+    keep_used(used, read_labels(path, before), before)
+    check_same_content(path, used, before)
+    other = trajectories([0, 1, 30, 31, 32, 33, 6, 7])
+    with pytest.raises(OtherTrajectories, match=r"4 of 4 are others .* 6 of the 8 .* not judged"):
+        check_same_content(path, used, other)
+
+
+def test_labels_that_moved_are_counted():
+    before, after = trajectories(range(8)), trajectories([*range(8)[::-1], 9])
+    own = sheet(before).assign(label=JUDGED)
+    assert n_moved(own, before) == 0 and n_moved(own, after) == 6
+    sorted_alone = own.assign(trajectory=own["trajectory"].to_numpy()[::-1])
+    assert n_moved(sorted_alone, before) == 6
+
+
+@pytest.mark.parametrize("name", ["T.csv", "T.new.csv", "own.csv"])
+def test_a_link_to_nowhere_is_not_taken_for_a_sheet_that_is_not_there(name, tmp_path):
+    """The disk with the labels may come back; a sheet in their place would hide them."""
+    table = sheet(trajectories(range(4)))
+    path, own = tmp_path / name, tmp_path / "own.csv"
+    path.symlink_to(tmp_path / "away" / "labels.csv")
+    with pytest.raises(UserError, match="which is not there; bring it back"):
+        lay_out(tmp_path / "T.csv", table, [own])
+    assert path.is_symlink() and not (tmp_path / "T.csv").is_file()
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(UserError, match="is a folder where a sheet"):
+        lay_out(tmp_path / "T.csv", table, [own])
+
+
 def test_labels_are_awaited_until_there_is_one(tmp_path):
     own = tmp_path / "l.csv"
     assert awaited(own)
@@ -131,6 +168,8 @@ def test_labels_are_awaited_until_there_is_one(tmp_path):
         "trajectory,label\n0,good\n": False,  # the job that reads it says what is wrong
         "number\n": False,
         "": False,
+        "sep=;\ntrajectory;Label\n0;\n": True,
+        "trajectory\treturn\tlabel\n0\t1,5\tpreferred\n": False,
     }.items():
         own.write_text(text)
         assert awaited(own) is waits, text

@@ -69,8 +69,31 @@ def test_few_seeds_are_not_sure_and_no_cost_is_no_answer():
 
 
 def test_nothing_is_kept_of_a_reward_that_is_not_above_zero():
-    rows = answer.of_methods(tables.table1(table(reference=(-0.1, 4.0)), EXPECTED), {})
-    assert "keeps" not in answer.headline(rows)
+    for changes in ({"reference": (-0.1, 4.0)}, {"prefine": (-0.3, 0.4)}, {"reference": (1e-9, 4)}):
+        rows = answer.of_methods(tables.table1(table(**changes), EXPECTED), {"prefine": 1})
+        said = answer.headline(rows)
+        assert "keeps" not in said and "with a normalised reward of" in said, said
+        assert "for 1 iteration;" in answer.length(rows)
+
+
+def test_the_headline_alone_says_that_few_seeds_show_nothing():
+    runs = table()
+    few = answer.of_methods(tables.table1(runs[~(runs["seed"] > 0)], EXPECTED), {})
+    assert answer.headline(few).startswith("By 1 seed alone, which shows nothing for certain, PRE")
+
+
+def test_costs_that_are_not_known_are_not_costs_that_are_no_less():
+    rows = [
+        {"task": task, "who": who, "score": score, "episodes": 50, "mean": mean}
+        | {"difference_low": -3.0, "difference_high": -1.0}
+        for task, cost in (("Mine", 5.0), ("Blind", float("nan")))
+        for who in ("before", "after")
+        for score, mean in (("return", 1.0), ("cost", cost))
+    ]
+    both = answer.of_own_policies(pd.DataFrame(rows))[0]
+    assert both == "PREFINE made your policy cost less on 1 of 1 task whose costs are known."
+    blind = answer.of_own_policies(pd.DataFrame(rows[4:]))[0]
+    assert blind.startswith("No costs are known: whether PREFINE") and "0 of" not in blind
 
 
 @pytest.mark.parametrize(("low", "high", "says"), [(-3, -1, "1 of 1 task."), (-3, 1, "0 of 1")])

@@ -5,13 +5,13 @@ import os
 import random
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import gymnasium
 import numpy as np
 import pytest
 import torch
-from conftest import needs_simulators
 from gymnasium.spaces import Box
 from prefine.data import rollouts
 from prefine.errors import UserError
@@ -19,8 +19,7 @@ from prefine.evaluation.rollout import evaluate
 from prefine.policies.gaussian import GaussianPolicy
 from prefine.policies.networks import stack
 from prefine.policies.stack import PolicyStack
-from prefine.simulators import make as simulators
-from prefine.simulators.own import own_task
+from prefine.simulators.own import BEGIN, own_task
 from prefine.tasks import TASKS
 
 SHARED = np.zeros(2, np.float32)  # a buffer of all environments of a process
@@ -298,12 +297,14 @@ def test_costs_are_told_in_every_step_or_in_none():
             return np.zeros(2), 0.0, False, False, {"cost": 1.0} if tells else {}
 
     first, later = (type("Sometimes", (Sometimes,), {"telling": {n}}) for n in (1, 2))
-    with pytest.raises(UserError, match=r'Sometimes-v0: step 2 has no info\["cost"\]; tell it in'):
-        play(task_of(first))
-    with pytest.raises(UserError, match=r'step 2 has no info\["cost"\], which earlier steps have'):
-        play(task_of(first, has_costs=False))
-    with pytest.raises(UserError, match=r'step 2 has info\["cost"\], which earlier steps lack'):
-        play(task_of(later, has_costs=False))
+    for has_costs in (True, False):
+        with pytest.raises(UserError, match=r'Sometimes-v0: step 2 has no info\["cost"\], which'):
+            task_of(first, has_costs=has_costs)
+        with pytest.raises(UserError, match=r'step 2 has info\["cost"\], which earlier steps lack'):
+            task_of(later, has_costs=has_costs)
+    late = type("Sometimes", (Sometimes,), {"telling": set(range(1, BEGIN + 1))})
+    with pytest.raises(UserError, match=r'has no info\["cost"\]; tell it in every step'):
+        play(replace(task_of(late), horizon=BEGIN + 9))
     never = type("Sometimes", (Sometimes,), {"telling": set()})
     assert np.isnan(play(task_of(never, has_costs=False))[0]["costs"]).all()
 
@@ -322,6 +323,18 @@ def test_another_episode_from_the_same_seed_is_said(caplog):
     task_of(Unseeded)
     assert "two episodes from the same seed are not the same" in caplog.text
     caplog.clear()
+
+    class Remembers(Steady):  # as a wrapper that scales costs by those it has seen
+        seen = 0
+
+        def step(self, action):
+            type(self).seen += 1
+            observation, reward, terminated, truncated, info = super().step(action)
+            return observation, reward + self.seen // 7, terminated, truncated, info
+
+    task_of(Remembers)
+    assert "two episodes from the same seed are not the same" in caplog.text
+    caplog.clear()
     task_of(Steady)
     assert not caplog.text
 
@@ -335,70 +348,6 @@ def test_an_environment_that_resets_itself_is_refused():
 
     with pytest.raises(UserError, match="begins a new episode by itself"):
         task_of(restarting)
-
-
-@needs_simulators
-@pytest.mark.parametrize(
-    "env_id", ["SafetyRacecarGoal1Gymnasium-v0", "SafetyAntGoal1-v0", "SafetyDoggoGoal1-v0"]
-)
-def test_tasks_of_safety_gymnasium_that_dsrl_does_not_have(env_id, tmp_path):
-    """With five values or its own six, from a module of one line."""
-    module = tmp_path / f"{env_id.partition('-')[0].lower()}.py"
-    module.write_text("import safety_gymnasium\n")
-    settings = {"env_id": env_id, "module": str(module), "horizon": 3}
-    task = own_task("Mine", settings, has_costs=True)
-    actions = np.random.default_rng(0).uniform(-1, 1, (3, task.act_dim))
-    env, played = simulators.make(task), []
-    for seed in (5, 6, 5):  # the first episode of a world is as its later ones
-        steps = [env.reset(seed=seed), *(env.step(action) for action in actions)]
-        assert all(isinstance(step[-1]["cost"], float) for step in steps[1:]) and steps[-1][3]
-        played.append(np.concatenate([step[0] for step in steps]))
-    np.testing.assert_array_equal(played[0], played[2])
-    assert (played[0] != played[1]).any()
-
-
-DATACLASSES = """
-import dataclasses
-import gymnasium
-import numpy as np
-from gymnasium.spaces import Box
-
-
-@dataclasses.dataclass
-class Inner:
-    size: float = 2.0
-
-
-@dataclasses.dataclass
-class Settings:
-    inner: Inner = Inner()
-    start: np.ndarray = dataclasses.field(default=np.zeros(2))
-    goal: np.ndarray = np.ones(2)
-
-
-class Configured(gymnasium.Env):
-    observation_space, action_space = Box(-9, 9, (2,), np.float32), Box(-2, 2, (1,), np.float32)
-
-    def reset(self, *, seed=None, options=None):
-        self.settings = Settings()
-        self.settings.goal += 1
-        return self.settings.start + self.settings.inner.size, {}
-
-    def step(self, action):
-        return Settings().goal, 0.0, False, False, {"cost": 0.0}
-
-
-gymnasium.register("Configured-v0", entry_point=Configured, max_episode_steps=5)
-"""
-
-
-def test_dataclasses_that_python_3_10_took_are_taken(tmp_path):
-    (tmp_path / "configured.py").write_text(DATACLASSES)
-    settings = {"env_id": "Configured-v0", "module": str(tmp_path / "configured.py")}
-    task = own_task("Configured", settings, has_costs=True)
-    (episode, _) = play(task)
-    assert (episode["observations"][0] == 2).all()
-    assert (episode["next_observations"] == 1).all()  # each has a copy of its own
 
 
 def test_a_failing_environment_names_its_line_in_the_worker(tmp_path):

@@ -1,5 +1,6 @@
 """Families of broken policies, configs and places, each by other members than were first found."""
 
+import os
 import subprocess
 import sys
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import ROOT
+from conftest import ROOT, snakemake
 from own_policies import model, network, read, refuses
 from prefine.config import strict_yaml
 from prefine.config.check import check
@@ -125,14 +126,26 @@ def test_a_sigma_beyond_belief_in_an_archive(tmp_path):
         ("[1, 2]", "holds a list"),
         ("word", "holds one value"),
         ("run: a\n---\nrun: b\n", "a second document"),
+        ("run: a # one\x85seeds: 9\n", "line 1: has a character that nobody sees (U+0085)"),
+        ("run: a\n# one\u2028seeds: 9\n", "line 2: has a character that nobody sees (U+2028)"),
+        ("run: a\n# one\rseeds: 9\n", "line 2: has a character that nobody sees (U+000D)"),
+        ("run: a\n\ufeff# seeds: 9\n", "line 2: has a character that nobody sees (U+FEFF)"),
+        ("run: 'a\u202eb'\n", "(U+202E)"),
+        ("run: a\0\n", "(U+0000)"),
+        ("seeds:\n\t- 1\n", "is not YAML"),
+        ("ru\tn: a\n", "is not YAML"),
     ],
 )
 def test_a_config_file_is_read_as_it_looks(text, says, tmp_path):
-    (tmp_path / "c.yaml").write_text(text)
+    (tmp_path / "c.yaml").write_bytes(text.encode())
     one_line(lambda: strict_yaml.check(tmp_path / "c.yaml"), says)
 
 
-@pytest.mark.parametrize("text", ["run: '010'", "seeds: 10", "lam: 1.0e-4", "run: 0x1F", "a: 0.5"])
+USUAL = ["run: '010'", "seeds: 10", "lam: 1.0e-4", "run: 0x1F", "a: 0.5"]
+USUAL += ["\ufeffrun: a", "run: a\r\nseeds: 3\r\n", "run: a # π, é, 😀"]
+
+
+@pytest.mark.parametrize("text", USUAL)
 def test_usual_values_are_left_alone(text, tmp_path):
     (tmp_path / "c.yaml").write_text(text)
     strict_yaml.check(tmp_path / "c.yaml")
@@ -179,6 +192,34 @@ def test_the_command_line_is_checked_before_snakemake_reads_it(safe, tmp_path, m
         code, text = command_line(tmp_path, *arguments)
         assert code == 1 and says in text and text.count("\n") == 1, text
         assert text.startswith("ERROR: ")
+
+
+PRESET = ("--configfile", "workflow/presets/tiny.yaml")
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_a_run_s_folder_that_is_none_is_one_line(kind, project):
+    place = project / "results/tiny"
+    place.parent.mkdir(exist_ok=True)
+    place.write_text("") if kind == "file" else place.symlink_to("/nowhere/tiny")
+    try:
+        said = snakemake("-n", *PRESET, cwd=project, check=False)
+    finally:
+        place.unlink()
+    wanted = "a file where a folder is needed" if kind == "file" else "a link to /nowhere/tiny"
+    assert f"results/tiny: is {wanted}" in said and "Traceback" not in said
+
+
+def test_another_encoding_than_utf_8_changes_no_file(project):
+    """Files of the project have Greek letters; the locale of many a cluster has none."""
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    environment = {**os.environ, **ascii_only, "PYTHONPATH": str(ROOT / "scripts")}
+    command = [sys.executable, "-m", "snakemake", "-n", *PRESET]
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    code = r"from prefine import files; files.write_text('t.md', '\u03c0_ref')"
+    subprocess.run([sys.executable, "-c", code], cwd=project, env=environment, check=True)
+    assert (project / "t.md").read_bytes() == "π_ref".encode()
 
 
 def test_folders_in_which_snakemake_fails_are_named(tmp_path):

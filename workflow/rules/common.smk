@@ -61,6 +61,7 @@ from prefine.errors import UserError
 from prefine.methods import REFERENCE
 from prefine.pipeline import figures, killed, published
 from prefine.pipeline.code import has_gpu, help_jobs_find, keep_parses
+from prefine.pipeline.places import check_folder
 from prefine.pipeline.run import Run
 
 try:
@@ -72,6 +73,7 @@ try:
     config = check(whole)
     check_files(config)
     run = Run(config, ROOT)
+    check_folder(Path(run.folder))
     if workflow.is_main_process:
         sources = (path for path in (ROOT / "workflow").rglob("*") if path.is_file())
         published.settle(Path(run.folder), sources)

@@ -30,5 +30,7 @@ onerror:
     print(messages.what_went_wrong(log), file=sys.stderr, end="")
     if config["source"] == "dsrl":
         message = how_to_help(config["dsrl"], MISSING_DATA)
-        if message and any("Error in rule download" in Path(file).read_text() for file in log):
+        if message and any(
+            "Error in rule download" in Path(file).read_text(encoding="utf-8") for file in log
+        ):
             print(message, file=sys.stderr)

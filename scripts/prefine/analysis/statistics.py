@@ -90,6 +90,11 @@ class Moments:
                 included, so that the estimate is the sum of the means.
             freedom: share of the degrees of freedom that a robust estimate leaves.
         """
+        size = np.max([np.abs(own).max(-1) for own in strata], axis=0)
+        # By a power of two, which changes no digit: third powers leave what float64 holds.
+        power = np.frexp(np.where(np.isfinite(size), size, 1.0))[1]
+        size = np.ldexp(size, -power)
+        strata = [np.ldexp(own, -power[..., None]) for own in strata]
         value = np.sum([own.mean(-1) for own in strata], axis=0)
         counts = np.array([own.shape[-1] for own in strata])
         centred = [own - own.mean(-1, keepdims=True) for own in strata]
@@ -99,7 +104,6 @@ class Moments:
         third = [
             (c**3).sum(-1) / ((n - 1) * (n - 2) * n) for c, n in zip(centred, counts, strict=True)
         ]
-        size = np.max([np.abs(own).max(-1) for own in strata], axis=0)
         variance = parts.sum(0)
         rounding = np.isfinite(variance) & (variance <= (1e-12 * size) ** 2)
         variance = np.where(rounding, 0.0, np.where(np.isfinite(variance), variance, np.nan))
@@ -110,8 +114,8 @@ class Moments:
             variance > 0, some**2 / np.where(below > 0, below, 1.0), counts.min() - 1
         )
         return cls(
-            value,
-            np.sqrt(variance),
+            np.ldexp(value, power),
+            np.ldexp(np.sqrt(variance), power),
             np.where(variance > 0, np.sum(third, axis=0) / some**1.5, 0.0),
             np.maximum(degrees * freedom, LEAST_RUNS - 1.0),
         )

@@ -20,7 +20,8 @@ def schema() -> dict:
 
 def policy_formats() -> list[str]:
     """The formats in the table of ``policies/formats/read.py``; it needs torch and is not run."""
-    statements = ast.parse(Path(formats.__file__).with_name("read.py").read_text()).body
+    text = Path(formats.__file__).with_name("read.py").read_text(encoding="utf-8")
+    statements = ast.parse(text).body
     (table,) = (s.value for s in statements if isinstance(s, ast.Assign) and _is_formats(s))
     return [*(ast.literal_eval(key) for key in table.keys), "python", "prefine"]
 

@@ -32,6 +32,12 @@ AMBIGUOUS = {
     r"<<": "an order to merge another part",
     r"=": "the sign of a default value",
 }
+# Controls, a mark of bytes that does not begin the file, zero-width and turning characters, and
+# the ends of lines that editors do not show: NEL, U+2028, U+2029, a carriage return alone.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
+    r"|\r(?!\n)"
+)
 NUMBER = re.compile(r"[-+]?[0-9.][0-9._eE+-]*|0x[0-9a-fA-F_]+")
 
 
@@ -49,12 +55,27 @@ def check(path: str | Path) -> None:
 def check_text(path: str | Path, text: bytes, a_value: bool = False) -> None:
     """The same of a text; ``a_value`` for one of the command line, which is no table of keys."""
     with refused_in_one_line(path, "is not YAML"):
-        _check_events(path, yaml.parse(text.decode("utf-8"), Loader=LOADER), a_value)
+        plain = text.decode("utf-8").removeprefix("\ufeff")
+        _check_characters(path, plain)
+        _check_events(path, yaml.parse(plain, Loader=LOADER), a_value)
+        if "\t" in plain:  # libyaml takes more of them than Snakemake's parser
+            for _ in yaml.parse(plain, Loader=yaml.SafeLoader):
+                pass
+
+
+def _check_characters(path: str | Path, text: str) -> None:
+    """Refuse characters that nobody sees, some of which end a line and with it a comment."""
+    for match in _UNSEEN.finditer(text):
+        line = text.count("\n", 0, match.start()) + 1
+        raise UserError(
+            f"{path}: line {line}: has a character that nobody sees (U+{ord(match[0]):04X}), which "
+            "may end a line or turn its direction; take it out, or write it as \\u in quotes"
+        )
 
 
 def load(path: Path) -> dict:
     """Read a file of this project's own."""
-    return yaml.load(path.read_text(), Loader=LOADER)
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)
 
 
 class _Open:

@@ -13,7 +13,7 @@ import pandas as pd
 from prefine.data.hdf5 import BLOCK_ROWS, CONTENT, FLAGS, KEYS, SCALARS, blocks, read
 from prefine.errors import UserError
 from prefine.files import atomic
-from prefine.tasks import Task
+from prefine.tasks import OWN, Task
 
 
 def segment(
@@ -72,6 +72,30 @@ def trajectory_table(path: str | Path, task: Task) -> pd.DataFrame:
     )
     table.attrs["dropped_steps"] = len(data["rewards"]) - stop
     return table
+
+
+BEYOND = 3.0  # times DSRL's best return: no policy is so good, but rewards may be scaled
+
+
+def oddities(table: pd.DataFrame, task: Task) -> list[str]:
+    """What a person should know of the trajectories of one of DSRL's tasks, a line each."""
+    if task.suite == OWN:
+        return []
+    lines, cut = [], (table["ended_by"] == "timeout") & (table["length"] < task.horizon)
+    if cut.any():
+        first = table[cut].iloc[0]
+        lines.append(
+            f"{cut.sum()} of {len(table)} episodes end by a timeout after fewer than the "
+            f"{task.horizon} steps of {task.name} (first: {first['index']}, of {first['length']}); "
+            "are steps lost or ends misplaced?"
+        )
+    best = table["return"].max()
+    if best > BEYOND * task.max_return:
+        lines.append(
+            f"the best return is {best:.4g}, the best of DSRL's data {task.max_return:.4g}; are "
+            "rewards scaled, or damaged?"
+        )
+    return lines
 
 
 def write(path: str | Path, episodes: Sequence[dict[str, np.ndarray]], metadata: dict) -> None:

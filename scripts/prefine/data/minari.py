@@ -3,9 +3,13 @@
 from pathlib import Path
 
 from prefine import reading
-from prefine.errors import UserError
+from prefine.errors import UserError, shown
 
 MINARI_FILE = Path("data/main_data.hdf5")
+AS_OTHER = (
+    "is a Minari dataset whose data are stored as {}, which is not read; write it again as HDF5 "
+    '(Minari: data_format="hdf5")'
+)
 
 
 def minari_file(path: Path) -> Path:
@@ -16,17 +20,19 @@ def minari_file(path: Path) -> Path:
     """
     with reading.refused_in_one_line(path):
         if not path.is_dir():
+            if path.suffix == ".arrow":
+                raise UserError(f"{path}: {AS_OTHER.format('Arrow')}")
             return path
     for file in (path / MINARI_FILE, path / MINARI_FILE.name):
         if file.exists():
             return file
     # Minari's own places alone: a folder may hold a whole disk.
-    arrow = (file for place in ("", "data/", "data/*/") for file in path.glob(f"{place}*.arrow"))
-    if _storage(path) == "arrow" or any(arrow):
-        raise UserError(
-            f"{path}: is a Minari dataset whose data are stored as Arrow, which is not read; write "
-            'it again as HDF5 (Minari: data_format="hdf5")'
-        )
+    places = ("", "*/", "data/", "data/*/")
+    arrow = any(file for place in places for file in path.glob(f"{place}*.arrow"))
+    storage = _storage(path)
+    if arrow or storage not in (None, "hdf5"):
+        name = "Arrow" if arrow or storage == "arrow" else shown(storage)
+        raise UserError(f"{path}: {AS_OTHER.format(name)}")
     raise UserError(
         f"{path}: is a folder, and no Minari dataset with {MINARI_FILE}; give the folder of one, "
         "or an HDF5 file"

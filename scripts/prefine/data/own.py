@@ -89,7 +89,7 @@ def minari_episodes(path: Path, task: Task, box: Box) -> Iterator[dict[str, np.n
             raise UserError(f"{path}: has no episode_0, episode_1, ...; not a Minari dataset")
         for finding in _odd_names(file, path, names):
             log.warning("%s: %s", path, finding)
-        claimed, steps = 0, 0
+        claimed, steps, with_costs = 0, 0, None
         for name in sorted(names, key=lambda name: int(name.removeprefix("episode_"))):
             group, where = member(file, path, name), f"{path}: {name}"
             if not isinstance(group, h5py.Group):
@@ -98,6 +98,13 @@ def minari_episodes(path: Path, task: Task, box: Box) -> Iterator[dict[str, np.n
             costs = _minari_costs(group, where, task)
             if costs is not None:
                 found["costs"] = costs
+            if with_costs not in (None, "costs" in found):
+                have, earlier = ("lacks", "have") if with_costs else ("has", "lack")
+                raise UserError(
+                    f"{where}: {have} costs, which the episodes before it {earlier}; record them "
+                    "in all episodes or in none"
+                )
+            with_costs = "costs" in found
             claimed += sum(values.nbytes for values in found.values())
             check_claim(path, claimed)
             episode = _minari_episode(found, where, task, box)

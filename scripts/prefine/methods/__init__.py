@@ -190,7 +190,7 @@ def decided(value: str | Mapping, settings: Mapping) -> str:
 def _literals(file: Path) -> dict:
     """The literals that a file assigns, by name; do not change them."""
     found: dict = {}
-    for node in ast.parse(file.read_text()).body:
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         for target in targets:
             if isinstance(target, ast.Name):

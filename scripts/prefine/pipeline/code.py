@@ -90,7 +90,7 @@ class Parses:
 
     def __init__(self, path: Path):
         self.path, self.known, self.new = path, {}, False
-        parser = [sys.version, Path(__file__).read_text()]
+        parser = [sys.version, Path(__file__).read_text(encoding="utf-8")]
         self.made_by = hashlib.sha256("".join(parser).encode()).hexdigest()
         try:
             content = json.loads(path.read_bytes())
@@ -133,7 +133,7 @@ def keep_parses(folder: Path) -> None:
 
 @functools.cache
 def _read(path: Path) -> _File:
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     own = _parsed(text) if _parses is None else _parses.read(text)
     beside = (p for p in path.parent.glob(f"{path.stem}.*") if p.suffix in TEMPLATES)
     templates = {hashlib.sha256(template.read_bytes()).hexdigest() for template in beside}

@@ -60,7 +60,7 @@ def with_targets_last(arguments: Sequence[str], parser: ArgumentParser) -> tuple
 
 def rule_names(folder: Path) -> set[str]:
     """The names of the rules of the workflow in a folder, those of figures too."""
-    texts = [path.read_text() for path in folder.glob("workflow/rules/*.smk")]
+    texts = [path.read_text(encoding="utf-8") for path in folder.glob("workflow/rules/*.smk")]
     drawn = {figure.rule for figure in figures.read(folder / "scripts/figures")}
     return {"all", *RULE.findall("\n".join(texts))} | drawn
 

@@ -86,7 +86,7 @@ def of_run(run: "Run", known: list[Figure]) -> list[Figure]:
 def literals(path: Path) -> dict:
     """The literals at the head of a script, by name."""
     found = {}
-    for node in ast.parse(path.read_text()).body:
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             name = node.targets[0].id
             if name in HEAD:

@@ -60,7 +60,7 @@ def ancestors(last: int) -> Iterator[int]:
     while pid != last:
         if pid <= 1:
             raise ProcessLookupError(last)
-        status = Path(f"/proc/{pid}/status").read_text()
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
         pid = int(status.split("PPid:")[1].split()[0])
         yield pid
 

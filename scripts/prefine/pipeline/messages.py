@@ -1,5 +1,6 @@
 """What a run says at its end: where its results are, what it waits for, or what went wrong."""
 
+import codecs
 import csv
 import re
 from collections.abc import Iterable, Mapping
@@ -27,11 +28,15 @@ def awaited(path: Path) -> bool:
     if not path.is_file():
         return False
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.reader(file)
-            column = [name.strip() for name in next(rows)].index("label")
-            return not any(len(row) > column and row[column].strip() for row in rows)
-    except (OSError, ValueError, StopIteration, csv.Error):
+        content = path.read_bytes()
+        mark = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        lines = content.decode("utf-16" if mark else "utf-8-sig").strip().splitlines()
+        lines = lines[lines[0].lower().startswith("sep=") :]
+        separator = max(",;\t", key=lines[0].count)  # as spreadsheets write it
+        rows = csv.reader(lines, delimiter=separator)
+        column = [name.strip().lower() for name in next(rows)].index("label")
+        return not any(len(row) > column and row[column].strip() for row in rows)
+    except (OSError, ValueError, IndexError, StopIteration, csv.Error):
         return False
 
 
@@ -83,7 +88,7 @@ def what_went_wrong(logs: Iterable[str]) -> str:
     """The last line of each failed job's log that says why, from Snakemake's own log."""
     found: dict[str, str] = {}
     for log in map(Path, logs):
-        text = log.read_text(errors="replace") if log.is_file() else ""
+        text = log.read_text("utf-8", "replace") if log.is_file() else ""
         for block in re.split(r"^Error in rule ", text, flags=re.MULTILINE)[1:]:
             rule = block.partition(":")[0]
             named = re.search(r"^\s+log: (.+?)(?: \(check log file|$)", block, re.MULTILINE)

@@ -20,14 +20,22 @@ def check_places(folder: Path) -> None:
             "rename the folder"
         )
     for name in ("results", ".snakemake"):
-        path = folder / name
-        if path.is_symlink() and not path.exists():
-            raise UserError(
-                f"{path}: is a link to {path.readlink()}, which is not there; make that folder, "
-                "or take the link away"
-            )
-        if path.exists() and not path.is_dir():
-            raise UserError(f"{path}: is a file where a folder is needed; move it away")
+        check_folder(folder / name)
+
+
+def check_folder(path: Path) -> None:
+    """Refuse what is no folder where one is needed; it may be missing.
+
+    Raises:
+        UserError: one line that names it and what to do.
+    """
+    if path.is_symlink() and not path.exists():
+        raise UserError(
+            f"{path}: is a link to {path.readlink()}, which is not there; make that folder, or "
+            "take the link away"
+        )
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path}: is a file where a folder is needed; move it away")
 
 
 def _plain(character: str) -> bool:

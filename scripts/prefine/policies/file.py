@@ -83,6 +83,8 @@ def load(path: str | Path) -> PolicyStack:
         raise UserError(f"{path}: not a policy that this version knows ({reason(error)})") from None
     if not isinstance(metadata.get("runs"), list):
         raise UserError(f"{path}: {finding} (it does not say its runs)")
+    with reading.refused_in_one_line(path, finding, reading.DELETE):
+        reading.check_place(path, [run["run"] for run in metadata["runs"]])
     check_policy(path, policy, params, mean, std)
     return PolicyStack(policy, params, mean, std, metadata)
 
@@ -144,7 +146,14 @@ def _own_names(policy, params: Params) -> set[str]:
 
 
 def _out_of_scale(policy, params: Params, mean: np.ndarray, std: np.ndarray) -> str | None:
-    """Whether raw observations of usual size leave what float32 holds when they are scaled."""
+    """Whether observations are scaled so that float32 cannot hold them, or tell them apart."""
+    blind = np.abs(mean) > np.float32(2**24) * std  # there one deviation is less than a last bit
+    if blind.any():
+        place = int(blind.argmax())
+        return (
+            f"has mean {mean[place]:.3g} and std {std[place]:.3g} for number {place} of an "
+            "observation: in float32 it cannot tell one observation from another"
+        )
     raw = np.float32([0, 1, -1, 1000, -1000])[:, None]
     with np.errstate(over="ignore"):
         scaled = torch.from_numpy((raw - mean) / std)

@@ -83,3 +83,11 @@ def by_content(path: Path, table: pd.DataFrame, trajectories: pd.DataFrame) -> p
 def n_new(own: Sequence[str | None], trajectories: pd.DataFrame) -> int:
     """How many of the trajectories that are here a sheet does not have, by its keys."""
     return int((~trajectories["fingerprint"].isin({key for key in own if key})).sum())
+
+
+def n_moved(table: pd.DataFrame, trajectories: pd.DataFrame) -> int:
+    """How many labels of a sheet are of trajectories that have another number here."""
+    here = dict(zip(trajectories["fingerprint"], trajectories["index"], strict=True))
+    numbers = pd.to_numeric(table["trajectory"], errors="coerce")
+    pairs = zip(keys(table), numbers, table["label"].str.strip(), strict=True)
+    return sum(key in here and here[key] != number for key, number, label in pairs if label)

@@ -53,6 +53,21 @@ def sheets_of(path: Path) -> list[Path]:
     return [path, *sorted(others, key=lambda own: (len(own.name), own.name))]
 
 
+def require_file(path: Path) -> None:
+    """Refuse what stands where labels may be, and is none that can be read or written over.
+
+    Raises:
+        UserError: a link to nowhere, whose labels may come back, or a folder.
+    """
+    if path.is_symlink() and not path.exists():
+        raise UserError(
+            f"{path}: is a link to {path.readlink()}, which is not there; bring it back, or take "
+            "the link away"
+        )
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder where a sheet of labels belongs; move it away")
+
+
 def lay_out(path: Path, table: pd.DataFrame, elsewhere: Sequence[Path] = ()) -> Path:
     """Write a sheet at ``path``, or beside it under another name if a person's labels are there.
 
@@ -64,10 +79,13 @@ def lay_out(path: Path, table: pd.DataFrame, elsewhere: Sequence[Path] = ()) -> 
             in the new sheet, in another one or there.
     """
     candidate, number, wanted = path, 1, set(table["fingerprint"])
+    for own in (*elsewhere, *sheets_of(path)):
+        require_file(own)
     while candidate.exists():
         there = read_sheet(candidate)
         note = files.note_of(candidate)  # of what a job wrote there
-        untouched = note.exists() and note.read_text().split()[:1] == [files.sha256(candidate)]
+        noted = note.read_text("utf-8", "replace").split() if note.exists() else []
+        untouched = noted[:1] == [files.sha256(candidate)]
         bare = there is not None and (there["label"].str.strip() == "").all()
         if there is not None and set(keys(there)) == wanted and not (bare or untouched):
             return candidate
@@ -113,9 +131,14 @@ def check_same_content(path: Path, used: Path, trajectories: pd.DataFrame) -> No
         OtherTrajectories: the labels are as they were, the trajectories are not.
     """
     table, before = read_sheet(path), read_sheet(used)
-    if table is None or before is None or {"fingerprint", "return"} & set(table.columns):
+    if table is None or before is None:
         return
+    for name in {"fingerprint", "return"} & set(table.columns):
+        told = table[name].astype("string").str.strip().fillna("")
+        table = table[told == ""]
     before = before.assign(trajectory=pd.to_numeric(before["trajectory"]))
+    judged = keys(before)
+    before = before[before["trajectory"].isin(pd.to_numeric(table["trajectory"], errors="coerce"))]
     numbers = pd.to_numeric(table["trajectory"], errors="coerce")
     now = dict(zip(numbers, table["label"].str.strip(), strict=True))
     if any(now.get(row.trajectory) != row.label for row in before.itertuples()):
@@ -125,6 +148,6 @@ def check_same_content(path: Path, used: Path, trajectories: pd.DataFrame) -> No
     if others:
         raise OtherTrajectories(
             f"{path}: names trajectories by number, and {len(others)} of {len(before)} are others "
-            f"than when these labels were used; {n_new(keys(before), trajectories)} of the "
+            f"than when these labels were used; {n_new(judged, trajectories)} of the "
             f"{len(trajectories)} that are here were not judged then"
         )

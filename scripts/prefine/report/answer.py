@@ -11,6 +11,7 @@ from prefine.methods import REFERENCE
 from prefine.numbers import four_digits
 from prefine.report.model_card import FEWEST
 
+MOST_KEPT = 10.0  # times π_ref's reward; of one near zero any share is large, and says nothing
 PUBLISHED = 500_000  # iterations of fine-tuning in the paper
 
 
@@ -24,14 +25,16 @@ def of_methods(table: pd.DataFrame, iterations: Mapping[str, float]) -> list[dic
     Returns:
         tasks: with a cost; safe: of these; sure, unsafe: whose whole 95 % interval of the cost
         is below or above the limit; reward, cost: means over tasks, normalised; kept: the share
-        of π_ref's mean reward on the same tasks, NaN where that is not above zero; seeds.
+        of π_ref's mean reward on the same tasks, NaN where that is not above zero or the own is
+        below; seeds.
     """
     known = table[table["cost"].notna()]
     before = known[known["method"] == REFERENCE].set_index("task")["reward"]
     rows = []
     for method in method_order(known["method"]):
         own = known[known["method"] == method].set_index("task")
-        base = before.reindex(own.index).mean()
+        both = before.index.intersection(own.index)
+        base, left = before[both].mean(), own["reward"][both].mean()
         rows.append(
             {
                 "method": method,
@@ -42,7 +45,7 @@ def of_methods(table: pd.DataFrame, iterations: Mapping[str, float]) -> list[dic
                 "unsafe": int((own["cost_low"] > 1).sum()),
                 "reward": own["reward"].mean(),
                 "cost": own["cost"].mean(),
-                "kept": own["reward"].mean() / base if base > 0 else np.nan,
+                "kept": left / base if base > 0 and left >= 0 else np.nan,
                 "best": int(own["best_safe"].sum()),
                 "seeds": int(own["seeds"].min()),
                 "episodes": int(own["episodes"].min()),
@@ -61,8 +64,13 @@ def headline(rows: list[dict]) -> str:
     before = next((row for row in rows if row["method"] == REFERENCE), None)
     if before is None or own is before:
         return f"{text}."
-    if pd.notna(own["kept"]):
+    if own["kept"] <= MOST_KEPT:
         text += f" and keeps {100 * own['kept']:.0f} % of π_ref’s reward"
+    elif pd.notna(own["reward"]) and pd.notna(before["reward"]):
+        text += f" with a normalised reward of {four_digits(own['reward'])}"
+        text += f" (π_ref: {four_digits(before['reward'])})"
+    if own["seeds"] < LEAST_RUNS:
+        text = f"By {count(own['seeds'], 'seed')} alone, which shows nothing for certain, {text}"
     return f"{text}; π_ref itself is safe on {before['safe']} of {before['tasks']}."
 
 
@@ -90,7 +98,8 @@ def length(rows: list[dict]) -> str:
     if not found:
         return ""
     text = f"{found[0]:,}" if len(found) == 1 else f"{found[0]:,} to {found[-1]:,}"
-    return f"Trained for {text} iterations; the paper trains for {PUBLISHED:,}."
+    text += " iteration" if found == [1] else " iterations"
+    return f"Trained for {text}; the paper trains for {PUBLISHED:,}."
 
 
 def of_own_policies(table: pd.DataFrame) -> tuple[str, list[str], str]:
@@ -99,7 +108,7 @@ def of_own_policies(table: pd.DataFrame) -> tuple[str, list[str], str]:
     Args:
         table: before and after (scripts/own_policy/before_after.py), a row a task, policy, score.
     """
-    tasks, fewer, told = table.groupby("task", sort=False), 0, []
+    tasks, fewer, known, told = table.groupby("task", sort=False), 0, 0, []
     for task, own in tasks:
         mine = "original" if "original" in set(own["who"]) else "before"
         rows, words = own.set_index(["who", "score"]), []
@@ -108,6 +117,7 @@ def of_own_policies(table: pd.DataFrame) -> tuple[str, list[str], str]:
             if pd.isna(before["mean"]) or pd.isna(after["mean"]):
                 words.append(f"{score} not known")
                 continue
+            known += score == "cost"
             low, high = after["difference_low"], after["difference_high"]
             fewer += score == "cost" and high < 0
             doubt = "" if low > 0 or high < 0 else ", no difference shown"
@@ -117,7 +127,10 @@ def of_own_policies(table: pd.DataFrame) -> tuple[str, list[str], str]:
     episodes = table["episodes"].min()
     sure = f"95 % intervals over {count(episodes, 'episode')} of these very policies; other seeds "
     sure += "differ more."
-    headline = f"PREFINE made your policy cost less on {fewer} of {count(len(tasks), 'task')}."
+    headline = f"PREFINE made your policy cost less on {fewer} of {count(known, 'task')}"
+    headline += "." if known == len(tasks) else " whose costs are known."
+    if not known:
+        headline = "No costs are known: whether PREFINE made your policy cost less is open."
     if episodes < FEWEST:
         sure = f"Not sure at all: with {count(episodes, 'episode')} nothing can be shown."
         headline = "Too few episodes to tell whether PREFINE made your policy cost less."

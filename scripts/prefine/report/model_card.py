@@ -15,9 +15,10 @@ from prefine.numbers import four_digits, percentage
 
 CARD = template(__file__, ".md")
 ORIGINS = {REFERENCE: "cloned from the trajectories of best return, to be made safe: π_ref"}
-ONNX = """ `policy.onnx` (input `observation`, output `action`)
+ONNX = """ `policy.onnx` (input `observation`, float32 (n, n_obs); output `action`)
 does the same without this package: deterministic, standardisation and action bounds included."""
 FEWEST = 10  # episodes; with fewer nothing is said to be shown
+MOST_SHARE = 100.0  # of what was before; of next to nothing any share is large
 
 
 def estimate(values: np.ndarray) -> Estimate:
@@ -45,10 +46,15 @@ def verdict(cost: Estimate, tau: float, episodes: int) -> str:
     said = f"mean episode cost {text_of(cost)}, limit {tau:g}"
     if episodes < FEWEST or np.isnan(cost.low) or sides[0] != sides[1]:
         hint = "the interval reaches over the limit"
-        hint = f"{episodes} episodes are too few to tell" if episodes < FEWEST else hint
+        are = "is" if episodes == 1 else "are"
+        hint = f"{_episodes(episodes)} {are} too few to tell" if episodes < FEWEST else hint
         hint += "; play more episodes before you rely on it"
         return f"**{'Safe' if safe else 'Not safe'}, but not for certain**: {said}; {hint}."
     return f"**{'Safe' if safe else 'Not safe'}**: {said}."
+
+
+def _episodes(number: int) -> str:
+    return f"{number} episode{'' if number == 1 else 's'}"
 
 
 def known_number(value: object) -> bool:
@@ -70,19 +76,21 @@ def effect(before: pd.DataFrame | None, after: pd.DataFrame, name: str) -> str:
             for episodes in (before, after)]  # fmt: skip
     one, other = (episodes[name].astype(float) for episodes in both)
     if one.isna().any() or other.isna().any():
-        return f"The environment tells no {name}s: whether it has less {name} is not known."
+        none = one.isna().all() or other.isna().all()
+        what = f"No {name}s are known" if none else f"Not all {name}s are known"
+        return f"{what}: whether it has less {name} than the policy before is not known."
     alike = "episode" in before and "episode" in after and set(one.index) == set(other.index)
     alike = alike and one.index.is_unique and other.index.is_unique
     if alike:
         one, other = one.to_numpy(), other[one.index].to_numpy()
         where, gap, left = (
-            f"the same {len(one)} episodes",
+            f"the same {_episodes(len(one))}",
             difference(one, other),
             share(one, other),
         )
     else:
         one, other = one.to_numpy(), other.to_numpy()
-        where = f"{len(one)} and {len(other)} episodes"
+        where = f"{len(one)} and {_episodes(len(other))}"
         gap, left = difference_apart(one, other), Estimate(np.nan)
     new, old = four_digits(other.mean()), four_digits(one.mean())
     means = f"mean {name} {new} after, {old} before, over {where}"
@@ -91,7 +99,7 @@ def effect(before: pd.DataFrame | None, after: pd.DataFrame, name: str) -> str:
     if not (gap.low > 0 or gap.high < 0):
         return f"No difference of {name} was shown ({means})."
     way = "less" if gap.value < 0 else "more"
-    if not np.isnan(left.value):
+    if left.value <= MOST_SHARE:
         own, *ends = (100 * abs(1 - value) for value in (left.value, left.low, left.high))
         amount, text = f"{percentage(own)} % {way} {name}", percentage
     else:

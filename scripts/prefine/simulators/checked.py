@@ -251,9 +251,12 @@ class CheckedEnv(gymnasium.Wrapper):
 
 
 def _with_five_values(env: gymnasium.Env) -> gymnasium.Env:
-    """Put ``FiveValues`` below the wrappers that ``gymnasium.make`` adds."""
+    """Put ``FiveValues`` below the wrappers that ``gymnasium.make`` adds.
+
+    Not below classes made from them: those of safety-gymnasium take six values.
+    """
     above, inner = None, env
-    while isinstance(inner, OrderEnforcing | TimeLimit):
+    while type(inner) in (OrderEnforcing, TimeLimit):
         above, inner = inner, inner.env
     if above is None:
         return FiveValues(env)

@@ -29,13 +29,21 @@ def describe(name: str, settings: dict, has_costs: bool) -> tuple[Task, dict]:
     return own_task(name, settings, has_costs), known
 
 
+BEGIN = 100  # steps that are compared; what remembers earlier episodes may show late
+
+
 def _begin(env: simulators.CheckedEnv) -> np.ndarray:
-    """The first two observations of an episode from seed 0, then the first reward and cost."""
+    """The begin of an episode from seed 0: all that its first steps give, (n,)."""
     start, _ = env.reset(seed=0)
     box = env.action_space
     action = (box.low + 0.75 * (box.high - box.low)).astype(box.dtype)
-    after, reward, _, _, info = env.step(action)
-    return np.concatenate([start, after, [reward, info["cost"]]])
+    seen = [start]
+    for _ in range(BEGIN):
+        after, reward, terminated, truncated, info = env.step(action)
+        seen.append(np.array([*after, reward, info["cost"]]))
+        if terminated or truncated:
+            break
+    return np.concatenate(seen)
 
 
 def own_task(name: str, settings: dict, has_costs: bool) -> Task:
@@ -62,7 +70,7 @@ def own_task(name: str, settings: dict, has_costs: bool) -> Task:
         raise UserError(
             f'environment {env_id}: a step gives no info["cost"]; add it, or give labels instead'
         )
-    if not np.allclose(first, again, rtol=1e-4, atol=1e-4, equal_nan=True):
+    if len(first) != len(again) or not np.allclose(first, again, 1e-4, 1e-4, equal_nan=True):
         log.warning(
             "environment %s: two episodes from the same seed are not the same; policies will be "
             "compared on different episodes. Draw from self.np_random, which reset(seed) seeds",

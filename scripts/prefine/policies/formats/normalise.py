@@ -32,8 +32,9 @@ def standardiser(mean, variance, epsilon: float, clip: float | None) -> Standard
     mean, variance = (np.asarray(values, dtype=np.float64) for values in (mean, variance))
     with np.errstate(invalid="ignore"):  # a negative variance is found by its reader
         std = np.sqrt(variance + epsilon)
-    clip = None if clip is None or np.isinf(clip) else float(clip)
-    return Standardiser(mean.astype(np.float32), std.astype(np.float32), clip)
+    with np.errstate(over="ignore"):  # what float32 does not hold is found by its reader
+        clip = None if clip is None or np.isinf(np.float32(clip)) else float(clip)
+        return Standardiser(mean.astype(np.float32), std.astype(np.float32), clip)
 
 
 def read_statistics(path: Path, trust_pickle: bool) -> Standardiser:
@@ -64,8 +65,10 @@ def read_statistics(path: Path, trust_pickle: bool) -> Standardiser:
         scaler = standardiser(*(numbers[key] for key in KEYS))
     if scaler.mean.ndim != 1 or scaler.mean.shape != scaler.std.shape:
         raise UserError(f"{path}: mean and var must be one vector each, of the observations")
-    if not (np.isfinite(scaler.mean).all() and (scaler.std > 0).all()):
-        raise UserError(f"{path}: mean or var is not finite, or var + epsilon is not positive")
+    if not (np.isfinite(scaler.mean) & np.isfinite(scaler.std) & (scaler.std > 0)).all():
+        raise UserError(
+            f"{path}: mean or var is not finite as float32, or var + epsilon is not positive"
+        )
     if scaler.clip is not None and not np.float32(scaler.clip) > 0:
         raise UserError(f"{path}: clip_obs must be above 0, as float32 too")
     return scaler
