@@ -178,6 +178,7 @@ class Run:
 
         def render(cell: pd.Series) -> str:
             text = tables.score_text(cell, "<b>", "</b>").replace(" / ", "<br>", 1)
+            text = re.sub(r"± [\d.,]+", r"<small>\g<0></small>", text)
             place = (cell["task"], cell.name)
             if place not in beside.index:
                 return text
