@@ -10,6 +10,8 @@ import pytest
 from conftest import ROOT, needs_workflow
 from prefine import files, frames
 from prefine.data.dataset import trajectory_table
+from prefine.errors import UserError
+from prefine.preferences.sets import check_belongs, run_sets
 from prefine.preferences.split import (
     SplitSettings,
     nonpreferred_set,
@@ -191,3 +193,24 @@ def test_a_threshold_need_not_be_whole():
     assert (costs[drawn[0].preferred] < 0.5).all() and (costs[drawn[0].nonpreferred] >= 0.5).all()
     assert drawn[1].preferred.tolist() != drawn[0].preferred.tolist()
     assert len({one.checksum() for one in drawn[2:]}) == 1
+
+
+@needs_workflow
+def test_half_a_table_of_sets_without_its_note_is_one_line(ball_run_file, tmp_path):
+    """Cut within a row, or between rows: what a run needs of it is missing, and is named."""
+    table = trajectory_table(ball_run_file, TASKS["BallRun"])
+    assert run_split(ball_run_file, table, tmp_path).returncode == 0
+    path = tmp_path / "splits.csv"
+    whole = path.read_text()
+    last = pd.read_csv(path).query("role != 'reference'").iloc[-1]
+    run = {"tau": float(last["tau"]), "draw": int(last["draw"])}
+    text = whole[: len(whole) // 3]
+    (tmp_path / ".splits.csv.sha256").unlink()
+    path.write_text(text)
+    with pytest.raises(UserError, match="values for 7 columns"):
+        frames.read_csv(path)
+    path.write_text(text[: text.rindex("\n") + 1])
+    found = frames.read_csv(path)
+    check_belongs(found, path, table, ball_run_file)
+    with pytest.raises(UserError, match=rf"no sets of τ {run['tau']:g}, draw {run['draw']}"):
+        run_sets(found, table, pd.DataFrame([run]))

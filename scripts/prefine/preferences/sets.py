@@ -43,6 +43,11 @@ def run_sets(
         for name in ("draw", *sizes):
             same &= splits[name] == run[name]
         cell = splits[same]
+        if cell.empty:
+            raise UserError(
+                f"the splits have no sets of τ {tau:g}, draw {run['draw']}: their file is damaged, "
+                "or of another config; move it away, and the same snakemake command makes it anew"
+            )
         for role in ("preferred", "nonpreferred"):
             sets[role].append(cell.loc[cell["role"] == role, "index"].to_numpy())
         sets["unlabelled"].append(cell["index"].sort_values().to_numpy())
@@ -168,7 +173,7 @@ def check_belongs(splits: pd.DataFrame, path: Path, table: pd.DataFrame, data: P
     """
     indices = splits["index"].to_numpy()
     inside = (indices >= 0) & (indices < len(table))
-    own = table.iloc[np.where(inside, indices, 0)]
+    own = table.iloc[np.where(inside, indices, 0).astype(int)]
     same = inside.copy()
     for name in ("length", "return"):
         given, found = splits[name].to_numpy(float), own[name].to_numpy(float)
