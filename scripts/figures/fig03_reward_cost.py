@@ -20,6 +20,7 @@ NEEDS = ()
 
 
 MOST = 8  # panels beside each other
+MOST_NAMED = 3  # tasks that a panel lacks; of more their number is told
 
 
 def bands_of(methods: list[str]) -> list[list[str]]:
@@ -97,10 +98,12 @@ def main() -> None:
                 (0.09, "no cost limit", cells[cells["cost"].isna() & cells["reward"].notna()]),
             ):
                 if len(gone):
+                    few = len(gone) <= MOST_NAMED
+                    names = ", ".join(gone["label"]) if few else f"{len(gone)} of {len(cells)}"
                     axis.text(
                         0.5,
                         y,
-                        f"{what}: {', '.join(gone['label'])}",
+                        f"{what}: {names}",
                         transform=axis.transAxes,
                         ha="center",
                         fontsize=6,
