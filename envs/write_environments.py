@@ -31,7 +31,7 @@ FAMILIES = {
     "films": [*TABLES, *SIMULATORS, "scipy", "torch", "safetensors", "pillow", "av"],
     "export": [*TABLES, "scipy", "torch", "safetensors", "onnx", "onnxscript"],
     "overlap": [*TABLES, "h5py", "scikit-learn", "umap-learn"],
-    "page": [*TABLES, "scipy", "jinja2", "docutils"],
+    "page": [*TABLES, "scipy", "matplotlib", "jinja2", "docutils"],
     "plot": [*TABLES, "matplotlib", "scipy", "seaborn"],
     "tensorboard": ["pandas", "pyarrow", "tqdm", "torch", "tensorboard"],
 }

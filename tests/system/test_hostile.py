@@ -77,7 +77,7 @@ FILES = {
     "large": ("# " + "x" * 300_000, "262,144 are allowed"),
     "list as key": ("? [a]\n: 1\n", "a key must be"),
     "no YAML": ("run: {", "is not YAML"),
-    "bytes": ("run: \x00\x01", "is not YAML"),
+    "bytes": ("run: \x00\x01", "a character that nobody sees"),
 }
 
 
