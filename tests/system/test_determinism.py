@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import faults
 import h5py
@@ -30,7 +31,7 @@ def test_cores_chunks_workers_and_order_change_no_bit(undisturbed, tmp_path):
     # What differs is what the files say of the settings that they were made with.
     names = [name for name in names if not name.startswith(("logs/", "benchmarks/", "tables/prov"))]
     assert len(names) > 40
-    for name in names:
+    for name in (name for name in names if not compare.depends_on_the_clock(Path(name))):
         left, right = (folder / name for folder in results)
         assert compare.first_difference(left, right, provenance=False) is None, name
 

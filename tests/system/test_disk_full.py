@@ -21,6 +21,7 @@ RULES = ["collect", "trajectories", "split", "split_sizes", "dataset_statistics"
 RULES += ["pretrain", "plan", "train", "train_and_follow", "evaluate_reference", "evaluate"]
 RULES += ["evaluate_curve", "runs", "study_table", "curves_table", "table1", "claims", "provenance"]
 RULES += ["overlap", "cost_gap", "timing", "tensorboard", *FIGURES, "paper_comparison", "ceiling"]
+RULES += ["plane", "likeness", "film", "page"]
 ADVICE = "the disk is full; make room and run the same command again"
 
 
@@ -80,7 +81,7 @@ def run_job(project, command):
     return subprocess.run(
         ["bash", "-c", f"set -euo pipefail; {command}"],
         cwd=project,
-        env=os.environ | {"PATH": path},
+        env=os.environ | {"PATH": path, "PREFINE_SCRIPTS": "scripts"},
         capture_output=True,
         text=True,
     )
