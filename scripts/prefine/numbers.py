@@ -11,3 +11,8 @@ def percentage(percent: float) -> str:
     if 99.5 <= percent < 100:
         return f"{min(percent, 99.9):.1f}"
     return f"{percent:.0f}" if percent >= 9.5 else f"{percent:.2g}"
+
+
+def count(number: int, noun: str) -> str:
+    """``1 task``, ``2 tasks``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

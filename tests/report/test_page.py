@@ -153,6 +153,16 @@ def test_the_stairs_of_a_front_go_through_its_best_points_only():
     assert len({own["shape"] for own in drawn["groups"]}) == 3 and "mixed" in mixed["label"]
 
 
+def test_stairs_never_go_down_where_two_costs_fall_on_one_place():
+    """Costs of 0 and of 8e-5 are one place of the drawing: the step goes to the better reward."""
+    points = front_table().query("front == 'dpo'").head(2)
+    points = points.assign(cost=[0.0, 8e-5], reward=[0.5, 0.8])
+    (own,) = cloud.of_fronts(points)["groups"]
+    (across, low), (also, high) = [mark[:2] for mark in own["marks"]]
+    assert across == also and high < low
+    assert own["stairs"] == f"M{across} {low}H{across}V{high}H708"
+
+
 @pytest.mark.parametrize("source", ["collect", "dsrl"])
 def test_the_paper_s_numbers_stand_beside_dsrl_s_alone(source, tmp_path):
     text = made(tmp_path, table().assign(source=source), CONFIG | {"source": source}).read_text()

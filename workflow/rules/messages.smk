@@ -31,6 +31,6 @@ onerror:
     if config["source"] == "dsrl":
         message = how_to_help(config["dsrl"], MISSING_DATA)
         if message and any(
-            "Error in rule download" in Path(file).read_text(encoding="utf-8") for file in log
+            "Error in rule download" in Path(file).read_text("utf-8", "replace") for file in log
         ):
             print(message, file=sys.stderr)

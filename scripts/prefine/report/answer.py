@@ -8,7 +8,7 @@ import pandas as pd
 from prefine.analysis.names import method_label, method_order
 from prefine.analysis.statistics import LEAST_RUNS
 from prefine.methods import REFERENCE
-from prefine.numbers import four_digits
+from prefine.numbers import count, four_digits
 from prefine.report.model_card import FEWEST
 
 MOST_KEPT = 10.0  # times π_ref's reward; of one near zero any share is large, and says nothing
@@ -135,8 +135,3 @@ def of_own_policies(table: pd.DataFrame) -> tuple[str, list[str], str]:
         sure = f"Not sure at all: with {count(episodes, 'episode')} nothing can be shown."
         headline = "Too few episodes to tell whether PREFINE made your policy cost less."
     return headline, told, sure
-
-
-def count(number: int, noun: str) -> str:
-    """``1 task``, ``2 tasks``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

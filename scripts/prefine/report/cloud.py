@@ -10,7 +10,7 @@ from matplotlib.path import Path
 from prefine.analysis import pareto
 from prefine.analysis.names import method_label, method_order
 from prefine.config.plan import CONFIG
-from prefine.numbers import four_digits
+from prefine.numbers import count, four_digits
 from prefine.report.colors import front_looks, method_color, method_marker
 
 WIDTH, HEIGHT, LEFT, BOTTOM, RIGHT, TOP = 720, 400, 52, 44, 12, 12
@@ -62,7 +62,8 @@ def plane(groups: Sequence[Mapping]) -> dict:
 
     def placed(own: Mapping) -> dict:
         marks = [(x(m["cost"]), y(m["reward"]), m["words"], m["front"]) for m in own["marks"]]
-        best = sorted({(across, up) for across, up, _, front in marks if front})
+        # Upwards where two costs fall on one place: y grows downwards.
+        best = sorted(((a, up) for a, up, _, front in marks if front), key=lambda m: (m[0], -m[1]))
         stairs = "".join(f"H{across}V{up}" for across, up in best[1:])
         if best:
             stairs = f"M{best[0][0]} {best[0][1]}{stairs}H{WIDTH - RIGHT}"
@@ -147,6 +148,6 @@ def point_words(row: tuple) -> str:
 
     variant = "as in the config" if row.variant == CONFIG else row.variant
     beaten = "" if row.undominated else "; another point of it is better"
-    runs = f"mean of {row.runs} run{'s' * (row.runs != 1)}"
+    runs = f"mean of {count(row.runs, 'run')}"
     label = pareto.front_label(row.front)
     return f"{label}, {variant}: {score('reward')}, {score('cost')} ({runs}{beaten})"

@@ -11,7 +11,7 @@ from prefine.analysis.paired import difference, difference_apart, share
 from prefine.analysis.statistics import LEVEL, Estimate, interval
 from prefine.files import template
 from prefine.methods import REFERENCE
-from prefine.numbers import four_digits, percentage
+from prefine.numbers import count, four_digits, percentage
 
 CARD = template(__file__, ".md")
 ORIGINS = {REFERENCE: "cloned from the trajectories of best return, to be made safe: π_ref"}
@@ -47,14 +47,10 @@ def verdict(cost: Estimate, tau: float, episodes: int) -> str:
     if episodes < FEWEST or np.isnan(cost.low) or sides[0] != sides[1]:
         hint = "the interval reaches over the limit"
         are = "is" if episodes == 1 else "are"
-        hint = f"{_episodes(episodes)} {are} too few to tell" if episodes < FEWEST else hint
+        hint = f"{count(episodes, 'episode')} {are} too few to tell" if episodes < FEWEST else hint
         hint += "; play more episodes before you rely on it"
         return f"**{'Safe' if safe else 'Not safe'}, but not for certain**: {said}; {hint}."
     return f"**{'Safe' if safe else 'Not safe'}**: {said}."
-
-
-def _episodes(number: int) -> str:
-    return f"{number} episode{'' if number == 1 else 's'}"
 
 
 def known_number(value: object) -> bool:
@@ -84,13 +80,13 @@ def effect(before: pd.DataFrame | None, after: pd.DataFrame, name: str) -> str:
     if alike:
         one, other = one.to_numpy(), other[one.index].to_numpy()
         where, gap, left = (
-            f"the same {_episodes(len(one))}",
+            f"the same {count(len(one), 'episode')}",
             difference(one, other),
             share(one, other),
         )
     else:
         one, other = one.to_numpy(), other.to_numpy()
-        where = f"{len(one)} and {_episodes(len(other))}"
+        where = f"{len(one)} and {count(len(other), 'episode')}"
         gap, left = difference_apart(one, other), Estimate(np.nan)
     new, old = four_digits(other.mean()), four_digits(one.mean())
     means = f"mean {name} {new} after, {old} before, over {where}"

@@ -133,8 +133,12 @@ class Run:
     def plane(self, figure: str) -> dict:
         """A figure of fronts as marks that can be pointed at; of others there is none."""
         path = self.folder / f"figures/{figure}.csv"
-        drawn = frames.read_csv(path) if path.exists() else pd.DataFrame()
-        return cloud.of_fronts(drawn) if {"front", "undominated"} <= set(drawn) else {}
+        if not figure.startswith("pareto_") or not path.exists():
+            return {}
+        drawn = frames.read_csv(path)
+        return (
+            cloud.of_fronts(drawn) if "front" in drawn else {}
+        )  # without: it says what is missing
 
     def films(self, room: int) -> list[dict]:
         """The films of the run: as many as there is room for, the others by their address."""
