@@ -66,6 +66,7 @@ class Way:
     killed: bool = False
     streams: str = "r"
     tf32: bool = False
+    compiled: bool = False
 
 
 WAYS = {
@@ -76,6 +77,7 @@ WAYS = {
     "graphs, chunks": Way(chunk=CHUNK),
     "graphs, killed": Way(killed=True),
 }
+COMPILED = {"compiled": Way(compiled=True), "compiled, killed": Way(compiled=True, killed=True)}
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,7 @@ def trained(case: Case, on: torch.device, way: Way, drawn_on: torch.device | Non
     """Train a case from beginning to end."""
     parts = case.parts(way.streams)
     changed = {"max_runs": way.chunk, "cuda_graphs": way.graphs, "tf32": way.tf32}
-    parts["settings"] |= changed
+    parts["settings"] |= changed | {"compile": way.compiled}
     method, policy, names = parts["method"], parts["policy"], parts["runs"]["stream"]
     start = parts["reference"]
     if decided(method.STARTS_FROM, parts["settings"]) != REFERENCE:
@@ -234,7 +236,7 @@ def compare(ours: Trained, cpu: Trained) -> dict:
 def ways(case: Case, on: torch.device, names: list[str]) -> dict:
     """A case on the CPU, and on the device in several ways."""
     cpu = trained(case, CPU, Way(graphs=False))
-    ours = {name: trained(case, on, WAYS[name]) for name in names}
+    ours = {name: trained(case, on, (WAYS | COMPILED)[name]) for name in names}
     each = {name: compare(one, cpu) for name, one in ours.items()}
     first = ours[names[0]]
     same = {name: torch.equal(one.end, first.end) for name, one in ours.items()}
@@ -300,6 +302,8 @@ def items(on: torch.device, tiny: bool, threads: int) -> list[tuple]:
             whole(name, "gaussian", {}, ["eager", "graphs"])
     for name, changes in OTHER_SETTINGS:
         whole(name, "cvae", changes, ["eager", "graphs"])
+    for name, changes in (("prefine", {}), ("prefine", {"encoder_update": "all"}), ("cpl", {})):
+        whole(name, "cvae", changes, list(COMPILED))
     listed.append(("own random streams", lambda: own_streams(prefine, on)))
     listed.append(("TF32 (not checked)", lambda: tf32(prefine, on)))
     return listed

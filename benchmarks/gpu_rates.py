@@ -85,7 +85,10 @@ def items(tiny: bool) -> list[tuple]:
         add(f"prefine graphs {runs}", stacked, "prefine", "cvae", runs)
         add(f"prefine eager {runs}", stacked, "prefine", "cvae", runs, cuda_graphs=False)
         add(f"prefine plain {runs}", plain, "cvae", runs)
+        add(f"prefine compiled {runs}", stacked, "prefine", "cvae", runs, compile=True)
         add(f"prefine TF32 {runs}", stacked, "prefine", "cvae", runs, tf32=True)
+        both = {"compile": True, "tf32": True}
+        add(f"prefine compiled TF32 {runs}", stacked, "prefine", "cvae", runs, **both)
 
     for runs in sizes[:2]:
         prefine(runs)

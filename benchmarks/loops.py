@@ -38,6 +38,7 @@ SETTINGS = {
     "horizon": TASK.horizon,
     "longest": TASK.horizon,
     "cuda_graphs": True,
+    "compile": False,
     "tf32": False,
 }
 

@@ -27,6 +27,7 @@ SETTINGS = {
     "sampler": "trajectory",
     "threads": 1,
     "cuda_graphs": True,
+    "compile": False,
     "tf32": False,
     "checkpoint_every": 1000,
     "hidden": [16, 16],

@@ -119,7 +119,8 @@ class Phase:
 
     Each of ``updates`` maps the context to group -> Loss; its groups step together, and
     one update follows the other. ``prepare`` runs before the first iteration, ``after``
-    behind each.
+    behind each. ``compiles`` is false where a loss takes a gradient itself or two losses share
+    a graph, which torch.compile does not take.
     """
 
     name: str
@@ -130,6 +131,7 @@ class Phase:
     normals: dict[str, tuple[int, ...]] = field(default_factory=dict)
     uniforms: dict[str, tuple[int, ...]] = field(default_factory=dict)
     gradient_clip: float | None = None
+    compiles: bool = True
     prepare: Callable | None = None
     after: Callable[[Context], None] | None = None
 

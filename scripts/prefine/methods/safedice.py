@@ -61,6 +61,7 @@ def phases(policy, settings: dict) -> tuple[Phase, ...]:
         updates=(lambda context: {"discriminator": discriminator_loss(context)},),
         learning_rates={"discriminator": settings["discriminator_learning_rate"]},
         uniforms={"mix": (size, 1)},
+        compiles=False,
     )
     train = Phase(
         name="train",
@@ -72,6 +73,7 @@ def phases(policy, settings: dict) -> tuple[Phase, ...]:
             "policy": settings["actor_learning_rate"],
         },
         uniforms={"mix": (size, 1)},
+        compiles=False,
         prepare=rewards_of_the_mixture,
     )
     return discriminator, train

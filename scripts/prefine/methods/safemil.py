@@ -66,6 +66,7 @@ def phases(policy, settings: dict) -> tuple[Phase, ...]:
         },
         normals={"latent": (draw.size * draw.length, policy.latent_dim)},
         gradient_clip=settings["gradient_clip"],
+        compiles=False,
         after=lambda context: policy.project(context.nets["policy"]),
     )
     return (train,)

@@ -78,7 +78,11 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if weight.shape[-1] < NARROW and x.device.type == "cpu":
         x = NarrowProduct.apply(x, weight)
         return x if bias is None else x + bias
-    return x @ weight if bias is None else torch.baddbmm(bias, x, weight)
+    if bias is None:
+        return x @ weight
+    if torch.compiler.is_compiling():  # which fuses the sum with what comes next
+        return torch.bmm(x, weight) + bias
+    return torch.baddbmm(bias, x, weight)
 
 
 def products(rows: Tensor, x: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
-"""The device of a training job: which GPU, and CUDA graphs of the training step.
+"""The device of a training job: which GPU, CUDA graphs of the training step, fused kernels.
 
 Small policies are bound by launches on a GPU. A step is captured once, after a few eager
 ones, and replayed; random numbers go in through buffers, so nothing is drawn inside.
+``torch.compile`` makes one kernel of many, which rounds in another way.
 """
 
 import ctypes
@@ -67,6 +68,15 @@ class GraphedStep:
             self.enabled = False
             reason = str(error).splitlines()[0]
             log.warning("the training step cannot be captured as a CUDA graph: %s", reason)
+
+
+def fused(function: Callable, enabled: bool) -> Callable:
+    """Return the function with its operations fused; it must be one graph of torch's.
+
+    Raises:
+        RuntimeError: when it is called, if it is none, or no C compiler is there.
+    """
+    return torch.compile(function, fullgraph=True, dynamic=False) if enabled else function
 
 
 @functools.cache  # the claim ends with the process, whichever way that ends

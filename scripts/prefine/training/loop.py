@@ -28,7 +28,7 @@ from prefine.streams import stream_seed
 from prefine.training import checkpoint
 from prefine.training.adam import Adam
 from prefine.training.batches import Noise, TrajectorySets
-from prefine.training.cuda import GraphedStep, device, set_up_torch
+from prefine.training.cuda import GraphedStep, device, fused, set_up_torch
 
 HELD_OUT_STATES = 1024
 CHECK_EVERY = 100  # iterations between looks at what the device saw of losses that are not finite
@@ -210,6 +210,11 @@ class PhaseLoop:
             names = trained_names(context.policy, settings, group, params)
             self.trained[group] = [params[name].requires_grad_() for name in names]
             self.optimizers[group] = Adam(self.trained[group], learning_rate)
+        fuse = on.type == "cuda" and settings["compile"] and phase.compiles
+        if fuse:
+            torch.compiler.reset()  # earlier stacks count as recompilations, of which few are allowed
+        self.updates = [fused(update, fuse) for update in phase.updates]
+        self.clip = fused(clip_replicas, fuse)
         self.watch = Watch(len(runs), on)
         self.logged = log_iterations(phase.iterations, settings["log_points"])
         self.graph = GraphedStep(self._step, on.type == "cuda" and settings["cuda_graphs"])
@@ -244,7 +249,8 @@ class PhaseLoop:
             role: self.samplers[role].gather(context.noise[role], draw.length)
             for role, draw in self.phase.batches.items()
         }
-        for update in self.phase.updates:
+        # What only logs has other operations, and would be compiled for a few iterations.
+        for update in self.phase.updates if context.diagnose else self.updates:
             losses = update(context)
             if context.diagnose:
                 began = time.perf_counter()
@@ -272,7 +278,7 @@ class PhaseLoop:
                 total.sum(), self.trained[group], allow_unused=True, materialize_grads=True
             )
             if self.phase.gradient_clip is not None:
-                clip_replicas(gradients[group], self.phase.gradient_clip)
+                self.clip(gradients[group], self.phase.gradient_clip)
         for group in losses:
             self.optimizers[group].step(gradients[group])
 
