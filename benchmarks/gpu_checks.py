@@ -285,7 +285,9 @@ def items(on: torch.device, tiny: bool, threads: int) -> list[tuple]:
 
     def whole(name: str, kind: str, changes: dict, names: list[str]) -> None:
         own = method_constant(name, "POLICY", "") or kind
-        label = f"{name} ({own}{''.join(f', {k} {v}' for k, v in changes.items())})"
+        told = [own, *(f"{k} {v}" for k, v in changes.items())]
+        told += ["compiled"] if names == list(COMPILED) else []
+        label = f"{name} ({', '.join(told)})"
         case = Case(name, kind, small | changes)
         listed.append((label, lambda: ways(case, on, names)))
 

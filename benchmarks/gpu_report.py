@@ -4,6 +4,7 @@ from pathlib import Path
 
 RUNS, ITERATIONS = 15, 500_000  # of PREFINE, together (paper A.4)
 HOUR = 3.6e6  # milliseconds
+OTHER_WAYS = ("compiled", "TF32", "compiled TF32")
 
 
 def report(found: dict, config: Path) -> tuple[str, dict]:
@@ -69,13 +70,14 @@ def rate_tables(rates: dict) -> list[str]:
             done[name.rsplit(" ", 1)[0]][rate["runs"]] = rate
     rows = []
     for runs in sorted({runs for way in done.values() for runs in way}):
-        ways = [done.get(f"prefine {way}", {}).get(runs, {}) for way in ("graphs", "eager", "TF32")]
-        ways.append(done.get("prefine plain", {}).get(runs, {}))
+        kinds = ("graphs", "eager", "compiled", "TF32", "compiled TF32", "plain")
+        ways = [done.get(f"prefine {way}", {}).get(runs, {}) for way in kinds]
         graphs, plain = ways[0], ways[-1]
         times = plain["ms"] / graphs["ms"] if plain and graphs else None
         cells = [*(number(way.get("ms")) for way in ways), number(times), number(graphs.get("gib"))]
         rows.append([str(runs), *cells])
-    heads = ["runs", "graphs, ms", "no graphs, ms", "graphs and TF32, ms", "plain loop, ms"]
+    heads = ["runs", "graphs, ms", "no graphs, ms", "compiled, ms", "TF32, ms"]
+    heads += ["compiled and TF32, ms", "plain loop, ms"]
     text = [
         "PREFINE with the VAE policy at HalfCheetahVelocity's sizes: milliseconds an iteration of "
         "all runs, against a plain loop over separate `torch.nn` policies; memory is the peak.",
@@ -104,9 +106,9 @@ def projected(rates: dict, config: Path) -> dict:
     runs = max(measured, default=RUNS)  # a rehearsal has fewer
     found: dict = {"runs": runs}
     together, alone = ms(f"prefine graphs {runs}"), ms("prefine eager 1")
-    for name, way in (("", "graphs"), ("_tf32", "TF32")):
+    for way in ("graphs", *OTHER_WAYS):
         if rate := ms(f"prefine {way} {runs}"):
-            found[f"prefine_minutes{name}"] = rate * ITERATIONS / HOUR * 60
+            found.setdefault("prefine_minutes", {})[way] = rate * ITERATIONS / HOUR * 60
     if together and alone:
         found["times_one_by_one"] = runs * alone / together
     try:
@@ -134,10 +136,10 @@ def sentences(projection: dict) -> list[str]:
     """The times of the paper's runs."""
     lines, runs = [], projection["runs"]
     if minutes := projection.get("prefine_minutes"):
-        tf32 = projection.get("prefine_minutes_tf32")
+        others = "".join(f"; {way} {number(minutes.get(way))}" for way in OTHER_WAYS)
         lines.append(
-            f"{runs} PREFINE runs of {ITERATIONS:,} iterations: {number(minutes)} minutes "
-            f"together; with TF32 {number(tf32)}."
+            f"{runs} PREFINE runs of {ITERATIONS:,} iterations: "
+            f"{number(minutes.get('graphs'))} minutes together{others}."
         )
     if times := projection.get("times_one_by_one"):
         lines.append(f"That is {number(times)} times as fast as one after another without graphs.")

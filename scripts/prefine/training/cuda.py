@@ -20,6 +20,7 @@ from torch import Tensor
 log = logging.getLogger(__name__)
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
+FUSED_ON = ("cuda",)  # on a CPU a step's numbers stay what they are
 EAGER_STEPS = 3  # before capture, so that the optimiser's state and the workspaces exist
 
 

@@ -28,7 +28,7 @@ from prefine.streams import stream_seed
 from prefine.training import checkpoint
 from prefine.training.adam import Adam
 from prefine.training.batches import Noise, TrajectorySets
-from prefine.training.cuda import GraphedStep, device, fused, set_up_torch
+from prefine.training.cuda import FUSED_ON, GraphedStep, device, fused, set_up_torch
 
 HELD_OUT_STATES = 1024
 CHECK_EVERY = 100  # iterations between looks at what the device saw of losses that are not finite
@@ -210,7 +210,7 @@ class PhaseLoop:
             names = trained_names(context.policy, settings, group, params)
             self.trained[group] = [params[name].requires_grad_() for name in names]
             self.optimizers[group] = Adam(self.trained[group], learning_rate)
-        fuse = on.type == "cuda" and settings["compile"] and phase.compiles
+        fuse = on.type in FUSED_ON and settings["compile"] and phase.compiles
         if fuse:
             torch.compiler.reset()  # earlier stacks count as recompilations, of which few are allowed
         self.updates = [fused(update, fuse) for update in phase.updates]
