@@ -17,9 +17,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from prefine.errors import UserError
+
 log = logging.getLogger(__name__)
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
+COMPILER = (["torch", "_dynamo"], ["torch", "_inductor"])  # whose errors say that it cannot
 FUSED_ON = ("cuda",)  # on a CPU a step's numbers stay what they are
 EAGER_STEPS = 3  # before capture, so that the optimiser's state and the workspaces exist
 
@@ -75,9 +78,27 @@ def fused(function: Callable, enabled: bool) -> Callable:
     """Return the function with its operations fused; it must be one graph of torch's.
 
     Raises:
-        RuntimeError: when it is called, if it is none, or no C compiler is there.
+        UserError: when it is called, if it cannot be compiled: no C compiler is there.
     """
-    return torch.compile(function, fullgraph=True, dynamic=False) if enabled else function
+    if not enabled:
+        return function
+    graph = torch.compile(function, fullgraph=True, dynamic=False)
+
+    @functools.wraps(function)
+    def called(*args):
+        try:
+            return graph(*args)
+        except Exception as error:
+            if type(error).__module__.split(".")[0:2] not in COMPILER:
+                raise
+            reason = next(filter(None, str(error).splitlines()), type(error).__name__)
+            raise UserError(
+                f"training.compile: torch.compile cannot do it here: {reason}. It needs a C "
+                "compiler in PATH, and of a method of your own losses that are one graph "
+                "(Phase.compiles); without them set training.compile to false"
+            ) from None
+
+    return called
 
 
 @functools.cache  # the claim ends with the process, whichever way that ends

@@ -212,7 +212,7 @@ class PhaseLoop:
             self.optimizers[group] = Adam(self.trained[group], learning_rate)
         fuse = on.type in FUSED_ON and settings["compile"] and phase.compiles
         if fuse:
-            torch.compiler.reset()  # earlier stacks count as recompilations, of which few are allowed
+            torch.compiler.reset()  # earlier stacks count as recompilations, which are few
         self.updates = [fused(update, fuse) for update in phase.updates]
         self.clip = fused(clip_replicas, fuse)
         self.watch = Watch(len(runs), on)
