@@ -152,7 +152,7 @@ def write_table(path: str | Path, table) -> None:
     """Write a pandas table as CSV or Parquet, by the ending of ``path``."""
     with atomic(path) as temporary:
         if Path(path).suffix == ".parquet":
-            table.to_parquet(temporary, index=False)
+            table.to_parquet(temporary, index=False, compression="zstd")
         else:
             table.to_csv(temporary, index=False)
 
