@@ -220,3 +220,14 @@ def test_the_page_can_be_read_sorted_and_enlarged(tmp_path):
         assert not fronts.locator("output").inner_text().startswith("DPO")
         opened.emulate_media(media="print")
         assert not opened.locator("nav").is_visible()
+
+
+@browser.needed
+def test_all_methods_of_the_published_table_1_fit_a_desk():
+    """With each further method the last but one went under the last column, which stays."""
+    with browser.opened(ROOT / "results/collected/index.html") as opened:
+        table = opened.locator("#table1 .scroll")
+        assert table.locator("th").count() > 12
+        for width in (1280, 1400):
+            opened.set_viewport_size({"width": width, "height": 900})
+            assert table.evaluate("own => own.scrollWidth <= own.clientWidth")
