@@ -54,8 +54,8 @@ def check_file(path: str) -> None:
 
 
 def main() -> None:
-    caches.find()  # Snakemake makes a cache before it reads the Snakefile
     try:
+        caches.find()  # Snakemake makes a cache before it reads the Snakefile
         check_places(Path.cwd())
         if Path("config.yaml").exists() or Path("config.yaml").is_symlink():
             strict_yaml.check("config.yaml")

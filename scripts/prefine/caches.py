@@ -1,8 +1,12 @@
 """Places for what other packages write: no home, environment or cache need be writable."""
 
+import getpass
 import os
 import tempfile
 from pathlib import Path
+
+from prefine.errors import UserError
+from prefine.files import may
 
 OWN = ".cache"  # in the working folder
 
@@ -13,6 +17,7 @@ def find() -> None:
     Snakemake (``XDG_CACHE_HOME``) keeps its own where that works; matplotlib and numba keep theirs
     in the working folder unless the user has named others.
     """
+    find_user()
     if not usable(Path(os.environ.get("XDG_CACHE_HOME") or of_home(".cache"))):
         os.environ["XDG_CACHE_HOME"] = str(own("home"))
     for variable, name in {"MPLCONFIGDIR": "matplotlib", "NUMBA_CACHE_DIR": "numba"}.items():
@@ -20,12 +25,35 @@ def find() -> None:
             os.environ[variable] = str(own(name))
 
 
+def find_user() -> None:
+    """Name the user and a home where the system knows neither, as of a number in a container.
+
+    Snakemake asks for both when it starts, and ends in a traceback without them.
+    """
+    if not Path(of_home("")).is_absolute():
+        os.environ["HOME"] = str(own("home"))
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):  # OSError from Python 3.13 on
+        os.environ["USER"] = str(os.getuid())
+
+
 def own(name: str) -> Path:
-    """A folder in the working folder's ``.cache``, or a temporary one where that is not ours."""
+    """A folder in the working folder's ``.cache``, or a temporary one where that is not ours.
+
+    Raises:
+        UserError: neither can be written.
+    """
     here = Path(OWN).resolve() / name
     if usable(here):
         return here
-    shared = Path(tempfile.gettempdir()) / f"prefine-{os.getuid()}"
+    try:
+        shared = Path(tempfile.gettempdir()) / f"prefine-{os.getuid()}"
+    except FileNotFoundError:
+        raise UserError(
+            f"{here}: may not be written, nor any folder for temporary files; name one that may "
+            "be: TMPDIR=FOLDER"
+        ) from None
     try:
         shared.mkdir(mode=0o700, exist_ok=True)
         if not shared.is_symlink() and shared.stat().st_uid == os.getuid():
@@ -48,4 +76,4 @@ def usable(folder: Path) -> bool:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
         return False
-    return os.access(folder, os.W_OK | os.X_OK)
+    return may(folder, os.W_OK | os.X_OK)

@@ -59,6 +59,11 @@ def no_place(error: Exception, path: Path) -> str | None:
     return NO_PLACE.get(error.errno) if here else None
 
 
+def may(path: str | Path, mode: int) -> bool:
+    """Whether this process may do it (``os.R_OK`` ...), with the rights that it works with."""
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
+
+
 def template(module: str, suffix: str) -> Template:
     """The text that stands beside a module (its ``__file__``) under the same name."""
     return Template(Path(module).with_suffix(suffix).read_text(encoding="utf-8"))

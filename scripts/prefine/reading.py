@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from prefine.errors import UserError, reason, shown
-from prefine.files import note_of, sha256
+from prefine.files import may, note_of, sha256
 
 MIB = 2**20
 # The largest file of a kind that is read, in bytes.
@@ -49,7 +49,7 @@ def size_of(path: str | Path, largest: int) -> int:
     with refused_in_one_line(path):
         found = path.stat()
     check_kind(path, found, largest)
-    if not os.access(path, os.R_OK):
+    if not may(path, os.R_OK):
         raise UserError(f"{path}: may not be read by this user; give yourself the right (chmod)")
     return found.st_size
 

@@ -61,7 +61,7 @@ from prefine.errors import UserError
 from prefine.methods import REFERENCE
 from prefine.pipeline import figures, killed, published
 from prefine.pipeline.code import has_gpu, help_jobs_find, keep_parses
-from prefine.pipeline.places import check_folder
+from prefine.pipeline.places import check_folder, check_notes
 from prefine.pipeline.run import Run
 
 try:
@@ -75,6 +75,7 @@ try:
     run = Run(config, ROOT)
     check_folder(Path(run.folder))
     if workflow.is_main_process:
+        check_notes(Path(".snakemake"))
         sources = (path for path in (ROOT / "workflow").rglob("*") if path.is_file())
         published.settle(Path(run.folder), sources)
 except UserError as error:

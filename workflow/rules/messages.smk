@@ -1,6 +1,7 @@
 # What a run says at its end (scripts/prefine/pipeline/messages.py), and at its beginning.
 
 from prefine.pipeline import messages
+from prefine.pipeline.places import check_results
 from prefine.status import plan as plans
 
 AWAITED = messages.tasks_without_labels(config["labels"], Path(f"{RUN}/labels"))
@@ -12,6 +13,10 @@ onstart:
         if message := how_to_help(config["dsrl"], MISSING_DATA):
             raise WorkflowError(f"offline is set. {message}")
     if workflow.is_main_process:
+        try:
+            check_results(Path(RUN))
+        except UserError as error:
+            raise WorkflowError(str(error)) from None
         gpus = workflow.global_resources["gpu"]
         plans.write(
             run,

@@ -11,6 +11,8 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 
+from prefine import caches
+from prefine.errors import UserError
 from prefine.pipeline import figures
 
 RULE = re.compile(r"^\s*(?:use )?rule (?:\w+ as )?(\w+)", re.MULTILINE)
@@ -67,6 +69,10 @@ def rule_names(folder: Path) -> set[str]:
 
 def main() -> None:
     """Rearrange the arguments and run Snakemake."""
+    try:
+        caches.find_user()
+    except UserError as error:
+        sys.exit(f"ERROR: {error}")
     from snakemake import cli
 
     arguments, targets = with_targets_last(sys.argv[1:], cli.get_argument_parser())
