@@ -6,6 +6,7 @@ from prefine import files, frames, reading
 from prefine.analysis import tables
 from prefine.pipeline import cli
 from prefine.report.tables import markdown, statistics_lines, statistics_note
+from prefine.rows import read_manifest
 
 
 def main() -> None:
@@ -13,9 +14,8 @@ def main() -> None:
     parser.add_argument("--manifests", type=Path, nargs="+", required=True)
     parser.add_argument("--checks", type=Path, nargs="+", required=True)
     args = parser.parse_args()
-    manifests, checks = (
-        [reading.read_object(path) for path in paths] for paths in (args.manifests, args.checks)
-    )
+    manifests = [read_manifest(path) for path in args.manifests]
+    checks = [reading.read_object(path, "task", "agreement") for path in args.checks]
     table = tables.dataset_statistics(manifests, checks, frames.read_csv(args.paper))
     files.write_table(args.csv, table)
     files.write_text(args.markdown, markdown(statistics_lines(table), statistics_note(table)))

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from prefine import files, reading
+from prefine import files
 from prefine.pipeline import cli
 from prefine.report import provenance as records
+from prefine.rows import read_manifest
 
 
 def main() -> None:
@@ -21,7 +22,7 @@ def main() -> None:
         # episodes/[study/]task[/method].parquet; the reference policies' tables end in the task.
         task = path.stem if path.parent.name == "reference" else path.parent.name
         jobs.append(records.job(str(path), records.EVALUATION, record, task))
-    manifests = [reading.read_object(path) for path in args.manifests]
+    manifests = [read_manifest(path) for path in args.manifests]
     record = records.together(jobs, manifests, args.config)
     files.write_json(args.json, record)
     print(f"{len(jobs)} jobs; disagreements: {record['disagreements'] or 'none'}")

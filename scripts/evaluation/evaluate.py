@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from prefine import files, frames, provenance
+from prefine import files, provenance
 from prefine.errors import UserError
 from prefine.evaluation.rollout import Mix, evaluate
 from prefine.pipeline import cli
 from prefine.policies import file as policy_file
+from prefine.preferences.plans import read_plan
 from prefine.tasks import of_policy
 
 RUN_COLUMNS = ("study", "task", "method", "arm", "tau", "draw", "seed", "iteration")
@@ -40,7 +41,7 @@ def main() -> None:
     task = of_policy(args.policies, trained.get("task"), args.module)
     runs = pd.DataFrame(trained["runs"])
     if args.plan:
-        runs = planned(runs, frames.read_csv(args.plan))
+        runs = planned(runs, read_plan(args.plan))
         chosen = {name: value[list(runs.index)] for name, value in stack.params.items()}
         stack = replace(stack, params=chosen)
     mix = None

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from prefine import files, frames, reading
+from prefine import files, frames
+from prefine.data.dataset import read_trajectories
 from prefine.data.hdf5 import blocks
 from prefine.evaluation import overlap
 from prefine.pipeline import cli
+from prefine.rows import read_manifest
 from prefine.streams import generator, stream_seed
 from prefine.tasks import Task, find
 
@@ -75,13 +77,16 @@ def main() -> None:
         settings=cli.json_argument,
     ).parse_args()
     task, settings = args.task, args.settings
-    manifest = reading.read_object(args.manifest)
+    manifest = read_manifest(args.manifest)
     missing = why_missing(manifest, settings["tau"], settings["draw"])
     points = pd.DataFrame(columns=["role", "row", "x", "y"])
     numbers = {"n_states": 0, "sweep": []}
     if not missing:
         rows = draw_rows(
-            frames.read_csv(args.trajectories), frames.read_csv(args.splits), task.name, settings
+            read_trajectories(args.trajectories, args.data, task),
+            frames.read_csv(args.splits),
+            task.name,
+            settings,
         )
         numbers["n_states"], needed = len(rows[0]), max(settings["n_neighbors"], 20)
         if len(rows[0]) < needed:

@@ -5,7 +5,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from prefine import frames, reading
+from prefine import frames
 from prefine.analysis import scores
 from prefine.analysis.metrics import normalized_return
 from prefine.analysis.names import source_note
@@ -14,6 +14,7 @@ from prefine.pipeline import cli
 from prefine.report import labels
 from prefine.report import style as plotting
 from prefine.report.tables import gaps_text
+from prefine.rows import read_manifest
 from prefine.tasks import PAPER_TASKS, SUITES, TASKS, Task
 
 FIGURES = {
@@ -145,7 +146,7 @@ def main() -> None:
     parser.add_argument("--manifests", type=Path, nargs="+", required=True)
     args = parser.parse_args()
     runs = scores.read_study(args.runs, args.study)
-    manifests = [reading.read_object(path) for path in args.manifests]
+    manifests = [read_manifest(path) for path in args.manifests]
     ours = pd.DataFrame([of_task(runs, manifest) for manifest in manifests]).reindex(columns=OURS)
     sources = {manifest["source"] for manifest in manifests}
     comparable = sources == {"dsrl"}

@@ -2,11 +2,12 @@
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from prefine import frames, reading
+from prefine import frames
 from prefine.analysis.names import source_note
 from prefine.errors import UserError
 from prefine.pipeline import cli
 from prefine.report import style as plotting
+from prefine.rows import read_manifest
 
 FIGURES = {
     "fig1": {
@@ -48,7 +49,7 @@ def main() -> None:
     parser.add_argument("--tau", type=int, help="not where the sets come from labels")
     args = parser.parse_args()
     trajectories = frames.read_csv(args.trajectories).set_index("index")
-    splits, manifest = frames.read_csv(args.splits), reading.read_object(args.manifest)
+    splits, manifest = frames.read_csv(args.splits), read_manifest(args.manifest)
     before, after = frames.read_parquet(args.reference), frames.read_parquet(args.prefine)
     after = after[of_cell(after, args.tau, args.draw)]
     if after.empty:

@@ -8,6 +8,7 @@ import pandas as pd
 from prefine import files, frames
 from prefine.analysis.choose import choose, summarize
 from prefine.pipeline import cli
+from prefine.preferences.plans import read_plan
 
 
 def main() -> None:
@@ -16,7 +17,7 @@ def main() -> None:
     parser.add_argument("--plans", type=Path, nargs="+", required=True)
     args = parser.parse_args()
     settings = args.settings
-    plans = pd.concat([frames.read_csv(path) for path in args.plans], ignore_index=True)
+    plans = pd.concat([read_plan(path) for path in args.plans], ignore_index=True)
     plans["job"] = plans["study"] + "/" + plans["task"] + "/" + plans["arm"]
     episodes = pd.concat([frames.read_parquet(path) for path in args.episodes], ignore_index=True)
     before = frames.read_parquet(args.before)[["return", "cost"]].mean()

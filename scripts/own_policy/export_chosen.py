@@ -8,6 +8,7 @@ from prefine.pipeline import cli
 from prefine.policies import file as policy_file
 from prefine.policies.export import export
 from prefine.report.model_card import model_card
+from prefine.rows import read_manifest
 
 SMALL_FILM = "film.webp"
 ROLES = {"preferred": "n_safe", "nonpreferred": "n_unsafe"}  # set -> how many there were
@@ -16,7 +17,7 @@ ROLES = {"preferred": "n_safe", "nonpreferred": "n_unsafe"}  # set -> how many t
 def main() -> None:
     parser = cli.parser(__doc__, "choice policies episodes manifest film output", source=str)
     args = parser.parse_args()
-    choice, manifest = (reading.read_object(path) for path in (args.choice, args.manifest))
+    choice, manifest = reading.read_object(args.choice), read_manifest(args.manifest)
     policies = args.policies / f"{choice['job']}.safetensors"
     trained = policy_file.load_run(policies, choice["run"]).metadata
     episodes = frames.read_parquet(args.episodes)

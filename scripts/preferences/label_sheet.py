@@ -7,7 +7,8 @@ outputs are the page and the table of fingerprints.
 import logging
 from pathlib import Path
 
-from prefine import files, frames
+from prefine import files
+from prefine.data.dataset import read_trajectories
 from prefine.data.hdf5 import read
 from prefine.pipeline import cli
 from prefine.preferences.content import CONTENT, fingerprints
@@ -28,7 +29,7 @@ def main() -> None:
     parser.add_argument("--labels", type=Path, help="the user's own, from which it is filled in")
     args = parser.parse_args()
     data = read(args.data, args.task, CONTENT)
-    trajectories = frames.read_csv(args.trajectories)
+    trajectories = read_trajectories(args.trajectories, args.data, args.task)
     trajectories["fingerprint"] = fingerprints(data, trajectories)
     spans = [slice(row.start, row.start + row.length) for row in trajectories.itertuples()]
     drawing = draw(args.task, data, spans, args.axes)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from prefine import files, frames
+from prefine.data.dataset import read_trajectories
 from prefine.errors import UserError
 from prefine.pipeline import cli
 from prefine.pipeline.messages import no_labels_yet
@@ -86,7 +87,7 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, help="where one to fill in was laid out")
     parser.add_argument("--fingerprints", type=Path, help="of the trajectories")
     args = parser.parse_args()
-    table = frames.read_csv(args.trajectories)
+    table = read_trajectories(args.trajectories, args.data, args.task)
     if args.reuse:
         rows, sets = reuse_sets(table, *args.reuse, args.settings)
     else:

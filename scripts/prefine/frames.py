@@ -22,6 +22,7 @@ from prefine.reading import (
     read_bytes,
     refused_in_one_line,
 )
+from prefine.rows import check_rows
 
 UNPACKED = 2**28  # bytes of a Parquet file
 PART = 2**14  # rows of it at a time
@@ -45,7 +46,7 @@ def read_csv(path: str | Path, *columns: str, largest: int = TABLE, **options):
     with refused_in_one_line(path, "cannot be read as CSV", DELETE):
         _check_shape(path, content)
         table = pd.read_csv(io.BytesIO(content), float_precision="round_trip", **options)
-    return with_columns(path, table, columns)
+    return _checked(path, table, columns)
 
 
 def _check_shape(path: str | Path, content: bytes) -> None:
@@ -95,7 +96,14 @@ def read_parquet(path: str | Path, *columns: str, largest: int = TABLE):
     with refused_in_one_line(path, "cannot be read as Parquet", DELETE):
         _check_unpacked(path)
         table = pd.read_parquet(path)
-    return with_columns(path, table, columns)
+    return _checked(path, table, columns)
+
+
+def _checked(path: str | Path, table, columns: tuple[str, ...]):
+    with_columns(path, table, columns)
+    with refused_in_one_line(path, "is no table of this project", DELETE):
+        check_rows(path, table)
+    return table
 
 
 def _check_unpacked(path: str | Path) -> None:

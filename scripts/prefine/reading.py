@@ -9,6 +9,7 @@ import contextlib
 import functools
 import io
 import json
+import logging
 import os
 import re
 import stat
@@ -17,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from prefine.errors import UserError, reason, shown
-from prefine.files import may, note_of, sha256
+from prefine.files import NOTED, may, note_of, sha256
 
 MIB = 2**20
 # The largest file of a kind that is read, in bytes.
@@ -33,6 +34,7 @@ ANEW = (
     "it was changed or damaged after it was written; move it away, and the same snakemake command "
     "makes it anew (or remove {note} if the change is meant)"
 )
+SUMS = "SHA256SUMS"  # of a published result, as `sha256sum --check` reads it
 DELETE = "; if it is a result, move it away, and the same snakemake command makes it anew"
 
 
@@ -146,6 +148,9 @@ def _missing(path: str | Path) -> str:
 def intact(path: str | Path, largest: int) -> int:
     """Compare a file with the hash that was noted when it was written, if one was; its size.
 
+    A published result has one list of hashes in place of notes. Of a job's result without either
+    it is said that nothing was compared.
+
     Raises:
         UserError: it has changed since; or as ``size_of``.
     """
@@ -153,12 +158,62 @@ def intact(path: str | Path, largest: int) -> int:
     noted = note_of(path)
     if is_there(noted) or noted.is_symlink():
         expected = read_text(noted, 1000).split(" ")[0]
-        with refused_in_one_line(path):
-            found = Path(path).stat()
-            digest = _digest(str(path), found.st_mtime_ns, found.st_size, found.st_ino)
-        if digest != expected:
-            raise UserError(f"{path}: {ANEW.format(note=noted)}")
+    elif not _of_a_job(path):
+        return size
+    elif (expected := _published(path)) is None:
+        _say_once(f"{path}: has no note of its hash, {noted.name}: read without a comparison")
+        return size
+    else:
+        noted = Path(*Path(path).parts[:2], SUMS)
+    with refused_in_one_line(path):
+        found = Path(path).stat()
+        digest = _digest(str(path), found.st_mtime_ns, found.st_size, found.st_ino)
+    if digest != expected:
+        raise UserError(f"{path}: {ANEW.format(note=noted)}")
     return size
+
+
+def _of_a_job(path: str | Path) -> bool:
+    """Whether a path, as jobs are told it, is of results that have notes; data have their own."""
+    parts, suffix = Path(path).parts, Path(path).suffix
+    noted = suffix in NOTED and suffix != ".hdf5"
+    return noted and parts[0] == "results" and len(parts) > 3 and parts[2] != "logs"
+
+
+def _published(path: str | Path) -> str | None:
+    """The hash of a file in the list of a published result."""
+    sums = Path(*Path(path).parts[:2], SUMS)
+    if not is_there(sums):
+        return None
+    known = _sums(str(sums), sums.stat().st_mtime_ns)
+    return known.get(Path(*Path(path).parts[2:]).as_posix())
+
+
+@functools.lru_cache(maxsize=16)
+def _sums(path: str, _: int) -> dict[str, str]:
+    return read_sums(Path(path))
+
+
+def read_sums(path: Path) -> dict[str, str]:
+    """File -> its hash; nothing where nothing was published.
+
+    Raises:
+        UserError: it is no list of hashes.
+    """
+    if not path.exists():
+        return {}
+    sums = {}
+    for line in read_text(path, JSON).splitlines():
+        digest, space, name = line.partition("  ")
+        if not space or len(digest) != 64 or Path(name).is_absolute() or ".." in Path(name).parts:
+            raise UserError(f"{path}: is no list of SHA-256 hashes: {line[:100]!r}")
+        sums[name] = digest
+    return sums
+
+
+@functools.lru_cache(maxsize=4096)
+def _say_once(text: str) -> None:
+    logging.warning("%s", text)
 
 
 @functools.lru_cache(maxsize=256)

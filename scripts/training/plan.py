@@ -4,9 +4,10 @@ import csv
 import io
 import logging
 
-from prefine import files, reading
+from prefine import files
 from prefine.config.plan import COLUMNS, plan
 from prefine.pipeline import cli
+from prefine.rows import read_manifest
 
 
 def main() -> None:
@@ -17,7 +18,7 @@ def main() -> None:
         settings=cli.json_argument,
     )
     args = parser.parse_args()
-    cells, settings = reading.read_object(args.manifest)["cells"], args.settings
+    cells, settings = read_manifest(args.manifest)["cells"], args.settings
     of = args.study, args.task, args.method, args.arm
     runs = plan(*of, cells, settings["rows"], settings["variants"])
     numbers = [name for name in settings["variants"][0] if name != "suffix"]

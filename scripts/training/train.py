@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 from prefine import files, frames, provenance
-from prefine.data.dataset import load_transitions, trajectory_table
+from prefine.data.dataset import load_transitions, read_trajectories
 from prefine.errors import UserError
 from prefine.methods import REFERENCE, decided, method_module
 from prefine.pipeline import cli
 from prefine.policies import file as policy_file
 from prefine.policies.registry import describe, make_policy
 from prefine.policies.stack import PolicyStack
+from prefine.preferences.plans import read_plan
 from prefine.preferences.sets import check_belongs, reference_sets, run_sets
 from prefine.tasks import find
 from prefine.training.cuda import device
@@ -44,15 +45,16 @@ def main() -> None:
     args = parser.parse_args()
     task, method, settings = args.task, method_module(args.method), args.settings
     state = Path(*args.state)
-    splits, trajectories = frames.read_csv(args.splits), frames.read_csv(args.trajectories)
-    check_belongs(splits, args.splits, trajectory_table(args.data, task), args.data)
+    splits = frames.read_csv(args.splits)
+    trajectories = read_trajectories(args.trajectories, args.data, task)
+    check_belongs(splits, args.splits, trajectories, args.data)
     data = load_transitions(args.data, task, decided(method.SEES, settings))
     if args.method == REFERENCE:
         name = f"{task.name}/reference/seed{settings['seed']}"
         runs = pd.DataFrame([{"run": name, "task": task.name, "method": REFERENCE, "stream": name}])
         sets = reference_sets(splits, settings["seed"], settings["held_out"], task.name)
     else:
-        runs = frames.read_csv(args.plan)
+        runs = read_plan(args.plan)
         if runs.empty:
             raise UserError(
                 f"{args.plan}: no feasible run; every threshold lacks safe or unsafe "

@@ -11,7 +11,7 @@ from conftest import ROOT, needs_workflow
 from prefine import files, frames
 from prefine.data.dataset import trajectory_table
 from prefine.errors import UserError
-from prefine.preferences.sets import check_belongs, run_sets
+from prefine.preferences.sets import check_belongs, reuse_sets, run_sets
 from prefine.preferences.split import (
     SplitSettings,
     nonpreferred_set,
@@ -168,11 +168,15 @@ def test_the_sets_of_another_run_are_taken_or_the_trajectory_that_differs_is_nam
 
     changed, index = table.copy(), int(first["index"].iloc[-1])
     changed.loc[index, "return"] += 1.0
-    done = run_split(ball_run_file, changed, two, *reuse)
-    assert done.returncode == 1 and f"trajectory {index} (" in done.stderr
-    assert "the sets belong to other data" in done.stderr and "Traceback" not in done.stderr
-    done = run_split(ball_run_file, table.head(3), two, *reuse)
-    assert done.returncode == 1 and "is not here" in done.stderr
+    wanted = {"thresholds": [40], "draws": 1}
+    with pytest.raises(UserError, match=rf"trajectory {index} \(.*the sets belong to other data"):
+        reuse_sets(changed, *reuse[1:], wanted)
+    with pytest.raises(UserError, match="is not here"):
+        reuse_sets(table.head(3), *reuse[1:], wanted)
+    for other in (changed, table.head(3)):  # a table that is not of the data
+        done = run_split(ball_run_file, other, two, *reuse)
+        assert done.returncode == 1 and "Traceback" not in done.stderr
+        assert f"{two / 'trajectories.csv'}: " in done.stderr
     done = run_split(ball_run_file, table, two, *reuse, thresholds=[30], draws=1)
     assert done.returncode == 1 and "has no sets of tau 30 draw 0" in done.stderr
 
@@ -210,6 +214,9 @@ def test_half_a_table_of_sets_without_its_note_is_one_line(ball_run_file, tmp_pa
     with pytest.raises(UserError, match="values for 7 columns"):
         frames.read_csv(path)
     path.write_text(text[: text.rindex("\n") + 1])
+    with pytest.raises(UserError, match="are not those of its manifest"):
+        frames.read_csv(path)
+    path.with_suffix(".json").unlink()
     found = frames.read_csv(path)
     check_belongs(found, path, table, ball_run_file)
     with pytest.raises(UserError, match=rf"no sets of τ {run['tau']:g}, draw {run['draw']}"):

@@ -9,7 +9,9 @@ import pandas as pd
 from prefine.analysis import metrics, statistics
 from prefine.analysis.names import method_order
 from prefine.analysis.scores import complete_seeds, described, made
+from prefine.errors import UserError, shown
 from prefine.methods import REFERENCE
+from prefine.reading import DELETE
 from prefine.tasks import Task
 
 IDENTITY = ("study", "task", "method", "arm", "draw", "seed")
@@ -57,6 +59,10 @@ def add_hyperparameters(runs: pd.DataFrame, plans: Iterable[pd.DataFrame]) -> pd
     """Put the hyper-parameters of the plans behind the columns that identify a run."""
     identity = [*IDENTITY, "tau", "stream"]
     table = pd.concat(plans, ignore_index=True).drop(columns=identity)
+    played = set(runs.loc[runs["method"] != REFERENCE, "run"])
+    if other := sorted(played ^ set(table["run"])):
+        told = "has episodes and is in no plan" if other[0] in played else "has no episodes"
+        raise UserError(f"{shown(other[0])} {told}: a table of its job was cut or changed{DELETE}")
     merged = runs.merge(table, on="run", how="left")
     hyper = [c for c in table.columns if c != "run"]
     first = list(runs.columns[: list(runs.columns).index("seed") + 1])

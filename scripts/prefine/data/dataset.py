@@ -10,10 +10,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from prefine import frames
 from prefine.data.hdf5 import BLOCK_ROWS, CONTENT, FLAGS, KEYS, SCALARS, blocks, read
-from prefine.errors import UserError
+from prefine.errors import UserError, shown
 from prefine.files import atomic
+from prefine.reading import DELETE
 from prefine.tasks import OWN, Task
+
+TRAJECTORIES = ("index", "start", "length", "return", "cost", "ended_by")
 
 
 def segment(
@@ -72,6 +76,28 @@ def trajectory_table(path: str | Path, task: Task) -> pd.DataFrame:
     )
     table.attrs["dropped_steps"] = len(data["rewards"]) - stop
     return table
+
+
+def read_trajectories(path: str | Path, data: str | Path, task: Task) -> pd.DataFrame:
+    """Read a table of trajectories, which must be that of ``data``.
+
+    Raises:
+        UserError: it is not; the first trajectory that differs is named.
+    """
+    given, found = frames.read_csv(path, *TRAJECTORIES), trajectory_table(data, task)
+    if len(given) != len(found):
+        raise UserError(f"{path}: has {len(given)} trajectories, {data} has {len(found)}{DELETE}")
+    for name in TRAJECTORIES:
+        ours, theirs = given[name].to_numpy(), found[name].to_numpy()
+        text = ours.dtype.kind not in "iuf"
+        same = ours == theirs if text else np.isclose(ours, theirs, 1e-9, 1e-9, equal_nan=True)
+        if not np.all(same):
+            row = int(np.argmin(same))
+            raise UserError(
+                f"{path}: trajectory {row} has {name} {shown(ours[row])}, and "
+                f"{shown(theirs[row])} in {data}{DELETE}"
+            )
+    return given
 
 
 BEYOND = 3.0  # times DSRL's best return: no policy is so good, but rewards may be scaled

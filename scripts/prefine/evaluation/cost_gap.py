@@ -19,6 +19,7 @@ import pandas as pd
 
 from prefine import frames
 from prefine.data import hdf5
+from prefine.data.dataset import read_trajectories
 from prefine.errors import UserError
 from prefine.evaluation.cost_classifier import ITERATIONS, fit
 from prefine.policies.stack import PolicyStack
@@ -262,7 +263,8 @@ def gap_rows(
     Args:
         progress_of: makes of (what, total, unit) something with ``update`` and ``close``.
     """
-    table, splits = frames.read_csv(args.trajectories), frames.read_csv(args.splits)
+    table = read_trajectories(args.trajectories, args.data, task)
+    splits = frames.read_csv(args.splits)
     cells = {}
     for (tau, draw), own in runs.groupby(["tau", "draw"], dropna=False):
         tau = None if pd.isna(tau) else int(tau)

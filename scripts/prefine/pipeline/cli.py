@@ -87,8 +87,11 @@ def run(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         stop("interrupted")
     except OSError as error:
-        # Files say so themselves (files.atomic); this is the log.
-        if (why := no_room(error)) is None:
+        # Files say so themselves (files.atomic, reading); this is the log, or an input that went.
+        why = no_room(error)
+        if isinstance(error, FileNotFoundError) and error.filename:
+            why = "was removed while this job ran; run the same command again"
+        if why is None:
             unexpected(error)
         stop(f"{error.filename or log_file()}: {why}")
     except Exception as error:

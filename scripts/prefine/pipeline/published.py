@@ -5,13 +5,12 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from prefine import reading
 from prefine.config.settings import as_json, middle, thresholds
 from prefine.config.studies import Arm
-from prefine.errors import UserError
 from prefine.files import sha256
+from prefine.reading import SUMS, read_sums
 
-SUMS, OTHERS = "SHA256SUMS", "SHA256SUMS.unpublished"  # as `sha256sum --check` reads them
+OTHERS = f"{SUMS}.unpublished"
 # Tables, and all that tables and figures are made of; .gitignore lets the same through.
 PATTERNS = (
     "index.html",
@@ -92,23 +91,6 @@ def files_of(folder: Path, patterns: Iterable[str]) -> list[str]:
 def write_lines(folder: Path, names: Iterable[str]) -> str:
     """The hashes of files, a line each."""
     return "".join(f"{sha256(folder / name)}  {name}\n" for name in names)
-
-
-def read_sums(path: Path) -> dict[str, str]:
-    """File -> its hash; nothing where nothing was published.
-
-    Raises:
-        UserError: it is no list of hashes.
-    """
-    if not path.exists():
-        return {}
-    sums = {}
-    for line in reading.read_text(path, reading.JSON).splitlines():
-        digest, space, name = line.partition("  ")
-        if not space or len(digest) != 64 or Path(name).is_absolute() or ".." in Path(name).parts:
-            raise UserError(f"{path}: is no list of SHA-256 hashes: {line[:100]!r}")
-        sums[name] = digest
-    return sums
 
 
 def differing(folder: Path) -> list[str]:

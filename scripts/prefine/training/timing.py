@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from prefine import frames
-from prefine.data.dataset import load_transitions, trajectory_table
+from prefine.data.dataset import load_transitions, read_trajectories
 from prefine.methods import REFERENCE, decided, method_module
 from prefine.policies import file as policy_file
 from prefine.policies.registry import make_policy
@@ -57,9 +57,10 @@ def one_run(task: Task, tau: int | None, method) -> pd.DataFrame:
 def time_method(name: str, settings: dict, blocks: dict, task: Task, tau, args) -> list[dict]:
     """One row a phase and block."""
     method, on = method_module(name), device()
-    splits, trajectories = frames.read_csv(args.splits), frames.read_csv(args.trajectories)
+    splits = frames.read_csv(args.splits)
+    trajectories = read_trajectories(args.trajectories, args.data, task)
     settings |= {"horizon": task.horizon, "longest": int(trajectories["length"].max())}
-    check_belongs(splits, args.splits, trajectory_table(args.data, task), args.data)
+    check_belongs(splits, args.splits, trajectories, args.data)
     data = load_transitions(args.data, task, decided(method.SEES, settings))
     runs = one_run(task, tau, method)
     if name == REFERENCE:
