@@ -48,7 +48,9 @@ def _check_episodes(path, table, settings) -> None:
     found = table.groupby(by, dropna=False)["episode"].agg(["size", "nunique", "min", "max"])
     n = asked or found["size"].max()
     whole = (found == [n, n, 0, n - 1]).all(axis=1)
-    if len(found) and not whole.all():
+    if not len(found):
+        raise UserError(f"{path}: has no episodes{DELETE}")
+    if not whole.all():
         size, first = found["size"][~whole].iloc[0], found.index[~whole][0]
         name = first[0] if isinstance(first, tuple) else first
         raise UserError(

@@ -156,3 +156,18 @@ def test_a_folder_that_may_not_be_read_is_one_line(tmp_path):
     (tmp_path / "results").chmod(0o755)
     lines = done.stdout.splitlines()
     assert [line.partition(": may not be read")[0] for line in lines] == list(map(str, paths))
+
+
+@pytest.mark.parametrize("gone", ["data.hdf5", "folder/policy.safetensors", "a b.csv"])
+def test_an_input_that_is_removed_while_a_job_runs_is_one_line(gone, tmp_path):
+    program = "import sys; from prefine import files; from prefine.pipeline import cli; "
+    program += "cli.run(lambda: files.sha256(sys.argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-c", program, gone],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "scripts")},
+        capture_output=True,
+        text=True,
+    )
+    line = f"ERROR: {gone}: was removed while this job ran; run the same command again\n"
+    assert done.returncode == 1 and done.stderr == line

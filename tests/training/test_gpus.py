@@ -1,5 +1,6 @@
 """Jobs on one machine take a GPU each."""
 
+import os
 import subprocess
 import sys
 
@@ -15,6 +16,7 @@ def job(tmp_path, **environment):
         env=paths | environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     )
 
@@ -52,3 +54,14 @@ def test_gpus_are_known_by_the_names_that_the_scheduler_gave(tmp_path):
         end(other)
     finally:
         end(*jobs)
+
+
+def test_jobs_that_cannot_note_their_gpu_share_and_say_so(tmp_path):
+    (tmp_path / f"prefine-gpus-{os.getuid()}").write_text("somebody else's")
+    one = job(tmp_path)
+    try:
+        assert one.stdout.readline() in ("0\n", "1\n")
+        _, said = one.communicate("\n", timeout=60)
+        assert "jobs may share a GPU" in said and "Traceback" not in said
+    finally:
+        end(one)

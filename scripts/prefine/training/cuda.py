@@ -105,12 +105,16 @@ def fused(function: Callable, enabled: bool) -> Callable:
 def claim(count: int) -> int:
     """Take the first of ``count`` GPUs that no other job of this project holds.
 
-    With more jobs than GPUs the last ones share.
+    With more jobs than GPUs the last ones share; so do jobs that cannot tell each other of it.
     """
-    folder = Path(tempfile.gettempdir(), f"prefine-gpus-{os.getuid()}")
-    folder.mkdir(mode=0o700, exist_ok=True)
     for number, name in enumerate(names(count)):
-        handle = os.open(folder / name, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+        try:
+            folder = Path(tempfile.gettempdir(), f"prefine-gpus-{os.getuid()}")
+            folder.mkdir(mode=0o700, exist_ok=True)
+            handle = os.open(folder / name, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+        except OSError as error:  # no folder for temporary files, or somebody else's
+            log.warning("jobs may share a GPU, for none can note which it takes: %s", error)
+            break
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
