@@ -14,7 +14,6 @@ from prefine.reading import DELETE, is_there, read_object
 EPISODES = {"run", "episode", "length", "cost"}
 LOG = {"run", "phase", "iteration", "seconds"}
 TRAJECTORIES = {"index", "start", "length", "return", "cost", "ended_by"}
-SCORES = {"run", "tau", "cost", "normalized_cost", "violation_rate"}
 SETS = {"tau", "draw", "role", "index"}
 
 
@@ -33,8 +32,6 @@ def check_rows(path, table) -> None:
         _check_episodes(path, table, about.get("settings"))
     elif set(table) >= LOG and len(table):
         _check_log(path, table, about.get("runs"))
-    elif set(table) >= SCORES:
-        _check_scores(path, table)
     elif set(table) >= TRAJECTORIES:
         _check_trajectories(path, table)
     elif set(table) >= SETS and is_there(manifest := Path(path).with_suffix(".json")):
@@ -80,17 +77,6 @@ def _check_log(path, table, runs) -> None:
     steps = table.groupby(["run", "phase"], sort=False)["iteration"].diff().fillna(1)
     if (steps <= 0).any() or (table["iteration"] % 1).any() or (table["seconds"] < 0).any():
         raise UserError(f"{path}: its iterations or seconds run backwards{DELETE}")
-
-
-def _check_scores(path, table) -> None:
-    """A normalised cost is that of the cost (Eq. 10), and shares are shares."""
-    one = (table["tau"] == 0) * 1.0
-    due = (table["cost"] + one) / (table["tau"] + one)
-    wrong = (table["normalized_cost"] - due).abs() > 1e-6 * (1 + due.abs())
-    wrong |= (table["violation_rate"] < 0) | (table["violation_rate"] > 1) | (table["cost"] < 0)
-    if wrong.any():
-        run = shown(table["run"][wrong].iloc[0])
-        raise UserError(f"{path}: the cost of {run} is not that of its other columns{DELETE}")
 
 
 def _check_trajectories(path, table) -> None:

@@ -79,13 +79,6 @@ def manifest():
     return {"cells": cells, "reference": {"n": 4}, "n_trajectories": 100, "settings": settings}
 
 
-def scores():
-    table = pd.DataFrame({"run": list("abcde"), "tau": [20, 20, 40, 0, np.nan]})
-    table["cost"] = [10.0, 30.0, 0.0, 3.0, 7.0]
-    table["normalized_cost"] = [0.5, 1.5, 0.0, 4.0, np.nan]
-    return table.assign(violation_rate=[0.0, 1.0, 0.0, 0.5, np.nan])
-
-
 def runs():
     rows = [(tau, draw, draw, variant) for tau, draw in CELLS for variant in (0, 1)]
     variants = [{"beta": beta, "lam": 1.0, "suffix": f"/beta{beta:g}"} for beta in (0.2, 0.95)]
@@ -129,7 +122,6 @@ TABLES = {
         [cut, twice, exchanged("start", "length"), exchanged("return", "cost"), flipped("cost")],
     ),
     "sets.csv": (sets, [cut, twice, exchanged("tau", "draw"), flipped("index", -2 % 24)]),
-    "scores.csv": (scores, [exchanged("cost", "normalized_cost"), flipped("cost")]),
     "plan.csv": (
         runs,
         [twice, exchanged("draw", "tau"), exchanged("beta", "lam"), flipped("beta")],
