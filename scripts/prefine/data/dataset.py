@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from prefine import frames
 from prefine.data.hdf5 import BLOCK_ROWS, CONTENT, FLAGS, KEYS, SCALARS, blocks, read
 from prefine.errors import UserError, shown
 from prefine.files import atomic
@@ -84,6 +83,8 @@ def read_trajectories(path: str | Path, data: str | Path, task: Task) -> pd.Data
     Raises:
         UserError: it is not; the first trajectory that differs is named.
     """
+    from prefine import frames  # which reads Parquet too; training alone needs none of that
+
     given, found = frames.read_csv(path, *TRAJECTORIES), trajectory_table(data, task)
     if len(given) != len(found):
         raise UserError(f"{path}: has {len(given)} trajectories, {data} has {len(found)}{DELETE}")
