@@ -70,7 +70,7 @@ def rate_tables(rates: dict) -> list[str]:
             done[name.rsplit(" ", 1)[0]][rate["runs"]] = rate
     rows = []
     for runs in sorted({runs for way in done.values() for runs in way}):
-        kinds = ("graphs", "eager", "compiled", "TF32", "compiled TF32", "plain")
+        kinds = ("graphs", "eager", *OTHER_WAYS, "plain")
         ways = [done.get(f"prefine {way}", {}).get(runs, {}) for way in kinds]
         graphs, plain = ways[0], ways[-1]
         times = plain["ms"] / graphs["ms"] if plain and graphs else None

@@ -171,3 +171,17 @@ def test_an_input_that_is_removed_while_a_job_runs_is_one_line(gone, tmp_path):
     )
     line = f"ERROR: {gone}: was removed while this job ran; run the same command again\n"
     assert done.returncode == 1 and done.stderr == line
+
+
+def test_a_file_that_no_job_was_told_of_is_not_called_removed(tmp_path):
+    """An environment's own, say: running again does not bring it, and its line must be seen."""
+    program = "import sys; from prefine.pipeline import cli; cli.run(lambda: open('maze.txt'))"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "data.hdf5"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "scripts")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1 and "removed" not in done.stderr
+    assert "FileNotFoundError" in done.stderr and "maze.txt" in done.stderr

@@ -89,7 +89,8 @@ def run(main: Callable[[], None]) -> None:
     except OSError as error:
         # Files say so themselves (files.atomic, reading); this is the log, or an input that went.
         why = no_room(error)
-        if isinstance(error, FileNotFoundError) and error.filename:
+        # What this job was not told of, such as an environment's own file, is a fault to be seen.
+        if isinstance(error, FileNotFoundError) and str(error.filename) in sys.argv:
             why = "was removed while this job ran; run the same command again"
         if why is None:
             unexpected(error)

@@ -136,9 +136,9 @@ class Run:
         if not figure.startswith("pareto_") or not path.exists():
             return {}
         drawn = frames.read_csv(path)
-        return (
-            cloud.of_fronts(drawn) if "front" in drawn else {}
-        )  # without: it says what is missing
+        if "front" not in drawn:  # it says what is missing
+            return {}
+        return cloud.of_fronts(drawn)
 
     def films(self, room: int) -> list[dict]:
         """The films of the run: as many as there is room for, the others by their address."""
