@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pandas as pd
-from prefine import files, frames, reading
-from prefine.analysis.claims import evidence as results
+from prefine import files, frames, results
+from prefine.analysis.claims import evidence
 from prefine.analysis.claims import studies as study_claims
 from prefine.analysis.claims import verdict as verdicts
 from prefine.analysis.names import method_label, method_order, source_note
@@ -34,7 +34,7 @@ def read(paths: list[Path]) -> pd.DataFrame:
     parts = []
     for path in paths:
         if path.suffix == ".json":
-            numbers = reading.read_object(path)
+            numbers = results.read_object(path)
             at = [row for row in numbers["sweep"] if row["grid"] == numbers["grid"]]
             parts.append(pd.DataFrame([{"task": numbers["task"]} | row for row in at]))
         else:
@@ -84,8 +84,8 @@ def main() -> None:
     args = parser.parse_args()
     own = read_study(args.runs, args.study)
     others = {name: read(getattr(args, name)) for name in TABLES}
-    paper = results.from_paper(frames.read_csv(args.paper))
-    ours = results.Results.of(own, args.thresholds, paper.suites, others)
+    paper = evidence.from_paper(frames.read_csv(args.paper))
+    ours = evidence.Results.of(own, args.thresholds, paper.suites, others)
     source, episodes = own["source"].iloc[0], made(own)["episodes"].min()
     table = pd.DataFrame(verdicts.check(study_claims.CLAIMS, ours, paper))
     table = table.assign(source=source, episodes=episodes, study=args.study)

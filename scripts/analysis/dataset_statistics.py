@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from prefine import files, frames, reading
+from prefine import files, frames, results
 from prefine.analysis import tables
 from prefine.pipeline import cli
 from prefine.report.tables import markdown, statistics_lines, statistics_note
@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--checks", type=Path, nargs="+", required=True)
     args = parser.parse_args()
     manifests = [read_manifest(path) for path in args.manifests]
-    checks = [reading.read_object(path, "task", "agreement") for path in args.checks]
+    checks = [results.read_object(path, "task", "agreement") for path in args.checks]
     table = tables.dataset_statistics(manifests, checks, frames.read_csv(args.paper))
     files.write_table(args.csv, table)
     files.write_text(args.markdown, markdown(statistics_lines(table), statistics_note(table)))

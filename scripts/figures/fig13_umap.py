@@ -5,7 +5,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from prefine import frames, reading
+from prefine import frames, results
 from prefine.analysis.names import source_note
 from prefine.pipeline import cli
 from prefine.report import style as plotting
@@ -64,7 +64,7 @@ def main() -> None:
     for name in ("points", "numbers"):
         parser.add_argument(f"--{name}", type=Path, nargs="+", required=True)
     args = parser.parse_args()
-    numbers = [reading.read_object(path) for path in args.numbers]
+    numbers = [results.read_object(path) for path in args.numbers]
 
     plotting.use_style()
     columns = min(COLUMNS, max(len(numbers), 2))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from prefine import frames, reading
+from prefine import frames, results
 from prefine.pipeline import cli
 from prefine.report import style as plotting
 
@@ -103,7 +103,7 @@ def main() -> None:
             continue
         draw_episodes(row[0], episodes)
         row[0].set_title(f"{task}: reported episodes")
-        draw_candidates(row[1], frames.read_csv(runs), reading.read_object(choice))
+        draw_candidates(row[1], frames.read_csv(runs), results.read_object(choice))
         row[1].set_title(f"{task}: what there was to choose")
         for axis in row:
             axis.set_xlim(left=min(0.0, axis.get_xlim()[0]))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from prefine import frames, reading
+from prefine import frames, results
 from prefine.pipeline import cli
 from prefine.report import curves as learning
 from prefine.report import style as plotting
@@ -27,7 +27,7 @@ def main() -> None:
     curves = pd.concat([frames.read_parquet(path) for path in args.curves])
     parts = []
     for path in args.choices:
-        choice = reading.read_object(path)
+        choice = results.read_object(path)
         own = curves[(curves["task"] == path.stem) & curves["run"].isin(choice["runs"])]
         means = own.groupby(["run", "iteration"])[list(SCORES)].mean().reset_index()
         parts.append(means.assign(task=path.stem, chosen=means["run"] == choice["run"]))

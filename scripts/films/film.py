@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 import torch
-from prefine import files, frames, reading
+from prefine import files, frames, results
 from prefine.analysis.names import method_label
 from prefine.films import choose
 from prefine.films.film import Policy, film, page
@@ -24,7 +24,7 @@ def shown(args) -> tuple[choose.Choice, Path]:
     """What the film shows, and the file of the policy after."""
     episodes = [frames.read_parquet(path) for path in args.episodes]
     if args.choice:
-        job = reading.read_object(args.choice)["job"]
+        job = results.read_object(args.choice)["job"]
         return choose.of_pair(*episodes), args.policies / f"{job}.safetensors"
     return choose.of_study(*episodes, args.settings["tau"]), args.policies
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
-from prefine import files, frames, reading
+from prefine import files, frames, results
 from prefine.analysis.paired import compare
 from prefine.pipeline import cli
 from prefine.report.model_card import FEWEST
@@ -18,7 +18,7 @@ def main() -> None:
     parts, remarks = [], []
     for path, choice in zip(args.episodes, args.choices, strict=True):
         task, episodes = path.parent.name, frames.read_parquet(path)
-        own = reading.read_object(choice)
+        own = results.read_object(choice)
         against = episodes["who"].iloc[0]  # what the user brought
         compared = compare(episodes, against)
         parts.append(compared.assign(task=task))

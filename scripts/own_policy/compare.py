@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from prefine import files, provenance, reading
+from prefine import files, provenance, results
 from prefine.evaluation.rollout import evaluate
 from prefine.pipeline import cli
 from prefine.policies import file as policy_file
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes that step simulators")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    choice, settings = reading.read_object(args.choice), args.settings
+    choice, settings = results.read_object(args.choice), args.settings
     trained = policy_file.load(args.reference).metadata
     task = Task(**trained["task"])
     own = read_policy(args.policy, task)

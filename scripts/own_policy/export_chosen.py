@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from prefine import files, frames, reading
+from prefine import files, frames, results
 from prefine.pipeline import cli
 from prefine.policies import file as policy_file
 from prefine.policies.export import export
@@ -17,7 +17,7 @@ ROLES = {"preferred": "n_safe", "nonpreferred": "n_unsafe"}  # set -> how many t
 def main() -> None:
     parser = cli.parser(__doc__, "choice policies episodes manifest film output", source=str)
     args = parser.parse_args()
-    choice, manifest = reading.read_object(args.choice), read_manifest(args.manifest)
+    choice, manifest = results.read_object(args.choice), read_manifest(args.manifest)
     policies = args.policies / f"{choice['job']}.safetensors"
     trained = policy_file.load_run(policies, choice["run"]).metadata
     episodes = frames.read_parquet(args.episodes)

@@ -69,6 +69,12 @@ def template(module: str, suffix: str) -> Template:
     return Template(Path(module).with_suffix(suffix).read_text(encoding="utf-8"))
 
 
+def styles(module: str) -> str:
+    """A page's CSS: the colours of all pages, light and dark, and what stands beside its module."""
+    both = (Path(__file__).with_name("palette.css"), Path(module).with_suffix(".css"))
+    return "".join(path.read_text(encoding="utf-8") for path in both)
+
+
 @contextlib.contextmanager
 def room_for(path: Path) -> Iterator[None]:
     """Do what writes ``path``.

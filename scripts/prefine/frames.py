@@ -11,17 +11,8 @@ import pyarrow.parquet as pq
 
 from prefine import parquet
 from prefine.errors import UserError, shown
-from prefine.reading import (
-    CELLS,
-    COLUMNS,
-    DELETE,
-    LINE,
-    TABLE,
-    check_place,
-    intact,
-    read_bytes,
-    refused_in_one_line,
-)
+from prefine.reading import CELLS, COLUMNS, LINE, TABLE, read_bytes, refused_in_one_line
+from prefine.results import DELETE, check_place, intact
 from prefine.rows import check_rows
 
 UNPACKED = 2**28  # bytes of a Parquet file

@@ -9,7 +9,8 @@ import itertools
 from pathlib import Path
 
 from prefine.errors import UserError, shown
-from prefine.reading import DELETE, is_there, read_object
+from prefine.reading import is_there
+from prefine.results import DELETE, read_object
 
 EPISODES = {"run", "episode", "length", "cost"}
 LOG = {"run", "phase", "iteration", "seconds"}

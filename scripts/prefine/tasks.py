@@ -7,7 +7,7 @@ dsrl starts both simulators; a test asserts that the two agree.
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from prefine import reading
+from prefine import results
 from prefine.errors import UserError, reason
 
 _NAMED_COST = {"PointCircle2": 300, "CarCircle2": 400}  # names say a little more than the data
@@ -140,7 +140,7 @@ def find(name_or_file: str) -> Task:
     if name_or_file in TASKS:
         return TASKS[name_or_file]
     try:
-        return Task(**reading.read_object(name_or_file))
+        return Task(**results.read_object(name_or_file))
     except (UserError, TypeError) as error:
         why = reason(error).removeprefix(f"{name_or_file}: ")
         raise UserError(f"{name_or_file}: neither a task of DSRL nor its file ({why})") from None

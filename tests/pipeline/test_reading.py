@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from prefine import files, frames, parquet, reading
+from prefine import files, frames, parquet, reading, results
 from prefine.config import strict_yaml
 from prefine.data import dataset
 from prefine.errors import UserError, plain, shown
@@ -29,7 +29,7 @@ READERS = {
     "data": lambda path: dataset.read(path, TASKS["BallRun"]),
     "labels": lambda path: read_labels(path, TABLE),
     "config": strict_yaml.check,
-    "json": reading.read_json,
+    "json": results.read_json,
     "csv": frames.read_csv,
     "parquet": frames.read_parquet,
     "statistics": lambda path: normalise.read_statistics(path, trust_pickle=True),
@@ -119,7 +119,7 @@ def test_a_message_is_one_line_whatever_stands_in_it():
 def test_json_that_means_two_things_or_harm(text, says, tmp_path):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(UserError, match=says):
-        reading.read_json(tmp_path / "a.json")
+        results.read_json(tmp_path / "a.json")
 
 
 def test_a_table_of_absurd_shape_is_refused_before_it_is_parsed(tmp_path):
@@ -217,7 +217,7 @@ def test_what_changed_after_it_was_written_is_refused(damage, ending, tmp_path):
     path, table = tmp_path / f"a.{ending}", pd.DataFrame({"a": range(10), "b": 0.5})
     if ending == "json":
         files.write_json(path, table.to_dict("list"))
-        read = reading.read_json
+        read = results.read_json
     else:
         files.write_table(path, table)
         read = frames.read_csv if ending == "csv" else frames.read_parquet

@@ -3,11 +3,12 @@
 import hashlib
 import json
 import logging
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from prefine import files, frames, reading
+from prefine import files, frames, results
 from prefine.analysis.tables import add_hyperparameters
 from prefine.config.plan import COLUMNS, plan
 from prefine.data.dataset import read_trajectories, trajectory_table
@@ -217,12 +218,12 @@ def test_a_manifest_lists_what_was_asked(damage, tmp_path):
 )
 def test_what_lost_its_note_is_not_read_in_silence(name, tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
-    path = reading.Path("results", tmp_path.name, name)
+    path = Path("results", tmp_path.name, name)
     if path.suffix == ".json":
         files.write_json(path, {"a": 1})
     else:
         files.write_table(path, pd.DataFrame({"a": [1.0, 2.0]}))
-    call = reading.read_json if path.suffix == ".json" else read
+    call = results.read_json if path.suffix == ".json" else read
     with caplog.at_level(logging.WARNING):
         call(path)
         assert not caplog.text
@@ -233,13 +234,13 @@ def test_what_lost_its_note_is_not_read_in_silence(name, tmp_path, monkeypatch, 
 
     # The list of a published result stands for notes.
     caplog.clear()
-    sums = reading.Path(*path.parts[:2], reading.SUMS)
+    sums = Path(*path.parts[:2], results.SUMS)
     sums.write_text(f"{files.sha256(path)}  {name}\n")
     call(path)
     assert not caplog.text
     sums.write_text(f"{'0' * 64}  {name}\n")
-    reading._sums.cache_clear()
-    with pytest.raises(UserError, match=f"changed or damaged.*{reading.SUMS}"):
+    results._sums.cache_clear()
+    with pytest.raises(UserError, match=f"changed or damaged.*{results.SUMS}"):
         call(path)
 
 

@@ -11,7 +11,7 @@ from prefine.analysis.names import method_order
 from prefine.analysis.scores import complete_seeds, described, made
 from prefine.errors import UserError, shown
 from prefine.methods import REFERENCE
-from prefine.reading import DELETE
+from prefine.results import DELETE
 from prefine.tasks import Task
 
 IDENTITY = ("study", "task", "method", "arm", "draw", "seed")

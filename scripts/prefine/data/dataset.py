@@ -13,7 +13,7 @@ import pandas as pd
 from prefine.data.hdf5 import BLOCK_ROWS, CONTENT, FLAGS, KEYS, SCALARS, blocks, read
 from prefine.errors import UserError, shown
 from prefine.files import atomic
-from prefine.reading import DELETE
+from prefine.results import DELETE
 from prefine.tasks import OWN, Task
 
 TRAJECTORIES = ("index", "start", "length", "return", "cost", "ended_by")

@@ -20,7 +20,7 @@ from filelock import FileLock
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from prefine import reading
+from prefine import results
 from prefine.data import dsrl as dsrl_files
 from prefine.errors import NoRoom, UserError
 from prefine.files import no_room, sha256, write_json
@@ -276,7 +276,7 @@ def _stated(response) -> dict:
 def _noted(part: Path) -> dict:
     """What is written down of a part; nothing if that is not there or of no use."""
     try:
-        notes = reading.read_json(_notes(part))
+        notes = results.read_json(_notes(part))
     except UserError:
         return {}
     return notes if isinstance(notes, dict) else {}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from prefine import reading
+from prefine import reading, results
 from prefine.data import packing
 from prefine.errors import UserError, reason, shown
 from prefine.tasks import Task
@@ -172,7 +172,7 @@ def blocks(
 
     Of a file that this project wrote the hash of each array is compared, at the end.
     """
-    reading.intact(path, reading.DATA)
+    results.intact(path, reading.DATA)
     with opened(path) as file:
         found = checked_datasets(file, path, task)
         n_steps, expected = found["rewards"].shape[0], content_hashes(file, path)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from prefine import reading
+from prefine import reading, results
 from prefine.errors import UserError, shown
 
 MINARI_FILE = Path("data/main_data.hdf5")
@@ -43,6 +43,6 @@ def _storage(path: Path) -> object:
     """How a Minari dataset says that it is stored; None where it does not."""
     for file in (path / "data/metadata.json", path / "metadata.json"):
         if file.exists():
-            found = reading.read_json(file)
+            found = results.read_json(file)
             return found.get("data_format") if isinstance(found, dict) else None
     return None

@@ -8,7 +8,7 @@ from pathlib import Path
 from prefine.config.settings import as_json, middle, thresholds
 from prefine.config.studies import Arm
 from prefine.files import sha256
-from prefine.reading import SUMS, read_sums
+from prefine.results import SUMS, read_sums
 
 OTHERS = f"{SUMS}.unpublished"
 # Tables, and all that tables and figures are made of; .gitignore lets the same through.

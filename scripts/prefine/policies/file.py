@@ -11,7 +11,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from prefine import reading
+from prefine import reading, results
 from prefine.errors import UserError, reason, shown
 from prefine.files import atomic
 from prefine.policies.networks import Params
@@ -55,7 +55,7 @@ def read_tensors(
         finding: what is wrong with the file if it cannot be read.
         advice: what to do then.
     """
-    reading.intact(path, largest)
+    results.intact(path, largest)
     with reading.refused_in_one_line(path, finding, advice), safe_open(path, "pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return tensors, file.metadata() or {}
@@ -68,12 +68,12 @@ def load(path: str | Path) -> PolicyStack:
         UserError: the file is not a policy of this project.
     """
     finding = "not a policy of this project"
-    tensors, header = read_tensors(path, finding, advice=reading.DELETE)
-    with reading.refused_in_one_line(path, finding, reading.DELETE):
+    tensors, header = read_tensors(path, finding, advice=results.DELETE)
+    with reading.refused_in_one_line(path, finding, results.DELETE):
         metadata = dict(reading.json_of(f"{path}: {finding}: its header", header["prefine"]))
         own = metadata.pop(CONTENT, header.get(CONTENT))
         if own and own != content_hash(tensors, json.dumps(metadata, sort_keys=True)):
-            raise UserError(f"{path}: is not what was written: it was damaged{reading.DELETE}")
+            raise UserError(f"{path}: is not what was written: it was damaged{results.DELETE}")
     params = {n.removeprefix("params."): v for n, v in tensors.items() if n.startswith("params.")}
     try:
         sizes = metadata["obs_dim"], metadata["act_dim"], metadata["hidden"]
@@ -83,8 +83,8 @@ def load(path: str | Path) -> PolicyStack:
         raise UserError(f"{path}: not a policy that this version knows ({reason(error)})") from None
     if not isinstance(metadata.get("runs"), list):
         raise UserError(f"{path}: {finding} (it does not say its runs)")
-    with reading.refused_in_one_line(path, finding, reading.DELETE):
-        reading.check_place(path, [run["run"] for run in metadata["runs"]])
+    with reading.refused_in_one_line(path, finding, results.DELETE):
+        results.check_place(path, [run["run"] for run in metadata["runs"]])
     check_policy(path, policy, params, mean, std)
     return PolicyStack(policy, params, mean, std, metadata)
 

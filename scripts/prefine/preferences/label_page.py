@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from prefine.files import template
-from prefine.palette import PALETTE
+from prefine.files import styles, template
 from prefine.preferences.drawing import Drawing
 from prefine.preferences.labels import FEWEST
 
@@ -38,10 +37,9 @@ def page(title: str, table: pd.DataFrame, drawing: Drawing) -> str:
         "enough": [FEWEST, BETTER],
         **drawing.to_dict(),
     }
-    beside = Path(__file__)
     return PAGE.substitute(
         title=html.escape(title),
         data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
-        css=PALETTE + beside.with_suffix(".css").read_text(encoding="utf-8"),
-        js=beside.with_suffix(".js").read_text(encoding="utf-8"),
+        css=styles(__file__),
+        js=Path(__file__).with_suffix(".js").read_text(encoding="utf-8"),
     )

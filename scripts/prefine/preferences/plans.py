@@ -7,7 +7,7 @@ import pandas as pd
 from prefine import frames
 from prefine.config.plan import COLUMNS, stream_name
 from prefine.errors import UserError, shown
-from prefine.reading import DELETE
+from prefine.results import DELETE
 
 
 def read_plan(path: str | Path) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from prefine import frames, reading
+from prefine import frames, reading, results
 from prefine.config.plan import SIZES
 from prefine.errors import UserError
 from prefine.preferences.split import Split, SplitSettings, labelled_split, reference_set, split
@@ -137,7 +137,7 @@ def reuse_sets(
         UserError: a set is not there, or a trajectory differs; the first one is named.
     """
     theirs = frames.read_csv(splits, "tau", "draw", "role", "index", *FINGERPRINT)
-    there = reading.read_object(manifest, "cells", "reference")
+    there = results.read_object(manifest, "cells", "reference")
     with reading.refused_in_one_line(splits, "is no table of sets"):
         theirs = theirs.astype({"tau": "Int64", "draw": "Int64", "index": int})
     with reading.refused_in_one_line(manifest, "does not list its sets"):

@@ -13,10 +13,10 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from prefine import frames, reading
+from prefine import frames, results
 from prefine.analysis.claims import verdict as verdicts
 from prefine.analysis.names import SOURCE_LABELS
-from prefine.palette import PALETTE
+from prefine.files import styles
 from prefine.report import answer, cloud, provenance, tables
 from prefine.report.colors import METHOD_COLORS
 
@@ -144,7 +144,7 @@ class Run:
         """The films of the run: as many as there is room for, the others by their address."""
         found = []
         for path in sorted(self.folder.glob("films/*/film.mp4")):
-            about = reading.read_object(path.with_name("film.json"))
+            about = results.read_object(path.with_name("film.json"))
             size = path.stat().st_size * 4 // 3
             fits, room = size <= room, room - (size if size <= room else 0)
             place = path.relative_to(self.folder).as_posix()
@@ -236,7 +236,7 @@ class Run:
     def choices(self) -> dict[str, str]:
         """Task -> why its policy was chosen."""
         paths = [self.folder / f"choice/{task}.json" for task in self.config["tasks"]]
-        return {path.stem: reading.read_object(path)["why"] for path in paths if path.exists()}
+        return {path.stem: results.read_object(path)["why"] for path in paths if path.exists()}
 
 
 def claim(row: Mapping) -> dict:
@@ -270,10 +270,9 @@ def write(run: Run, paper: pd.DataFrame) -> str:
     """
     figures, runs = run.figures(), run.table("runs")
     room = LARGEST - 1_000_000 - sum(len(figure["src"]) for figure in figures)
-    record = reading.read_object(run.folder / "tables/provenance.json")
+    record = results.read_object(run.folder / "tables/provenance.json")
     lines = provenance.page_lines(record)
     note = "As the jobs recorded it when they ran; tables/provenance.json has every job."
-    beside = Path(__file__)
     return TEMPLATES.get_template("page.html").render(
         run=run,
         config=run.config,
@@ -287,6 +286,6 @@ def write(run: Run, paper: pd.DataFrame) -> str:
         films=run.films(room),
         data=run.data(),
         provenance=Table("provenance_table", "Where the numbers come from", lines, note),
-        css=Markup(PALETTE + beside.with_suffix(".css").read_text(encoding="utf-8")),
-        js=Markup(beside.with_suffix(".js").read_text(encoding="utf-8")),
+        css=Markup(styles(__file__)),
+        js=Markup(Path(__file__).with_suffix(".js").read_text(encoding="utf-8")),
     )

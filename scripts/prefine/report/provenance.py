@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from prefine import reading
+from prefine import reading, results
 from prefine.analysis.names import SOURCE_LABELS, method_label
 from prefine.errors import UserError
 
@@ -24,8 +24,8 @@ def read_record(path: str | Path) -> dict:
     Raises:
         UserError: the table carries no such record.
     """
-    reading.intact(path, reading.TABLE)
-    with reading.refused_in_one_line(path, "cannot be read as Parquet", reading.DELETE):
+    results.intact(path, reading.TABLE)
+    with reading.refused_in_one_line(path, "cannot be read as Parquet", results.DELETE):
         attributes = (pq.read_schema(path).metadata or {}).get(b"PANDAS_ATTRS", b"{}")
         record = json.loads(attributes).get("provenance")
     if record is None:

@@ -10,7 +10,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from prefine import files, reading
+from prefine import files, reading, results
 from prefine.config.settings import thresholds
 from prefine.errors import UserError
 from prefine.methods import REFERENCE
@@ -132,7 +132,7 @@ def read(folder: Path) -> Plan | None:
     path = folder / FILE
     if not path.exists():
         return None
-    content = reading.read_object(path, *Plan.__dataclass_fields__, advice="")
+    content = results.read_object(path, *Plan.__dataclass_fields__, advice="")
     with reading.refused_in_one_line(path, "is no plan of a run"):
         jobs = tuple(
             Job(**{k: _typed(Job, k, v) for k, v in own.items()}) for own in content["jobs"]
