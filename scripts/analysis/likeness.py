@@ -9,12 +9,14 @@ from prefine.report.tables import likeness_lines, likeness_note, markdown
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, "statistics table1 csv markdown", thresholds=cli.json_argument)
+    parser = cli.parser(__doc__, "statistics table1 csv markdown")
     parser.add_argument("--trajectories", type=Path, nargs="+", required=True)
+    parser.add_argument("--reference", type=Path, nargs="+", required=True, help="its episodes")
     args = parser.parse_args()
-    returns = {path.stem: frames.read_csv(path)["return"] for path in args.trajectories}
+    trajectories = {path.stem: frames.read_csv(path) for path in args.trajectories}
+    reference = {path.stem: frames.read_parquet(path) for path in args.reference}
     statistics, table1 = frames.read_csv(args.statistics), frames.read_csv(args.table1)
-    table = likeness(statistics, returns, args.thresholds, table1)
+    table = likeness(statistics, trajectories, reference, table1)
     files.write_table(args.csv, table)
     files.write_text(args.markdown, markdown(likeness_lines(table), likeness_note(table)))
     print(table.T.to_string())

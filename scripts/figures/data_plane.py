@@ -12,7 +12,7 @@ from prefine.tasks import TASKS
 
 FIGURES = {"plane": {"file": "data_plane", "title": "Datasets in the plane of cost and return"}}
 SECTION = "Data"
-READS = {"trajectories": "trajectories/{task}.csv", "likeness": "tables/likeness.csv"}
+READS = {"trajectories": "trajectories/{task}.csv", "statistics": "tables/dataset_statistics.csv"}
 NEEDS = ("thresholds",)
 
 COLUMNS = 4  # panels side by side
@@ -40,17 +40,19 @@ def panel(axis: plt.Axes, trajectories: pd.DataFrame, row: pd.Series, limits: li
     for role in SETS:
         color = COLORS[role]
         for prefix, filled in (("", True), ("paper_", False)):
-            cost, reached = (row[f"{prefix}mean_{score}_{role}"] for score in ("cost", "return"))
+            cost, reached = (
+                row.get(f"{prefix}mean_{score}_{role}") for score in ("cost", "return")
+            )
             inside = color if filled else "white"
             axis.plot(cost, reached, MARKERS[role], ms=5, mfc=inside, mec=color)
-    axis.set_title(f"{task.name}\n{row['trajectories']} (DSRL: {row['paper_trajectories']})")
+    axis.set_title(f"{task.name}\n{row['trajectories']} (DSRL: {task.n_trajectories})")
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, "likeness output", thresholds=cli.json_argument)
+    parser = cli.parser(__doc__, "statistics output", thresholds=cli.json_argument)
     parser.add_argument("--trajectories", type=Path, nargs="+", required=True)
     args = parser.parse_args()
-    table = frames.read_csv(args.likeness).set_index("task", drop=False)
+    table = frames.read_csv(args.statistics).set_index("task", drop=False)
 
     plotting.use_style()
     n = len(args.trajectories)

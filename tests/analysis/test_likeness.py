@@ -7,63 +7,105 @@ import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from conftest import ROOT
 from prefine import files, frames
-from prefine.analysis.likeness import likeness
+from prefine.analysis.likeness import THRESHOLDS as LIMITS
+from prefine.analysis.likeness import likeness, out_of_bounds
 from prefine.report.tables import likeness_lines, likeness_note, markdown
 from prefine.tasks import TASKS
 
 TASK_NAMES = ["BallRun", "AntRun"]  # AntRun is none of the paper's
-ROLES = ("preferred", "nonpreferred")
+PAPER = {
+    "mean_return_preferred": 300.0,
+    "mean_cost_preferred": 5.0,
+    "mean_return_nonpreferred": 900.0,
+    "mean_cost_nonpreferred": 80.0,
+}
 THRESHOLDS = {"BallRun": [10, 40], "AntRun": [20]}
 
 
 @pytest.fixture
-def table():
-    ball, ant = (TASKS[name] for name in TASK_NAMES)
-    common = {"suite": "bullet_gym", "source": "collect", "max_cost": 70.0}
-    sets = {f"mean_{s}_{role}": 5.0 for s in ("return", "cost") for role in ROLES}
-    printed = {f"paper_{name}": 6.0 for name in sets}
-    middle = (ball.min_return + ball.max_return) / 2
-    rows = [
-        {"task": "BallRun", "trajectories": 900, "mean_return_reference": middle, **printed},
-        {"task": "AntRun", "trajectories": 9, "mean_return_reference": ant.max_return},
-    ]
-    statistics = pd.DataFrame([common | sets | {"mean_cost_reference": 20.0} | r for r in rows])
-    returns = {name: pd.Series([-1.0, 3.0, 2.0]) for name in TASK_NAMES}
+def statistics():
+    common = {"suite": "bullet_gym", "source": "collect", "max_cost": 70.0, "trajectories": 900}
+    sets = {f"paper_{name}": value for name, value in PAPER.items()}
+    return pd.DataFrame([common | {"task": "BallRun"} | sets, common | {"task": "AntRun"}])
+
+
+def rows(cost=80.0, returned=300.0):
+    """200 safe trajectories that return the same, and 300 unsafe ones."""
+    costs = [5.0] * 200 + [cost] * 300
+    return pd.DataFrame({"return": [returned] * 200 + [900.0] * 300, "cost": costs})
+
+
+@pytest.fixture
+def table(statistics):
+    played = {name: pd.DataFrame({"return": [1200.0], "cost": [40.0]}) for name in TASK_NAMES}
     paper = frames.read_csv(ROOT / "workflow/paper/table1.csv")
-    return likeness(statistics, returns, THRESHOLDS, paper)
+    return likeness(statistics, {name: rows() for name in TASK_NAMES}, played, paper)
 
 
 def test_a_dataset_stands_beside_dsrls(table):
     ball, ant = table.to_dict("records")
+    task = TASKS["BallRun"]
     assert (ball["trajectories"], ball["paper_trajectories"]) == (900, 940)
     assert (ball["max_cost"], ball["paper_max_cost"]) == (70, 80)
-    assert (ball["min_return"], ball["max_return"]) == (-1, 3)
-    assert ball["reference_reward"] == pytest.approx(0.5) and ant["reference_reward"] == 1
-    assert ball["reference_cost"] == (20 / 10 + 20 / 40) / 2 and ant["reference_cost"] == 1
+    assert (ball["min_return"], ball["max_return"]) == (300, 900)
+    assert {name: ball[name] for name in PAPER} == PAPER
+    assert (ball["n_safe"], ball["n_unsafe"]) == (200, 300)
+    reward = (1200 - task.min_return) / (task.max_return - task.min_return)
+    assert ball["reference_reward"] == pytest.approx(reward)
+    assert ball["reference_cost"] == pytest.approx((4 + 2 + 1) / 3)  # over 10, 20 and 40
+    assert ball["d_ref_cost"] == pytest.approx((8 + 4 + 2) / 3)
     assert (ball["paper_reference_reward"], ball["paper_reference_cost"]) == (0.95, 3.88)
-    assert ball["paper_mean_cost_preferred"] == 6
     assert np.isnan([ant["paper_reference_reward"], ant["paper_mean_cost_preferred"]]).all()
 
 
-def test_the_table_shows_both_numbers(table):
-    text = markdown(likeness_lines(table), likeness_note(table))
-    ball, ant = text.splitlines()[2:4]
-    assert ball.startswith("| BallRun | 900 (940) | 70 (80) | -1 (26) | 3 (1327) | 5.0 (6.0) |")
-    assert ball.endswith("| 0.50 (0.95) | 1.25 (3.88) |")
-    assert ant.endswith("| 5.0 | 5.0 | 5.0 | 5.0 | 1.00 | 1.00 |")
-    assert "not DSRL's" in text and "1.25 (3.88)" in text
+def test_what_is_out_of_bounds_is_named(table, statistics):
+    ball, ant = table.to_dict("records")
+    assert ball["out_of_bounds"] == "reference_cost"  # 2.33 against 3.88, a factor of 1.66
+    assert ant["out_of_bounds"] == ""
+    like = ball | {"reference_cost": 3.88 / 1.59}
+    assert out_of_bounds(like) == []
+    for name, value in {
+        "mean_return_preferred": 300 * 0.84,
+        "mean_cost_preferred": 15.1,
+        "mean_cost_nonpreferred": 80 * 1.16,
+        "reference_reward": 0.95 + 0.16,
+        "reference_cost": 3.88 * 1.61,
+    }.items():
+        assert out_of_bounds(like | {name: value}) == [name]
+    # A cost of 0 is far from any other; where the paper prints one number twice, one is none.
+    assert out_of_bounds(like | {"reference_cost": 0.0}) == ["reference_cost"]
+    copied = {"mean_cost_preferred": 50.0, "paper_mean_cost_preferred": 80.0}
+    assert out_of_bounds(like | copied) == []
 
 
-def test_the_plane_is_drawn(table, tmp_path):
+def test_the_paper_has_the_thresholds_of_the_config():
+    asked = yaml.safe_load((ROOT / "config.yaml").read_text())["thresholds"]
+    assert {suite: list(limits) for suite, limits in LIMITS.items()} == asked
+
+
+def test_the_table_shows_both_numbers(table, tmp_path):
     files.write_table(tmp_path / "likeness.csv", table)
+    for own in (table, frames.read_csv(tmp_path / "likeness.csv")):
+        text = markdown(likeness_lines(own), likeness_note(own))
+        ball, ant = text.splitlines()[2:4]
+        assert ball.startswith("| BallRun | 900 (940) | 70 (80) | 300 (26) | 900 (1327) | 300.0 (3")
+        assert ball.endswith("| 2.33 (3.88) | 200 / 300 | cost π_ref / τ |")
+        assert ant.endswith("| 200 / 300 | not in the paper |")
+        assert "not DSRL's" in text
+
+
+def test_the_plane_is_drawn(statistics, tmp_path):
+    sets = dict.fromkeys(PAPER, 5.0)
+    files.write_table(tmp_path / "statistics.csv", statistics.assign(**sets))
     rng = np.random.default_rng(0)
     for name in TASK_NAMES:
         own = pd.DataFrame({"cost": rng.integers(0, 80, 50), "return": rng.normal(300, 99, 50)})
         files.write_table(tmp_path / f"{name}.csv", own)
-    command = [ROOT / "scripts", "figures/data_plane.py", "--likeness"]
-    command += [tmp_path / "likeness.csv", "--output", tmp_path / "plane.png", "--trajectories"]
+    command = [ROOT / "scripts", "figures/data_plane.py", "--statistics"]
+    command += [tmp_path / "statistics.csv", "--output", tmp_path / "plane.png", "--trajectories"]
     command += [tmp_path / f"{name}.csv" for name in TASK_NAMES]
     command += ["--thresholds", json.dumps(THRESHOLDS)]
     done = forked.run(*command)

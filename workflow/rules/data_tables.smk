@@ -32,6 +32,7 @@ rule likeness:
     input:
         statistics=f"{RUN}/tables/dataset_statistics.csv",
         trajectories=run.task_paths(f"{RUN}/trajectories/{{task}}.csv"),
+        reference=run.task_paths(f"{RUN}/episodes/reference/{{task}}.parquet"),
         table1=PAPER / "table1.csv",
     output:
         csv=f"{RUN}/tables/likeness.csv",
@@ -44,15 +45,13 @@ rule likeness:
     conda:
         "../../envs/data.yaml"
     params:
-        thresholds=run.thresholds(),
         code=run.code("analysis/likeness"),
     message:
         "Set each dataset beside DSRL's"
     shell:
         'python "$PREFINE_SCRIPTS" analysis/likeness.py --statistics {input.statistics:q} '
-        "--trajectories {input.trajectories:q} --table1 {input.table1:q} "
-        "--thresholds {params.thresholds:q} --csv {output.csv:q} "
-        "--markdown {output.markdown:q} "
+        "--trajectories {input.trajectories:q} --reference {input.reference:q} "
+        "--table1 {input.table1:q} --csv {output.csv:q} --markdown {output.markdown:q} "
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
 
 

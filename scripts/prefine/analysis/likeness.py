@@ -7,37 +7,44 @@ import pandas as pd
 
 from prefine.analysis.metrics import normalized_cost, normalized_return
 from prefine.preferences.split import SplitSettings, reference_set, split
-from prefine.tasks import TASKS, Task
+from prefine.tasks import BULLET_GYM, SAFETY_GYM, TASKS, Task
 
 ROLES, SCORES = ("preferred", "nonpreferred"), ("return", "cost")
 SETS = [f"mean_{score}_{role}" for role in ROLES for score in SCORES]
+THRESHOLDS = {SAFETY_GYM: (30, 40, 50), BULLET_GYM: (10, 20, 40)}  # the paper's
+
+# Like DSRL's is a dataset whose numbers are within these bounds of the paper's.
+SHARE = 0.15  # of D_p's return and of D_np's cost
+COST = 10  # D_p's cost
+REWARD, FACTOR = 0.15, 1.6  # of pi_ref's normalised reward and cost
 
 
 def likeness(
     statistics: pd.DataFrame,
-    returns: Mapping[str, pd.Series],
-    thresholds: Mapping[str, list],
+    trajectories: Mapping[str, pd.DataFrame],
+    reference: Mapping[str, pd.DataFrame],
     table1: pd.DataFrame,
 ) -> pd.DataFrame:
-    """One row a dataset: its numbers and, as ``paper_{column}``, those of DSRL's.
+    """One row a dataset: its numbers and, as ``paper_{column}``, DSRL's and the paper's.
 
-    ``reference_reward`` and ``reference_cost`` are D_ref's mean normalised return, and its mean
-    cost over each threshold, averaged; beside them stands what the paper's reference policy
-    pi_ref, which is cloned from D_ref, reaches in Table 1.
+    Sets are drawn as in the paper, whatever the run's own thresholds are. ``reference_reward``
+    and ``reference_cost`` are pi_ref's normalised return, and its cost over each threshold,
+    averaged, as in Table 1; ``d_ref_reward`` and ``d_ref_cost`` those of D_ref, which it clones;
+    ``n_safe`` and ``n_unsafe`` the fewest trajectories at a threshold.
 
     Args:
         statistics: Tables 2 and 3 (``analysis.tables.dataset_statistics``).
-        returns: by task, of all trajectories.
-        thresholds: by task.
+        trajectories: by task: return and cost.
+        reference: by task, episodes of pi_ref: return and cost.
         table1: the paper's.
     """
     paper = table1[table1["method"] == "reference"].set_index("task")
     rows = []
     for own in statistics.to_dict("records"):
-        task, limits = TASKS[own["task"]], [tau for tau in thresholds[own["task"]] if tau]
-        reached = returns[task.name]
-        cost = own["mean_cost_reference"]
-        costs = [normalized_cost(cost, tau) for tau in limits]
+        task = TASKS[own["task"]]
+        limits, played = THRESHOLDS[task.suite], reference[task.name]
+        reached = trajectories[task.name]["return"].to_numpy()
+        found = scores(reached, trajectories[task.name]["cost"].to_numpy(), task, limits)
         row = {
             **{name: own[name] for name in ("suite", "task", "source", "trajectories")},
             "paper_trajectories": task.n_trajectories,
@@ -49,13 +56,41 @@ def likeness(
             "paper_max_return": task.max_return,
         }
         for name in SETS:
-            row |= {name: own[name], f"paper_{name}": own.get(f"paper_{name}", np.nan)}
-        row["reference_reward"] = normalized_return(own["mean_return_reference"], task)
+            row |= {name: found[name], f"paper_{name}": own.get(f"paper_{name}", np.nan)}
+        row |= {f"d_ref_{name}": found[f"reference_{name}"] for name in ("reward", "cost")}
+        row["reference_reward"] = normalized_return(played["return"].mean(), task)
         row["paper_reference_reward"] = paper["reward"].get(task.name, np.nan)
-        row["reference_cost"] = np.mean(costs) if costs else np.nan
+        row["reference_cost"] = np.mean([normalized_cost(played["cost"].mean(), k) for k in limits])
         row["paper_reference_cost"] = paper["cost"].get(task.name, np.nan)
-        rows.append(row)
+        row |= {name: found[name] for name in ("n_safe", "n_unsafe")}
+        rows.append(row | {"out_of_bounds": ", ".join(out_of_bounds(row))})
     return pd.DataFrame(rows)
+
+
+def out_of_bounds(row: Mapping[str, float]) -> list[str]:
+    """The numbers in which a dataset is not like DSRL's; of tasks beyond the paper none is known.
+
+    Args:
+        row: of ``likeness``.
+    """
+
+    def apart(name: str) -> float:
+        return abs(row[name] - row[f"paper_{name}"])
+
+    paper = {name: row[f"paper_{name}"] for name in [*SETS, "reference_reward", "reference_cost"]}
+    # On CarRun the paper's cost of D_p is a copy of D_np's.
+    misprint = paper["mean_cost_preferred"] == paper["mean_cost_nonpreferred"]
+    cost = np.log(max(row["reference_cost"], 1e-9) / paper["reference_cost"])
+    wrong = {
+        "mean_return_preferred": apart("mean_return_preferred")
+        > SHARE * paper["mean_return_preferred"],
+        "mean_cost_preferred": apart("mean_cost_preferred") > COST and not misprint,
+        "mean_cost_nonpreferred": apart("mean_cost_nonpreferred")
+        > SHARE * paper["mean_cost_nonpreferred"],
+        "reference_reward": apart("reference_reward") > REWARD,
+        "reference_cost": abs(cost) > np.log(FACTOR),
+    }
+    return [name for name, is_wrong in wrong.items() if is_wrong]
 
 
 def scores(
@@ -90,22 +125,21 @@ def scores(
 def distance(found: Mapping[str, float], paper: Mapping[str, float], task: Task) -> float:
     """How far a dataset is from the paper's numbers; each term is 0 well within its bounds.
 
-    The bounds: 15 % of D_p's return and D_np's cost, 10 of D_p's cost, .15 of D_ref's reward and a
-    factor of 1.6 of its cost; at least 100 safe and 100 unsafe trajectories at every threshold, and
-    no fewer than DSRL has.
+    D_ref stands for pi_ref. Nor are there to be fewer trajectories than DSRL has, nor less than 100
+    safe and 100 unsafe ones at every threshold.
     """
 
     def share(name: str) -> float:
-        return max(0.0, abs(found[name] / paper[name] - 1) / 0.15 - 0.4)
+        return max(0.0, abs(found[name] / paper[name] - 1) / SHARE - 0.4)
 
     terms = [1.5 * share("mean_return_preferred"), share("mean_cost_nonpreferred")]
     printed = paper["mean_cost_preferred"]
     if printed != paper["mean_cost_nonpreferred"]:  # on CarRun one is a copy of the other
-        terms.append(max(0.0, abs(found["mean_cost_preferred"] - printed) / 10 - 0.5))
+        terms.append(max(0.0, abs(found["mean_cost_preferred"] - printed) / COST - 0.5))
     reward, cost = (f"reference_{name}" for name in ("reward", "cost"))
-    terms.append(max(0.0, abs(found[reward] - paper[reward]) / 0.15 - 0.4))
+    terms.append(max(0.0, abs(found[reward] - paper[reward]) / REWARD - 0.4))
     # Hardest to meet: an even density has few of the costliest among the best.
-    terms.append(2.5 * max(0.0, abs(np.log(found[cost] / paper[cost])) / np.log(1.6) - 0.6))
+    terms.append(2.5 * max(0.0, abs(np.log(found[cost] / paper[cost])) / np.log(FACTOR) - 0.6))
     terms += [4 * max(0.0, 1.25 - found[name] / 100) for name in ("n_safe", "n_unsafe")]
     size = 10 * max(0.0, 1 - found["trajectories"] / task.n_trajectories)
     above = 10 * max(0.0, found["max_return"] / task.max_return - 1.06)

@@ -119,7 +119,7 @@ def inputs(run: "Run", figure: Figure) -> dict[str, list[str]]:
 def _paths(run: "Run", figure: Figure, pattern: str) -> list[str]:
     if pattern.startswith("workflow/"):
         return [str(run.from_root(pattern))]
-    if pattern == "tables/likeness.csv" and run.own_data:
+    if pattern == "tables/dataset_statistics.csv" and run.own_data:
         return []
     if pattern.startswith("tables/studies/"):
         return run.study_table(figure.study)

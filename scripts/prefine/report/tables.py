@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from prefine.analysis.likeness import COST, FACTOR, REWARD, SHARE
 from prefine.analysis.names import (
     columns_of,
     marks_note,
@@ -203,19 +204,32 @@ def likeness_lines(table: pd.DataFrame) -> list[list[str]]:
         "mean_return_nonpreferred": "return D_np",
         "mean_cost_nonpreferred": "cost D_np",
     }
-    shares = {"reference_reward": "reward D_ref", "reference_cost": "cost D_ref / τ"}
+    shares = {
+        "reference_reward": "reward π_ref",
+        "reference_cost": "cost π_ref / τ",
+    }
     parts = [
         _beside_paper(table, columns, digits)
         for columns, digits in ((sizes, 0), (sets, 1), (shares, 2))
     ]
-    return [[*a, *b, *c] for a, b, c in zip(*parts, strict=True)]
+    named = sets | shares
+    ends = [["fewest safe / unsafe", "out of bounds"]]
+    for row in table.to_dict("records"):
+        wrong = row["out_of_bounds"] if pd.notna(row["out_of_bounds"]) else ""
+        told = ", ".join(named[name] for name in wrong.split(", ") if name) or "–"
+        known = told if pd.notna(row["paper_reference_cost"]) else "not in the paper"
+        ends.append([f"{row['n_safe']} / {row['n_unsafe']}", known])
+    return [[*a, *b, *c, *end] for a, b, c, end in zip(*parts, ends, strict=True)]
 
 
 def likeness_note(table: pd.DataFrame) -> str:
     """Say what the numbers beside DSRL's are."""
     return (
-        "In brackets DSRL's numbers and, of D_p, D_np and D_ref, the paper's; of D_ref what "
-        f"π_ref reaches in Table 1. {source_note(table['source'])}"
+        "In brackets DSRL's numbers and, of D_p, D_np and π_ref, the paper's. Sets are drawn as in "
+        "the paper, means over its three thresholds; π_ref acts without noise. Fewest: at one of "
+        f"the three. Out of bounds: beyond {SHARE:.0%} of D_p's return or D_np's cost, {COST} of "
+        f"D_p's cost, {REWARD} of π_ref's reward, or a factor of {FACTOR} of its cost. "
+        f"{source_note(table['source'])}"
     )
 
 
