@@ -213,13 +213,16 @@ def likeness_lines(table: pd.DataFrame) -> list[list[str]]:
         for columns, digits in ((sizes, 0), (sets, 1), (shares, 2))
     ]
     named = sets | shares
-    ends = [["fewest safe / unsafe", "out of bounds"]]
+    ends = [["out of bounds", "fewest safe / unsafe"]]
     for row in table.to_dict("records"):
         wrong = row["out_of_bounds"] if pd.notna(row["out_of_bounds"]) else ""
         told = ", ".join(named[name] for name in wrong.split(", ") if name) or "–"
         known = told if pd.notna(row["paper_reference_cost"]) else "not in the paper"
-        ends.append([f"{row['n_safe']} / {row['n_unsafe']}", known])
-    return [[*a, *b, *c, *end] for a, b, c, end in zip(*parts, ends, strict=True)]
+        ends.append([known, f"{row['n_safe']} / {row['n_unsafe']}"])
+    return [
+        [task, wrong, *a, *b, *c, fewest]
+        for (task, *a), b, c, (wrong, fewest) in zip(*parts, ends, strict=True)
+    ]
 
 
 def likeness_note(table: pd.DataFrame) -> str:
