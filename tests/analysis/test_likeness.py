@@ -91,7 +91,7 @@ def test_the_table_shows_both_numbers(table, tmp_path):
     for own in (table, frames.read_csv(tmp_path / "likeness.csv")):
         text = markdown(likeness_lines(own), likeness_note(own))
         ball, ant = text.splitlines()[2:4]
-        assert ball.startswith("| BallRun | cost π_ref / τ | 900 (940) | 70 (80) | 300 (26) | 900 (1")
+        assert ball.startswith("| BallRun | cost π_ref / τ | 900 (940) | 70 (80) | 300 (26) | ")
         assert ball.endswith("| 2.33 (3.88) | 200 / 300 |")
         assert ant.startswith("| AntRun | not in the paper | 900 (1816)")
         assert "not DSRL's" in text
