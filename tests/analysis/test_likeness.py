@@ -75,6 +75,8 @@ def test_what_is_out_of_bounds_is_named(table, statistics):
         "reference_cost": 3.88 * 1.61,
     }.items():
         assert out_of_bounds(like | {name: value}) == [name]
+    # Without a safe trajectory D_p is empty and has no mean.
+    assert out_of_bounds(like | {"mean_return_preferred": np.nan}) == ["mean_return_preferred"]
     # A cost of 0 is far from any other; where the paper prints one number twice, one is none.
     assert out_of_bounds(like | {"reference_cost": 0.0}) == ["reference_cost"]
     copied = {"mean_cost_preferred": 50.0, "paper_mean_cost_preferred": 80.0}

@@ -71,26 +71,23 @@ def out_of_bounds(row: Mapping[str, float]) -> list[str]:
     """The numbers in which a dataset is not like DSRL's; of tasks beyond the paper none is known.
 
     Args:
-        row: of ``likeness``.
+        row: of ``likeness``. A number that is missing, of a set that is empty, is out of bounds.
     """
-
-    def apart(name: str) -> float:
-        return abs(row[name] - row[f"paper_{name}"])
-
     paper = {name: row[f"paper_{name}"] for name in [*SETS, "reference_reward", "reference_cost"]}
+    apart = {name: abs(row[name] - printed) for name, printed in paper.items()}
     # On CarRun the paper's cost of D_p is a copy of D_np's.
     misprint = paper["mean_cost_preferred"] == paper["mean_cost_nonpreferred"]
-    cost = np.log(max(row["reference_cost"], 1e-9) / paper["reference_cost"])
-    wrong = {
-        "mean_return_preferred": apart("mean_return_preferred")
-        > SHARE * paper["mean_return_preferred"],
-        "mean_cost_preferred": apart("mean_cost_preferred") > COST and not misprint,
-        "mean_cost_nonpreferred": apart("mean_cost_nonpreferred")
-        > SHARE * paper["mean_cost_nonpreferred"],
-        "reference_reward": apart("reference_reward") > REWARD,
-        "reference_cost": abs(cost) > np.log(FACTOR),
+    factor = np.exp(abs(np.log(max(row["reference_cost"], 1e-9) / paper["reference_cost"])))
+    within = {
+        "mean_return_preferred": apart["mean_return_preferred"]
+        <= SHARE * paper["mean_return_preferred"],
+        "mean_cost_preferred": apart["mean_cost_preferred"] <= COST or misprint,
+        "mean_cost_nonpreferred": apart["mean_cost_nonpreferred"]
+        <= SHARE * paper["mean_cost_nonpreferred"],
+        "reference_reward": apart["reference_reward"] <= REWARD,
+        "reference_cost": factor <= FACTOR,
     }
-    return [name for name, is_wrong in wrong.items() if is_wrong]
+    return [name for name, is_in in within.items() if not (is_in or np.isnan(paper[name]))]
 
 
 def scores(
