@@ -14,16 +14,48 @@ from prefine import files, provenance
 from prefine.data import dataset
 from prefine.data.collect import collect
 from prefine.data.thinning import episodes_to_play, thin
+from prefine.errors import UserError
 from prefine.evaluation.record import record
 from prefine.pipeline import cli
 from prefine.policies import file as policy_file
-from prefine.tasks import TASKS
+from prefine.policies.stack import PolicyStack
+from prefine.tasks import TASKS, Task
+
+
+def load_family(path: Path, task: Task) -> PolicyStack:
+    """Read a family of a task.
+
+    Raises:
+        UserError: it is none, or of another task.
+    """
+    family = policy_file.load(path)
+    of_task = family.metadata.get("task", task.name)
+    if of_task != task.name:
+        raise UserError(f"{path}: a family of {of_task}, not of {task.name}")
+    sizes = family.policy.obs_dim, family.policy.act_dim
+    if sizes != (task.obs_dim, task.act_dim):
+        raise UserError(
+            f"{path}: policies of {sizes[0]} observations and {sizes[1]} actions; {task.name} has "
+            f"{task.obs_dim} and {task.act_dim}"
+        )
+    rows = family.metadata.get("runs", [])
+    if len(rows) != len(family) or not all(is_count(row.get("episodes")) for row in rows):
+        raise UserError(
+            f"{path}: no family of behaviour policies; it does not say how many episodes each plays"
+        )
+    return family
+
+
+def is_count(value: object) -> bool:
+    """Whether a value is a number of things of which there are some."""
+    return type(value) is int and value > 0
 
 
 def by_family(args: argparse.Namespace) -> tuple[list[dict[str, np.ndarray]], dict]:
     """Roll a family out and thin what it played; return episodes and metadata."""
     torch.set_num_threads(1)
-    task, family = TASKS[args.task], policy_file.load(args.family)
+    task = TASKS[args.task]
+    family = load_family(args.family, task)
     wanted = args.trajectories or task.n_trajectories
     counts = episodes_to_play([row["episodes"] for row in family.metadata["runs"]], wanted, task)
     progress = cli.Progress(f"collect {task.name}", sum(counts), "episodes")

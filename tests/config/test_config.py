@@ -325,6 +325,13 @@ def test_every_key_of_the_schema_is_described():
             ["collect.recipes.BallRun.behaviours.0.continues", "nothing to continue"],
         ),
         ({"collect": {"train": "yes"}}, ["collect.train: 'yes'", "must be boolean"]),
+        ({"collect": {"families": {"BallRum": "a"}}}, ["'BallRum'", "did you mean 'BallRun'?"]),
+        ({"collect": {"familes": {"BallRun": "a"}}}, ["'familes'", "did you mean 'families'?"]),
+        ({"collect": {"families": {"BallRun": ""}}}, ["collect.families.BallRun: ''"]),
+        (
+            {"collect": {"train": True, "families": {"BallRun": "a"}}},
+            ["collect.train: True", "collect.families"],
+        ),
         ({"collect": {"trajectories": {"BallRum": 600}}}, ["'BallRum'", "did you mean 'BallRun'?"]),
         ({"collect": {"trajectories": {"BallRun": 0}}}, ["collect.trajectories.BallRun: 0"]),
         (

@@ -23,7 +23,7 @@ from prefine.streams import generator, stream_seed
 from prefine.tasks import TASKS
 
 BALL_RUN = TASKS["BallRun"]
-FAMILIES = sorted((ROOT / "workflow/behaviours").glob("*.safetensors"))
+FAMILIES = sorted((ROOT / "workflow/behaviours").rglob("*.safetensors"))
 
 
 def named(task, n, kind="gaussian") -> PolicyStack:
@@ -190,7 +190,28 @@ def test_a_family_becomes_a_dataset(tmp_path, family):
         assert played[names].steps["costs"].sum() == row.cost
 
 
-@pytest.mark.parametrize("path", FAMILIES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    ("task", "rows", "expected"),
+    [
+        ("CarRun", {"task": "BallRun"}, "a family of BallRun, not of CarRun"),
+        ("BallCircle", {}, "policies of 7 observations and 2 actions; BallCircle has 8 and 2"),
+        ("BallRun", {"runs": [{"run": "a"}, {"run": "b"}, {"run": "c"}]}, "no family of behaviour"),
+        ("BallRun", {"runs": []}, "no family of behaviour"),
+    ],
+)
+def test_a_file_that_is_no_family_of_the_task_gets_one_line(tmp_path, task, rows, expected):
+    family = named(BALL_RUN, 3)
+    family.metadata.pop("task", None)
+    family.metadata.update(rows)
+    policy_file.save(tmp_path / "own.safetensors", family)
+    command = [sys.executable, ROOT / "scripts", "data/collect.py", "--task", task]
+    command += ["--family", tmp_path / "own.safetensors", "--output", tmp_path / "data.hdf5"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    (line,) = done.stderr.strip().splitlines()
+    assert done.returncode == 1 and f"own.safetensors: {expected}" in line
+
+
+@pytest.mark.parametrize("path", FAMILIES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_shipped_family_is_whole(path: Path):
     stack = policy_file.load(path)
     task, rows = TASKS[path.stem], stack.metadata["runs"]

@@ -161,6 +161,22 @@ def test_wrong_scores_of_others_are_refused_before_any_job(tmp_path):
     check_files(check(deepcopy(PAPER)))
 
 
+def test_a_family_is_the_repositorys_or_the_users(tmp_path, monkeypatch):
+    job, own = wildcards(task="BallRun"), "workflow/behaviours/CarRun.safetensors"
+    assert run_of().family(job).endswith("workflow/behaviours/BallRun.safetensors")
+    assert run_of(collect=PAPER["collect"] | {"train": True}).family(job) == []
+    named = run_of(collect=PAPER["collect"] | {"families": {"BallRun": own}})
+    monkeypatch.chdir(tmp_path)
+    check_files(named.config, ROOT)
+    assert named.family(job) == str(ROOT / own)  # the repository is elsewhere
+    with pytest.raises(UserError, match=f"collect.families.BallRun: {own} is not there"):
+        check_files(named.config)
+    (tmp_path / own).parent.mkdir(parents=True)
+    (tmp_path / own).write_text("")
+    assert named.family(job) == own
+    assert named.family(wildcards(task="CarRun")) == str(ROOT / own)
+
+
 def test_another_setting_or_other_code_has_other_checkpoints(paper):
     job = type("Wildcards", (list,), {"job": "main/BallRun/bc"})(["main/BallRun/bc"])
     folder, key = paper.state_of(job)

@@ -71,7 +71,7 @@ try:
     whole = strict_yaml.load(ROOT / "config.yaml")
     update_config(whole, config)
     config = check(whole)
-    check_files(config)
+    check_files(config, ROOT)
     run = Run(config, ROOT)
     check_folder(Path(run.folder))
     if workflow.is_main_process:

@@ -175,12 +175,14 @@ def check_meaning(config: Mapping) -> None:
             f"config: collect.recipes: lacks {', '.join(without)}; add a recipe or take the "
             f"task out of tasks. Recipes: {', '.join(config['collect']['recipes'])}"
         )
-    for part in ("recipes", "trajectories"):
+    for part in ("recipes", "families", "trajectories"):
         check_names_in(f"collect.{part}", config["collect"][part], TASKS)
     for task, own in config["collect"]["recipes"].items():
         if own["behaviours"] and own["behaviours"][0].get("continues"):
             place = f"collect.recipes.{task}.behaviours.0.continues"
             refuse(place, True, "the first behaviour has nothing to continue")
+    if config["collect"]["train"] and config["collect"]["families"]:
+        refuse("collect.train", True, "collect.families names policies that are there")
     sets = config["split"]["n_preferred"] + config["split"]["n_nonpreferred"]
     for task, n in config["collect"]["trajectories"].items():
         if n < sets:
@@ -318,14 +320,20 @@ def check_own_policies(config: Mapping) -> None:
         )
 
 
-def check_files(config: Mapping) -> None:
-    """The files of own policies are there, and the trajectories that go with them.
+def check_files(config: Mapping, root: Path = Path()) -> None:
+    """The files of own policies and families are there, and the trajectories that go with them.
 
     Scores of others are read as they will be: a wrong row is not found after hours of training.
+
+    Args:
+        root: where a family is looked for that the working folder has not.
 
     Raises:
         UserError: one line that names the key and the file.
     """
+    for task, path in config["collect"]["families"].items():
+        if not (Path(path).is_file() or (root / path).is_file()):
+            raise UserError(f"config: collect.families.{task}: {path} is not there")
     for task, own in config["own_policy"].items():
         named = {f"own_policy.{task}.{name}": own.get(name) for name in ("file", "vec_normalize")}
         named[f"file.{task}.data"] = config["file"].get(task, {}).get("data")

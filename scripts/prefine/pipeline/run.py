@@ -116,7 +116,10 @@ class Run(PublishedRun, TimedRun, Rollouts):
         return input.get("task") or self.task_of(wildcards)
 
     def family(self, wildcards) -> str | list:
-        """The shipped policies that play a task; none where they are trained by recipe."""
+        """The policies that play a task; none where they are trained by recipe."""
+        own = self.config["collect"]["families"].get(wildcards.task)
+        if own:  # the user's, or one of the repository, which may lie elsewhere
+            return own if Path(own).exists() else str(self.from_root(own))
         path = self.from_root(f"workflow/behaviours/{wildcards.task}.safetensors")
         return str(path) if path.exists() and not self.config["collect"]["train"] else []
 
