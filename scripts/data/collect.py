@@ -29,6 +29,11 @@ def load_family(path: Path, task: Task) -> PolicyStack:
         UserError: it is none, or of another task.
     """
     family = policy_file.load(path)
+    rows = family.metadata.get("runs", [])
+    if len(rows) != len(family) or not all(plays(row) for row in rows):
+        raise UserError(
+            f"{path}: no family of behaviour policies; it does not say how many episodes each plays"
+        )
     of_task = family.metadata.get("task", task.name)
     if of_task != task.name:
         raise UserError(f"{path}: a family of {of_task}, not of {task.name}")
@@ -38,17 +43,13 @@ def load_family(path: Path, task: Task) -> PolicyStack:
             f"{path}: policies of {sizes[0]} observations and {sizes[1]} actions; {task.name} has "
             f"{task.obs_dim} and {task.act_dim}"
         )
-    rows = family.metadata.get("runs", [])
-    if len(rows) != len(family) or not all(is_count(row.get("episodes")) for row in rows):
-        raise UserError(
-            f"{path}: no family of behaviour policies; it does not say how many episodes each plays"
-        )
     return family
 
 
-def is_count(value: object) -> bool:
-    """Whether a value is a number of things of which there are some."""
-    return type(value) is int and value > 0
+def plays(row: dict) -> bool:
+    """Whether a policy has a name and a number of episodes."""
+    episodes = row.get("episodes")
+    return isinstance(row.get("run"), str) and type(episodes) is int and episodes > 0
 
 
 def by_family(args: argparse.Namespace) -> tuple[list[dict[str, np.ndarray]], dict]:

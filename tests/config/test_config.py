@@ -47,6 +47,15 @@ def own_task(entry, **more):
     return {"source": "file", "tasks": ["Mine"], "file": {"Mine": entry}} | more
 
 
+def test_a_task_needs_a_recipe_or_a_family():
+    task = next(name for name in TASKS if name not in PAPER["collect"]["recipes"])
+    own = changed(tasks=[task], figures={"fig1": {"task": task}})
+    with pytest.raises(UserError, match=f"collect.recipes: lacks {task}"):
+        configuration.check(own)
+    own["collect"] = own["collect"] | {"families": {task: "own.safetensors"}}
+    assert configuration.check(own)["tasks"] == [task]
+
+
 def test_the_paper_s_protocol():
     config = configuration.check(PAPER)
     assert config["tasks"] == list(PAPER_TASKS)

@@ -197,6 +197,8 @@ def test_a_family_becomes_a_dataset(tmp_path, family):
         ("BallCircle", {}, "policies of 7 observations and 2 actions; BallCircle has 8 and 2"),
         ("BallRun", {"runs": [{"run": "a"}, {"run": "b"}, {"run": "c"}]}, "no family of behaviour"),
         ("BallRun", {"runs": []}, "no family of behaviour"),
+        ("BallRun", {"runs": [{"run": "a", "episodes": "2"}] * 3}, "no family of behaviour"),
+        ("BallRun", {"runs": [{"run": "a"}] * 3, "task": {"name": "BallRun"}}, "no family of"),
     ],
 )
 def test_a_file_that_is_no_family_of_the_task_gets_one_line(tmp_path, task, rows, expected):

@@ -169,7 +169,8 @@ def check_meaning(config: Mapping) -> None:
             "config: only_finished: True is not allowed with policies of your own; one of them is "
             "chosen when all are finished"
         )
-    without = [task for task in config["tasks"] if task not in config["collect"]["recipes"]]
+    known = config["collect"]["recipes"].keys() | config["collect"]["families"].keys()
+    without = [task for task in config["tasks"] if task not in known]
     if config["source"] == "collect" and without:
         raise UserError(
             f"config: collect.recipes: lacks {', '.join(without)}; add a recipe or take the "

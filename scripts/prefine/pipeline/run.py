@@ -119,7 +119,7 @@ class Run(PublishedRun, TimedRun, Rollouts):
         """The policies that play a task; none where they are trained by recipe."""
         own = self.config["collect"]["families"].get(wildcards.task)
         if own:  # the user's, or one of the repository, which may lie elsewhere
-            return own if Path(own).exists() else str(self.from_root(own))
+            return own if Path(own).is_file() else str(self.from_root(own))
         path = self.from_root(f"workflow/behaviours/{wildcards.task}.safetensors")
         return str(path) if path.exists() and not self.config["collect"]["train"] else []
 
