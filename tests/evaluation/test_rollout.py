@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -159,6 +161,35 @@ def test_a_killed_worker_changes_no_number_and_leaves_no_process():
     again = rollout.evaluate(*arguments, kill_once, workers=2)
     assert killed
     pd.testing.assert_frame_equal(whole, again, check_exact=True)
+    assert set(children()) == before
+
+
+DYING = {  # the first worker; the parent waits for its end before it says anything
+    "before it is told its task": "",
+    "in the midst of its first reply": """
+import os, struct, sys
+os.write(int(sys.argv[1]), struct.pack("!i", 100) + b"A" * 10)
+""",
+}
+
+
+@pytest.mark.parametrize("when", DYING)
+def test_a_worker_that_dies_at_its_start_changes_nothing(when, tmp_path, monkeypatch):
+    task = frail_task(tmp_path, "pass", once=False)
+    before, begun = set(children()), []
+
+    class Popen(subprocess.Popen):
+        def __init__(self, command, **options):
+            number, first = command[-1], not begun
+            begun.append(number)
+            does = DYING[when] if first else rollout.START
+            super().__init__([sys.executable, "-c", does, number], **options)
+            if first:
+                self.wait()
+
+    monkeypatch.setattr(rollout.subprocess, "Popen", Popen)
+    table = rollout.evaluate(some_policies(task), task, 5, "deterministic")
+    assert len(begun) == 2 and len(table) == 10 and (table["return"] == 4).all()
     assert set(children()) == before
 
 

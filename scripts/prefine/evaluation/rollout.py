@@ -118,24 +118,28 @@ class Worker:
         self.blocks: deque[Block] = deque()
         self.sent = time.monotonic()
         self.task = task
-        self.connection.send_bytes(json.dumps(task.to_dict()).encode())
+        self._tell(json.dumps(task.to_dict()).encode())
+
+    def _tell(self, message: bytes) -> None:
+        """Send it; a dead worker, whenever it died, is noticed when its answer is due."""
+        try:
+            self.connection.send_bytes(message)
+        except OSError:
+            log.debug("worker %d is gone", self.process.pid)
 
     def send(self, block: Block, seeds=STEP, actions=0.0) -> None:
-        """Reset or step a block's slots; a dead worker is noticed when its answer is due."""
+        """Reset or step a block's slots."""
         tick = np.zeros(len(block.episodes), tick_type(self.task))
         tick["slot"], tick["seed"], tick["action"] = block.slots, seeds, actions
         self.blocks.append(block)
         self.sent = time.monotonic()
-        try:
-            self.connection.send_bytes(tick.tobytes())
-        except ConnectionError:
-            log.debug("worker %d is gone", self.process.pid)
+        self._tell(tick.tobytes())
 
     def reply(self) -> np.ndarray | Failure | None:
-        """What the worker says; None if it is gone."""
+        """What the worker says; None if it is gone, also in the midst of a reply."""
         try:
             return read_reply(self.connection.recv_bytes(), self.task)
-        except (EOFError, ConnectionError):
+        except (EOFError, OSError):
             return None
 
     def close(self, gone: bool = False) -> str:

@@ -71,7 +71,7 @@ def serve(connection: Connection) -> None:
                 failure = Failure(str(error) if known else traceback.format_exc(), mendable)
                 reply = FAILURE + json.dumps(failure).encode()
             connection.send_bytes(reply)
-    except (EOFError, ConnectionError, KeyboardInterrupt):
+    except (EOFError, OSError, KeyboardInterrupt):
         return
 
 
