@@ -125,7 +125,7 @@ def test_a_mixed_action_is_the_weighted_mean_of_both_each_seeing_what_it_is_used
     played = rollout.Rollout(own, task, "deterministic", ["a", "b"], "evaluate", False)
     played.mix = rollout.Mix(reference, weight)
     block = rollout.Block(1, np.arange(4), params=own.replica(1).params)
-    block.keep(slice(None), played.width)
+    block.begin(0, played.width)
     block.obs = np.random.default_rng(0).normal(size=(1, played.width, task.obs_dim))
     block.obs = block.obs.astype(np.float32)
     theirs, ours = reference.act(block.obs[0])[0], own.act(block.obs[0])[1]
@@ -203,6 +203,10 @@ class Frail(gymnasium.Env):
     observation_space = gymnasium.spaces.Box(-1, 1, (2,))
     action_space = gymnasium.spaces.Box(-1, 1, (1,))
 
+    def __init__(self):
+        with Path(__file__).with_name("made").open("a") as file:
+            file.write(".")
+
     def reset(self, *, seed=None, options=None):
         self.number, self.steps = seed - 10_000, 0
         return np.zeros(2, np.float32), {{}}
@@ -226,6 +230,14 @@ def frail_task(folder, trouble, once):
     module.write_text(text)
     scores = {"max_cost": 0.0, "min_return": 0.0, "max_return": 1.0, "n_trajectories": 1}
     return Task(name, "f", OWN, f"{name}-v0", 4, 2, 1, **scores, module=str(module))
+
+
+def test_a_worker_makes_no_more_environments_than_it_plays_at_once(tmp_path):
+    task = frail_task(tmp_path, "pass", once=False)
+    blocks = rollout.blocks_of(task, [200, 200], 1)
+    assert {len(block.episodes) for block in blocks} == {50}
+    assert len(rollout.evaluate(some_policies(task), task, 200, "deterministic")) == 400
+    assert len((tmp_path / "made").read_text()) == rollout.LANES * 50
 
 
 TROUBLES = {

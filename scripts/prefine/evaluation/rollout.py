@@ -69,11 +69,18 @@ class Block:
     record: dict[str, np.ndarray] | None = None  # all steps so far (prefine.evaluation.record)
     params: Params | None = None  # the replica's own, (1, ...)
 
-    def keep(self, which: np.ndarray, rows: int) -> None:
-        """Go on with some of the episodes, in a forward pass of so many rows."""
-        self.episodes = self.episodes[which]
+    def begin(self, lane: int, rows: int) -> None:
+        """Give each episode a row of a forward pass of so many, and an environment of the lane."""
+        self.lane, self.length, self.started = lane, 0, False
         self.rows = self.episodes % rows
-        self.slots = self.lane * rows + self.rows
+        # By its place, not its row: a world of Bullet is large, and none is made without need.
+        self.slots = lane * rows + np.arange(len(self.episodes))
+
+    def keep(self, which: np.ndarray) -> None:
+        """Go on with some of the episodes."""
+        self.episodes, self.rows, self.slots = (
+            of_each[which] for of_each in (self.episodes, self.rows, self.slots)
+        )
 
 
 def rows_of(task: Task) -> int:
@@ -189,8 +196,7 @@ class Rollout:
         if not self.queue:
             return
         block, task = self.queue.popleft(), self.task
-        block.lane, block.length, block.started = lane, 0, False
-        block.keep(slice(None), self.width)
+        block.begin(lane, self.width)
         block.obs = np.zeros((1, self.width, task.obs_dim), dtype=np.float32)
         block.costs, block.record = [], self.new_record()
         block.sums = np.zeros((2, self.width))
@@ -259,7 +265,7 @@ class Rollout:
                 }
             )
         if ended.any():
-            block.keep(~ended, self.width)
+            block.keep(~ended)
         return int(ended.sum())
 
     def give_back(self, blocks: Sequence[Block], reason: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import gymnasium
 import numpy as np
 
-from prefine.evaluation.rollout import Block, Rollout, rows_of
+from prefine.evaluation.rollout import Block, Rollout
 from prefine.evaluation.worker import STEP, answer, tick_type
 from prefine.policies.stack import PolicyStack
 from prefine.simulators.blocks import OneByOne
@@ -75,9 +75,9 @@ class Watched(gymnasium.Wrapper):
 class _Here:
     """In place of a worker: does a tick at once, with one environment."""
 
-    def __init__(self, env: gymnasium.Env, task: Task, slot: int):
+    def __init__(self, env: gymnasium.Env, task: Task):
         self.task, self.envs = task, OneByOne(task)
-        self.envs.envs[slot] = env
+        self.envs.envs[0] = env
         self.said: np.ndarray | None = None
 
     def send(self, block: Block, seeds=STEP, actions=0.0) -> None:
@@ -109,7 +109,7 @@ def play(
             unless that comes after the last of them.
     """
     rollout = Rollout(stack, task, mode, ["film"], "evaluate", step_costs=False)
-    block, here = Block(0, np.array([episode])), _Here(env, task, episode % rows_of(task))
+    block, here = Block(0, np.array([episode])), _Here(env, task)
     rollout.queue.append(block)
     rewards, costs = [], []
     played = Played(np.empty(0), np.empty(0), False)
