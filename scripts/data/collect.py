@@ -60,14 +60,15 @@ def by_family(args: argparse.Namespace) -> tuple[list[dict[str, np.ndarray]], di
     wanted = args.trajectories or task.n_trajectories
     counts = episodes_to_play([row["episodes"] for row in family.metadata["runs"]], wanted, task)
     progress = cli.Progress(f"collect {task.name}", sum(counts), "episodes")
-    played = record(family, task, counts, progress.update, workers=args.workers)
+    # Thinning keeps none that costs more, so none is played on.
+    played = record(family, task, counts, progress.update, args.workers, task.max_cost)
     progress.close()
     returns, costs = (
         np.array([own.steps[name].sum(dtype=np.float64) for own in played])
         for name in ("rewards", "costs")
     )
     kept = [played[place] for place in thin(returns, costs, task, wanted)]
-    logging.info("played %d episodes, kept %d", len(played), len(kept))
+    logging.info("played %d episodes, kept %d", sum(counts), len(kept))
     if len(kept) < wanted:
         logging.warning("%s: %d trajectories, %d were asked for", task.name, len(kept), wanted)
     metadata = {

@@ -27,8 +27,9 @@ class Recording(Rollout):
     is played.
     """
 
-    def __init__(self, stack: PolicyStack, task: Task):
+    def __init__(self, stack: PolicyStack, task: Task, max_cost: float = np.inf):
         super().__init__(stack, task, "sampled", stack.names, "collect", step_costs=False)
+        self.max_cost = max_cost
         self.episodes: list[Episode] = []
 
     def stream(self, replica: int, episode: int) -> np.random.Generator:
@@ -68,7 +69,11 @@ class Recording(Rollout):
         for place in np.flatnonzero(answer["terminated"] | answer["truncated"]):
             steps = cut(record, rows[place], step + 1, bool(answer["terminated"][place]))
             self.episodes.append(Episode(block.replica, int(block.episodes[place]), steps))
-        return super().take(block, answer)
+        ended = super().take(block, answer)
+        too_costly = block.sums[1, block.rows] > self.max_cost
+        if too_costly.any():
+            block.keep(~too_costly)
+        return ended + int(too_costly.sum())
 
 
 def cut(

@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from typing import Protocol
 
+import gymnasium
 import numpy as np
 
+from prefine.errors import require
 from prefine.simulators import make as simulators
 from prefine.tasks import SAFETY_GYM, Task
 
@@ -40,22 +42,38 @@ class OneByOne:
 
 
 class NavigationBlock(OneByOne):
-    """Navigation environments: what takes longer for one than its share of many is done last."""
+    """Navigation environments: what takes longer for one than its share of many is done last.
+
+    They are reset through all wrappers and stepped without: an episode's end, which is all that
+    these add, each environment knows itself.
+    """
+
+    def __init__(self, task: Task):
+        super().__init__(task)
+        self.cores: dict[int, gymnasium.Env] = {}
 
     def reset(self, slot: int, seed: int) -> np.ndarray:
         if slot not in self.envs:
-            self.envs[slot] = simulators.make(self.task)
-            self.envs[slot].unwrapped.task.lidars_later = True
+            self.envs[slot] = env = simulators.make(self.task)
+            self.cores[slot] = core = env.unwrapped
+            core.task.lidars_later = True
+            require(
+                core.task.num_steps == env.spec.max_episode_steps,
+                f"{env.spec.id}: its episodes are cut by a wrapper, which is not simulated here",
+            )
         return self._with_lidars([slot], super().reset(slot, seed)[None])[0]
 
     def step(self, slots: np.ndarray, actions: np.ndarray) -> Iterable:
-        obs, *others = super().step(slots, actions)
-        return self._with_lidars(slots, np.array(obs)), *others
+        box = self.envs[slots[0]].action_space
+        actions = np.minimum(np.maximum(actions, box.low), box.high)
+        steps = [self.cores[slot].step(action) for slot, action in zip(slots, actions, strict=True)]
+        obs, reward, cost, terminated, truncated, _ = zip(*steps, strict=True)
+        return self._with_lidars(slots, np.array(obs)), reward, cost, terminated, truncated
 
     def _with_lidars(self, slots: Iterable[int], obs: np.ndarray) -> np.ndarray:
         from prefine.simulators.fast.navigation import add_lidars
 
-        add_lidars([self.envs[slot].unwrapped.task for slot in slots], obs)
+        add_lidars([self.cores[slot].task for slot in slots], obs)
         return obs
 
 
