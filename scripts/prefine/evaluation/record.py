@@ -93,6 +93,7 @@ def record(
     n_episodes: Sequence[int],
     on_episode: Callable[[int], None] = lambda n: None,
     workers: int = 1,
+    max_cost: float = np.inf,
 ) -> list[Episode]:
     """Play so many episodes of each policy with sampled actions and keep all steps.
 
@@ -100,10 +101,11 @@ def record(
         stack: policies whose metadata names each (``runs``).
         n_episodes: of each policy.
         workers: processes that step environments; they change no number.
+        max_cost: an episode that costs more is broken off; the others are what they are without.
 
     Returns:
-        The episodes by policy and number.
+        The episodes by policy and number, less those that were broken off.
     """
-    rollout = Recording(stack, task)
+    rollout = Recording(stack, task, max_cost)
     play(rollout, n_episodes, on_episode, workers)
     return sorted(rollout.episodes, key=lambda own: (own.replica, own.number))
