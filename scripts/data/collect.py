@@ -63,6 +63,11 @@ def by_family(args: argparse.Namespace) -> tuple[list[dict[str, np.ndarray]], di
     # Thinning keeps none that costs more, so none is played on.
     played = record(family, task, counts, progress.update, args.workers, task.max_cost)
     progress.close()
+    if not played:
+        raise UserError(
+            f"{args.family}: each of its {sum(counts)} episodes costs more than "
+            f"{task.max_cost:g}, the most in DSRL's dataset of {task.name}"
+        )
     returns, costs = (
         np.array([own.steps[name].sum(dtype=np.float64) for own in played])
         for name in ("rewards", "costs")

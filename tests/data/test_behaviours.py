@@ -108,6 +108,15 @@ def test_workers_and_neighbours_change_no_step(name):
             assert ended[-1] and not ended[:-1].any() and not own.steps["timeouts"].any()
 
 
+def test_what_costs_too_much_is_broken_off_and_the_others_are_as_they_were(played, family):
+    costs, ended = np.array([own.steps["costs"].sum() for own in played]), []
+    limit = float(np.sort(costs)[2])
+    assert costs.min() < limit < costs.max()
+    some = record(family, BALL_RUN, [2, 2, 2], ended.append, workers=2, max_cost=limit)
+    same(some, [own for own, cost in zip(played, costs, strict=True) if cost <= limit])
+    assert sum(ended) == len(played)  # what the progress is told
+
+
 def test_a_lost_worker_leaves_no_trace_in_a_record(monkeypatch, played, family):
     first, starts = rollout.Worker, []
 
@@ -188,6 +197,18 @@ def test_a_family_becomes_a_dataset(tmp_path, family):
     made = zip(metadata["behaviours"], metadata["numbers"], strict=True)
     for names, row in zip(made, table.itertuples(), strict=True):
         assert played[names].steps["costs"].sum() == row.cost
+
+
+def test_a_family_that_costs_too_much_in_every_episode_gets_one_line(tmp_path):
+    reckless, path = named(BALL_RUN, 2), tmp_path / "reckless.safetensors"
+    reckless.params["trunk.1.bias"][..., :2] = 20.0  # always ahead, and to the left
+    policy_file.save(path, reckless)
+    command = [sys.executable, ROOT / "scripts", "data/collect.py", "--task", "BallRun"]
+    command += ["--family", path, "--output", tmp_path / "out.hdf5"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "each of its 4 episodes costs more than 80" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "out.hdf5").exists()
 
 
 @pytest.mark.parametrize(
