@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from prefine import files, provenance
 from prefine.data import dataset
-from prefine.data.collect import collect
 from prefine.data.thinning import episodes_to_play, thin
 from prefine.errors import UserError
 from prefine.evaluation.record import record
@@ -87,6 +86,8 @@ def by_family(args: argparse.Namespace) -> tuple[list[dict[str, np.ndarray]], di
 
 def by_recipe(args: argparse.Namespace) -> tuple[list[dict[str, np.ndarray]], dict]:
     """Train the recipe's policies; return every episode, and metadata."""
+    from prefine.data.collect import collect  # and Stable-Baselines3, which no family needs
+
     total = sum(behaviour["steps"] for behaviour in args.recipe["behaviours"])
     progress = cli.Progress(f"collect {args.task}", total, "steps")
 

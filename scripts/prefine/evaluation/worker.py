@@ -4,6 +4,7 @@ It is given the number of an open socket, and ends when the other side does, how
 about.
 """
 
+import functools
 import json
 import sys
 import traceback
@@ -21,11 +22,13 @@ STEP = -1  # in place of a seed
 ANSWER, FAILURE = b"A", b"F"  # first byte of a reply
 
 
+@functools.cache
 def tick_type(task: Task) -> np.dtype:
     """What to do with a slot: reset it to a seed, or step it with an action (act_dim,)."""
     return np.dtype([("slot", "i8"), ("seed", "i8"), ("action", "f4", (task.act_dim,))])
 
 
+@functools.cache
 def answer_type(task: Task) -> np.dtype:
     """What an environment said; after a reset everything but ``obs`` is 0."""
     numbers = [("reward", "f8"), ("cost", "f8"), ("terminated", "?"), ("truncated", "?")]
