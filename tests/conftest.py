@@ -22,6 +22,10 @@ SMALL = ["--configfile", "workflow/presets/tiny.yaml", ROOT / "tests/small.yaml"
 if not os.environ.get("INSTALLED_PREFINE"):  # tests/library/run.py tests the one of pip
     sys.path.insert(0, str(ROOT / "scripts"))  # for processes that do not read pyproject.toml
 
+from prefine import kernels
+
+os.environ.update(kernels.common())  # as scripts do
+
 HAS_SIMULATORS = importlib.util.find_spec("dsrl") is not None
 needs_workflow = pytest.mark.skipif(
     importlib.util.find_spec("snakemake") is None, reason="needs the workflow's packages"

@@ -29,6 +29,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from prefine import kernels
 from prefine.errors import UserError
 from prefine.evaluation.worker import STEP, Failure, read_reply, tick_type
 from prefine.policies.networks import Params
@@ -118,7 +119,7 @@ class Worker:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", START, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+                env=os.environ | kernels.common() | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
                 stdin=subprocess.DEVNULL,
             )
         self.connection = Connection(ours.detach())
