@@ -19,7 +19,8 @@ def common() -> dict[str, str]:
     if VARIABLE in os.environ:
         return {}
     try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("flags")[2]
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return {}
-    return {VARIABLE: COMMON} if {"avx2", "fma"} <= set(flags.partition("\n")[0].split()) else {}
+    flags = text.partition("flags")[2].partition("\n")[0].split()
+    return {VARIABLE: COMMON} if {"avx2", "fma"} <= set(flags) else {}
