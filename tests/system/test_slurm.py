@@ -132,14 +132,14 @@ class Running:
 
     def iteration(self):
         """The iteration of the job's checkpoint; -1 without one."""
-        for path in self.folder.glob("results/long/state/*/*/0.safetensors"):
-            try:
-                with path.open("rb") as file:  # opened once, for it may be replaced at any moment
+        try:
+            for path in self.folder.glob("results/long/state/*/*/0.safetensors"):
+                with path.open("rb") as file:  # opened once: it may be replaced at any moment
                     header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-            except FileNotFoundError:
-                continue  # removed in this moment
-            found = json.loads(header["__metadata__"]["prefine"])
-            return found["iteration"] if found["phase"] == 0 else 10**9
+                found = json.loads(header["__metadata__"]["prefine"])
+                return found["iteration"] if found["phase"] == 0 else 10**9
+        except FileNotFoundError:
+            pass  # it, or its folder, was removed in this moment
         return -1
 
     def wait_for(self, condition, seconds=300):
