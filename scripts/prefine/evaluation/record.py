@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from prefine.evaluation.rollout import Block, Rollout, play
+from prefine.evaluation.worker import answer_type
 from prefine.policies.stack import PolicyStack
 from prefine.streams import generator, stream_seed
 from prefine.tasks import Task
@@ -37,13 +38,11 @@ class Recording(Rollout):
         return generator("collect", self.task.name, self.names[replica], episode)
 
     def new_record(self) -> dict[str, np.ndarray]:
-        """Room for a block's steps, (horizon, rows, ...) each; one more of observations."""
+        """Room for a block's actions, (horizon, rows, act_dim), and for one answer more."""
         task, shape = self.task, (self.task.horizon, self.width)
         return {
-            "observations": np.zeros((shape[0] + 1, self.width, task.obs_dim), np.float32),
             "actions": np.zeros((*shape, task.act_dim), np.float32),
-            "rewards": np.zeros(shape, np.float32),
-            "costs": np.zeros(shape, np.float32),
+            "answers": np.zeros((shape[0] + 1, self.width), answer_type(task)),
         }
 
     def seeds(self, block: Block) -> np.ndarray:
@@ -59,32 +58,32 @@ class Recording(Rollout):
 
     def take(self, block: Block, answer: np.ndarray) -> int:
         """Keep the answer; episodes that have ended are cut out of the block's record."""
-        rows, step, record = block.rows, block.length, block.record
-        if not block.started:
-            record["observations"][0, rows] = answer["obs"]
-            return super().take(block, answer)
-        record["observations"][step + 1, rows] = answer["obs"]
-        record["rewards"][step, rows] = answer["reward"]
-        record["costs"][step, rows] = answer["cost"]
+        steps = block.length + block.started  # that were made with this one
+        block.record["answers"][steps, block.rows] = answer
         for place in np.flatnonzero(answer["terminated"] | answer["truncated"]):
-            steps = cut(record, rows[place], step + 1, bool(answer["terminated"][place]))
-            self.episodes.append(Episode(block.replica, int(block.episodes[place]), steps))
+            steps_of = cut(block.record, block.rows[place], steps)
+            self.episodes.append(Episode(block.replica, int(block.episodes[place]), steps_of))
         ended = super().take(block, answer)
-        too_costly = block.sums[1, block.rows] > self.max_cost
+        too_costly = block.paid[block.rows] > self.max_cost
         if too_costly.any():
             block.keep(~too_costly)
         return ended + int(too_costly.sum())
 
 
-def cut(
-    record: dict[str, np.ndarray], row: int, length: int, terminated: bool
-) -> dict[str, np.ndarray]:
+def cut(record: dict[str, np.ndarray], row: int, length: int) -> dict[str, np.ndarray]:
     """One episode of a block's record, (length, ...) each; it ends in a terminal or a timeout."""
-    obs = record["observations"][: length + 1, row]
+    answers = record["answers"][: length + 1, row]
+    obs, after = answers["obs"], answers[1:]
     last = np.arange(length) == length - 1
-    steps = {name: record[name][:length, row].copy() for name in ("actions", "rewards", "costs")}
-    steps |= {"observations": obs[:-1].copy(), "next_observations": obs[1:].copy()}
-    return steps | {"terminals": last & terminated, "timeouts": last & (not terminated)}
+    return {
+        "observations": obs[:-1].copy(),
+        "next_observations": obs[1:].copy(),
+        "actions": record["actions"][:length, row].copy(),
+        "rewards": after["reward"].astype(np.float32),
+        "costs": after["cost"].astype(np.float32),
+        "terminals": last & after["terminated"],
+        "timeouts": last & ~after["terminated"],
+    }
 
 
 def record(

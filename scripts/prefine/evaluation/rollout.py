@@ -65,7 +65,8 @@ class Block:
     slots: np.ndarray | None = None  # where a worker keeps the episodes' environments
     obs: np.ndarray | None = None  # (1, rows_of(task), obs_dim) float32
     noise: np.ndarray | None = None  # (horizon, 1, rows_of(task), noise_dim) float32
-    sums: np.ndarray | None = None  # (2, rows_of(task)) return and cost so far
+    returns: np.ndarray | None = None  # (rows_of(task),) so far
+    paid: np.ndarray | None = None  # (rows_of(task),) costs so far
     costs: list[np.ndarray] | None = None  # (rows_of(task),) of each step so far
     record: dict[str, np.ndarray] | None = None  # all steps so far (prefine.evaluation.record)
     params: Params | None = None  # the replica's own, (1, ...)
@@ -200,7 +201,7 @@ class Rollout:
         block.begin(lane, self.width)
         block.obs = np.zeros((1, self.width, task.obs_dim), dtype=np.float32)
         block.costs, block.record = [], self.new_record()
-        block.sums = np.zeros((2, self.width))
+        block.returns, block.paid = np.zeros((2, self.width))
         block.params = self.stack.replica(block.replica).params
         if self.mode != "deterministic":
             shape = (task.horizon, self.policy.sample_dim)
@@ -237,7 +238,7 @@ class Rollout:
     def _act(self, stack: PolicyStack, params: Params, obs: np.ndarray, noise) -> np.ndarray:
         """Actions of one policy in raw observations, (rows_of(task), act_dim)."""
         scaled = torch.from_numpy((obs - stack.mean) / stack.std)
-        with torch.no_grad():
+        with torch.inference_mode():
             return stack.policy.act(params, scaled, self.mode, noise)[0].numpy()
 
     def take(self, block: Block, answer: np.ndarray) -> int:
@@ -251,15 +252,16 @@ class Rollout:
             block.costs.append(np.zeros(self.width, dtype=np.float32))
             block.costs[-1][rows] = answer["cost"]
         block.length += 1
-        block.sums[:, rows] += answer["reward"], answer["cost"]
+        block.returns[rows] += answer["reward"]
+        block.paid[rows] += answer["cost"]
         ended = answer["terminated"] | answer["truncated"]
         for place in np.flatnonzero(ended):
             self.rows.append(
                 {
                     "replica": block.replica,
                     "episode": block.episodes[place],
-                    "return": block.sums[0, rows[place]],
-                    "cost": block.sums[1, rows[place]],
+                    "return": block.returns[rows[place]],
+                    "cost": block.paid[rows[place]],
                     "length": block.length,
                     "terminated": answer["terminated"][place],
                     "step_costs": np.array([costs[rows[place]] for costs in block.costs]),

@@ -76,7 +76,8 @@ def mlp(params: Params, name: str, x: Tensor, activation: str = "relu") -> Tenso
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x W + b of every replica: (R, B, n_in), (R, n_in, n_out), (R, 1, n_out) -> (R, B, n_out)."""
     if weight.shape[-1] < NARROW and x.device.type == "cpu":
-        x = NarrowProduct.apply(x, weight)
+        narrow = NarrowProduct.apply if torch.is_grad_enabled() else narrow_product
+        x = narrow(x, weight)
         return x if bias is None else x + bias
     if bias is None:
         return x @ weight
@@ -96,18 +97,23 @@ def products(rows: Tensor, x: Tensor) -> Tensor:
     return torch.bmm(torch.cat([rows, rows]), torch.cat([x, x]))[:1]
 
 
-class NarrowProduct(torch.autograd.Function):
+def narrow_product(x: Tensor, weight: Tensor) -> Tensor:
     """x W as (W' x')', where W has few columns: a CPU's libraries are slow the other way round.
 
     Five times at six columns; with one column, a product for each replica by itself. W' is copied,
-    for MKL is up to 7 times as slow with a transposed one.
+    for MKL is up to 7 times as slow with a transposed one. Shapes as in ``linear``.
     """
+    return products(weight.mT.contiguous(), x.mT).mT.contiguous()
+
+
+class NarrowProduct(torch.autograd.Function):
+    """``narrow_product`` with its gradients."""
 
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor) -> Tensor:
         """(R, B, n_in), (R, n_in, n_out) -> (R, B, n_out)."""
         ctx.save_for_backward(x, weight)
-        return products(weight.mT.contiguous(), x.mT).mT.contiguous()
+        return narrow_product(x, weight)
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:

@@ -93,6 +93,7 @@ class Agent(BaseAgent):
         """Find what the methods read in a world that was just compiled."""
         body = model.body("agent").id
         self.position, self.rotation = data.xpos[body], data.xmat[body].reshape(3, 3)
+        self._ctrl, self._sensors, self._contact = data.ctrl, data.sensordata, data.contact
         self._geoms = np.zeros(model.ngeom, dtype=bool)
         self._geoms[[model.geom(name).id for name in self.body_info.geom_names]] = True
         self._low, self._high = model.actuator_ctrlrange.T.copy()
@@ -111,23 +112,23 @@ class Agent(BaseAgent):
         self._quaternions = [places[name] for name in info.ballquat_names]
 
     def apply_action(self, action: np.ndarray, noise: None = None) -> None:
-        self.engine.data.ctrl[:] = np.minimum(np.maximum(action, self._low), self._high)
+        np.minimum(np.maximum(action, self._low), self._high, out=self._ctrl)
 
     def read_sensors(self) -> list[np.ndarray]:
         """The agent's own part of the flat observation."""
-        values = self.engine.data.sensordata
+        values = self._sensors
         return [values[self._plain]] + [quat2mat(values[q]).ravel() for q in self._quaternions]
 
     def touched(self) -> np.ndarray:
         """(n,) numbers of the geoms that touch the agent, one for each of its contacts."""
-        contact = self.engine.data.contact
-        first, second = contact.geom1, contact.geom2
+        first, second = self._contact.geom1, self._contact.geom2
         is_first, is_second = self._geoms[first], self._geoms[second]
         return np.where(is_first, second, first)[is_first | is_second]
 
     def dist_xy(self, pos: np.ndarray) -> float:
         x, y, _ = self.position.tolist()
-        dx, dy = float(pos[0]) - x, float(pos[1]) - y
+        x_other, y_other = pos[:2].tolist()
+        dx, dy = x_other - x, y_other - y
         return math.sqrt(dx * dx + dy * dy)  # rounded as in stock code; hypot is not
 
     @property
@@ -147,17 +148,39 @@ class Task(BaseTask):
             # world that is there already makes the first episode like every other.
             self.world = World(self.agent, self._obstacles)
         super()._build()
-        self.agent.bind(self.model, self.data)
-        for obstacle in self._obstacles:
+        model, data = self._physics = self.model, self.data
+        self._options, self._qpos = model.opt, data.qpos
+        self._with_sensors = self._options.disableflags
+        self._is_normal = False  # whether normalising the quaternions is known to move no digit
+        self.agent.bind(model, data)
+        self._all = self._obstacles
+        for obstacle in self._all:
             if isinstance(obstacle, Marking):
                 obstacle.bind(self.world_info.world_config_dict["geoms"])
             elif isinstance(obstacle, Thing):
-                obstacle.bind(self.model)
-        self._seen = [obstacle for obstacle in self._obstacles if obstacle.is_lidar_observed]
+                obstacle.bind(model, data)
+        self._seen = [obstacle for obstacle in self._all if obstacle.is_lidar_observed]
         n_bins = self.lidar_conf.num_bins
         self._no_lidars = np.zeros(n_bins * len(self._seen))
         counts = [len(kind.places) for kind in self._seen]
         self._first_bins = n_bins * np.repeat(np.arange(len(counts)), counts)
+        self._points = np.concatenate([kind.places for kind in self._seen])
+        parts = zip(self._seen, np.split(self._points, np.cumsum(counts)[:-1]), strict=True)
+        self._moving = []
+        for kind, places in parts:
+            if isinstance(kind, Marking):
+                kind.places = places
+            else:
+                self._moving.append((kind, places))
+
+    def seen(self) -> np.ndarray:
+        """(n, 3) where the obstacles are that lidars see."""
+        for kind, places in self._moving:
+            places[:] = kind.places
+        return self._points
+
+    def dist_goal(self) -> float:
+        return self.agent.dist_xy(self.goal.places[0])
 
     def _set_goal(self, pos: np.ndarray) -> None:
         self.goal.places[0, : len(pos)] = pos
@@ -173,13 +196,15 @@ class Task(BaseTask):
 
     def simulation_forward(self, action: np.ndarray) -> bool:
         """Apply an action (2,) for ten physics steps; False, for no exception."""
-        model, data = self.model, self.data
+        model, data = self._physics
+        self._is_normal = False
         self.agent.apply_action(action)
         # Always ten, but the draw moves the generator that later places the goals.
         n_steps = self.random_generator.binomial(
             self.sim_conf.frameskip_binom_n, self.sim_conf.frameskip_binom_p
         )
-        model.opt.disableflags |= NO_SENSORS  # read after the last step only
+        # They are read after the last step only.
+        self._options.disableflags = self._with_sensors | NO_SENSORS
         if self._mocaps:
             for _ in range(n_steps):
                 for mocap in self._mocaps.values():
@@ -187,7 +212,7 @@ class Task(BaseTask):
                 mujoco.mj_step(model, data)
         else:
             mujoco.mj_step(model, data, nstep=n_steps)
-        model.opt.disableflags &= ~NO_SENSORS
+        self._options.disableflags = self._with_sensors
         mujoco.mj_forward(model, data)
         return False
 
@@ -197,10 +222,12 @@ class Task(BaseTask):
         Contact forces do not: each solution starts from the one before. Positions do, unless
         normalising the quaternions, which `mj_forward` begins with, moves a last digit again.
         """
-        model, data = self.model, self.data
-        qpos = data.qpos.copy()
-        mujoco.mj_normalizeQuat(model, qpos)
-        if qpos.tobytes() == data.qpos.tobytes():
+        model, data = self._physics
+        if not self._is_normal:
+            qpos = self._qpos.copy()
+            mujoco.mj_normalizeQuat(model, qpos)
+            self._is_normal = qpos.tobytes() == self._qpos.tobytes()
+        if self._is_normal:
             mujoco.mj_forwardSkip(model, data, AFTER_VELOCITY, without_sensors)
         else:
             mujoco.mj_forward(model, data)
@@ -208,7 +235,7 @@ class Task(BaseTask):
     def calculate_cost(self) -> dict[str, float]:
         self._forward_again(without_sensors=True)
         cost = {}
-        for obstacle in self._obstacles:
+        for obstacle in self._all:
             cost.update(obstacle.cal_cost())
         cost["cost_sum"] = sum(cost.values())
         return cost
@@ -246,7 +273,7 @@ def add_lidars(tasks: Sequence[Task], obs: np.ndarray) -> None:
     first, agents = tasks[0], [task.agent for task in tasks]
     width = len(first._no_lidars)
     obs[:, -width:] = read_lidars(
-        np.array([np.concatenate([kind.places for kind in task._seen]) for task in tasks]),
+        np.array([task.seen() for task in tasks]),
         np.array([agent.position for agent in agents]),
         np.array([agent.rotation for agent in agents]),
         first._first_bins,

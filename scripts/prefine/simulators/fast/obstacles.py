@@ -44,7 +44,7 @@ class Hazards(Marking):
         if not self.is_constrained:
             return {}
         cost = 0
-        x, y, _ = self.agent.pos.tolist()
+        x, y, _ = self.agent.position.tolist()
         for hazard_x, hazard_y, _ in self.places.tolist():
             dx, dy = hazard_x - x, hazard_y - y
             distance = math.sqrt(dx * dx + dy * dy)
@@ -58,15 +58,16 @@ class Thing(Obstacle):
 
     body_name = "{}"
 
-    def bind(self, model: mujoco.MjModel) -> None:
+    def bind(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
         """Find what the methods read in a world that was just compiled."""
+        self._physics, self._positions, self._qvel = (model, data), data.xpos, data.qvel
         names = [self.body_name.format(name) for name in self.names()]
         self._bodies = np.array([model.body(name).id for name in names])
         self._geoms = np.isin(model.geom_bodyid, self._bodies)
 
     @property
     def places(self) -> np.ndarray:
-        return self.engine.data.xpos[self._bodies]
+        return self._positions[self._bodies]
 
     def contacts(self) -> int:
         """Number of contacts between the agent and obstacles of this kind."""
@@ -94,11 +95,11 @@ class Vases(Thing):
     def cal_cost(self) -> dict[str, float]:
         if not self.is_constrained:
             return {}
-        model, data = self.engine.model, self.engine.data
-        jacobian, moving = np.empty((3, model.nv)), 0
+        model, data = self._physics
+        jacobian, moving = np.empty((3, len(self._qvel))), 0
         for body in self._bodies:
             mujoco.mj_jacBody(model, data, jacobian, None, body)
-            x, y, z = np.dot(jacobian, data.qvel).tolist()
+            x, y, z = np.dot(jacobian, self._qvel).tolist()
             speed = math.sqrt(x * x + y * y + z * z)
             if speed >= self.velocity_threshold:
                 moving += speed * self.velocity_cost
@@ -109,8 +110,8 @@ class Vases(Thing):
 class Gremlins(Thing):
     body_name = "{}obj"
 
-    def bind(self, model: mujoco.MjModel) -> None:
-        super().bind(model)
+    def bind(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+        super().bind(model, data)
         self._mocaps = [model.body(f"{name}mocap").mocapid[0] for name in self.names()]
 
     def cal_cost(self) -> dict[str, float]:
