@@ -18,9 +18,17 @@ from prefine import caches
 caches.find()  # before numba looks for one
 
 import umap
+import umap.layouts
+from numba.core.dispatcher import Dispatcher
 from sklearn.neighbors import NearestNeighbors
 
 from prefine.data.dataset import observation_constants
+
+# Some of UMAP's functions it would compile in every process anew, for longer than they run.
+for part in (umap.umap_, umap.layouts):
+    for function in vars(part).values():
+        if isinstance(function, Dispatcher):
+            function.enable_caching()
 
 PAD = 1e-9  # around the box of the cells, so that its edges belong to it
 SPLITS = 10  # ways to halve the sets; their mean is less noisy than one
