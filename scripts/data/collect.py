@@ -112,7 +112,8 @@ def main() -> None:
     args = parser.parse_args()
     episodes, made = (by_family if args.family else by_recipe)(args)
     common = {"source": "collect", "task": args.task, "env_id": TASKS[args.task].env_id}
-    dataset.write(args.output, episodes, common | made | {"versions": provenance.versions()})
+    metadata = common | made | {"versions": provenance.versions()}
+    dataset.write(args.output, episodes, metadata, args.workers)
 
 
 if __name__ == "__main__":

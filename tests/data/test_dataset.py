@@ -1,6 +1,7 @@
 """Segmentation and checked reading (methods 2.2-2.4, 9)."""
 
 import errno
+import io
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from conftest import ROOT, needs_simulators
 from prefine import files
 from prefine.data import dataset, hdf5
+from prefine.data.hdf5 import FLAGS, KEYS
 from prefine.errors import UserError
 from prefine.simulators import make as simulators
 from prefine.tasks import TASKS
@@ -38,6 +40,28 @@ def make_file(path, n=7, ends=((2, "terminals"), (4, "timeouts")), **replaced):
             if array is not None:
                 file[name] = array
     return path
+
+
+def test_threads_write_the_bytes_that_hdf5_would(tmp_path):
+    rng = np.random.default_rng(0)
+    steps, shapes = 7001, {"observations": (3,), "next_observations": (3,), "actions": (2,)}
+    episode = {
+        key: rng.random((steps, *shapes.get(key, ()))).astype("?" if key in FLAGS else "f4")
+        for key in KEYS
+    }
+    for threads in (1, 3):
+        dataset.write(tmp_path / f"{threads}.hdf5", [episode] * 2, {}, threads)
+    ours = (tmp_path / "1.hdf5").read_bytes()
+    assert ours == (tmp_path / "3.hdf5").read_bytes()
+    plainly = io.BytesIO()
+    with h5py.File(tmp_path / "1.hdf5") as file, h5py.File(plainly, "w") as plain:
+        assert file["observations"].chunks != file["observations"].shape
+        for key in KEYS:
+            values = file[key][:]
+            np.testing.assert_array_equal(values, np.concatenate([episode[key]] * 2))
+            plain.create_dataset(key, data=values, compression="gzip", compression_opts=1)
+        plain.attrs.update(file.attrs)
+    assert ours == plainly.getvalue()
 
 
 def test_a_terminal_a_timeout_and_a_tail_give_two_trajectories(tmp_path):

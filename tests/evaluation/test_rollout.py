@@ -235,7 +235,8 @@ def frail_task(folder, trouble, once):
 def test_a_worker_makes_no_more_environments_than_it_plays_at_once(tmp_path):
     task = frail_task(tmp_path, "pass", once=False)
     blocks = rollout.blocks_of(task, [200, 200], 1)
-    assert {len(block.episodes) for block in blocks} == {50}
+    sizes = [len(block.episodes) for block in blocks]
+    assert sizes[:6] == [50] * 6 and sizes == sorted(sizes, reverse=True) and sizes[-1] < 10
     assert len(rollout.evaluate(some_policies(task), task, 200, "deterministic")) == 400
     assert len((tmp_path / "made").read_text()) == rollout.LANES * 50
 

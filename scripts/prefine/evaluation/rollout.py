@@ -47,6 +47,7 @@ LANES = 2  # blocks that a worker plays in turn
 # to 400 ms) as long as an episode or two, hence a few episodes for each.
 BLOCK_OF_SUITE, BLOCK_OF_TASK = {BULLET_GYM: 8}, {"BallRun": 24, "BallCircle": 24}
 EPISODES_OF_A_WORLD = {BULLET_GYM: 3}
+SMALLEST_BLOCK = 8  # where there are enough episodes
 SILENCE_SECONDS = 300.0  # of a worker before it is given up
 START = "from prefine.evaluation.worker import main; main()"  # so that its classes have its name
 
@@ -93,20 +94,25 @@ def rows_of(task: Task) -> int:
 def blocks_of(task: Task, n_episodes: Sequence[int], workers: int) -> list[Block]:
     """Cut all episodes into blocks, in the order in which they are played.
 
-    They are smaller where there are not enough episodes to keep all workers busy.
+    They get smaller towards the end, so that all workers have something to do until then.
 
     Args:
         n_episodes: of each replica.
     """
-    each = EPISODES_OF_A_WORLD.get(task.suite, 1)
-    share = -(-sum(n_episodes) // (workers * LANES * each))
     largest = BLOCK_OF_TASK.get(task.name) or BLOCK_OF_SUITE.get(task.suite, rows_of(task))
-    return [
-        Block(replica, episodes)
-        for replica, n in enumerate(n_episodes)
-        if n
-        for episodes in np.array_split(np.arange(n), -(-n // min(largest, share)))
-    ]
+    at_once = workers * LANES * EPISODES_OF_A_WORLD.get(task.suite, 1)
+    left = sum(n_episodes)
+    smallest = min(SMALLEST_BLOCK, -(-left // at_once))
+    blocks = []
+    for replica, n in enumerate(n_episodes):
+        first = 0
+        while first < n:
+            limit = min(largest, max(smallest, -(-left // at_once)))
+            parts = -(-(n - first) // limit)  # of one size, those that are left of this replica
+            size = -(-(n - first) // parts)
+            blocks.append(Block(replica, np.arange(first, first + size)))
+            first, left = first + size, left - size
+    return blocks
 
 
 class Worker:
