@@ -8,7 +8,6 @@ import pandas as pd
 from prefine import files, frames
 from prefine.data.dataset import read_trajectories
 from prefine.data.hdf5 import blocks
-from prefine.evaluation import overlap
 from prefine.pipeline import cli
 from prefine.rows import read_manifest
 from prefine.streams import generator, stream_seed
@@ -55,6 +54,8 @@ def read_states(path: Path, task: Task, rows: np.ndarray) -> np.ndarray:
 
 def measure(states: np.ndarray, preferred: np.ndarray, task: str, settings: dict):
     """Return the embedding (n, 2) of both sets' states and what is measured of it."""
+    from prefine.evaluation import overlap  # writes what it compiles: a full disk is one line here
+
     names = (task, settings["tau"], settings["draw"])
     points = overlap.standardise(states)
     near = overlap.nearest(points, max(settings["n_neighbors"] - 1, overlap.NEIGHBOURS))

@@ -230,8 +230,8 @@ def test_a_node_that_is_down_is_waited_for(run, difference_to_a_run_alone):
     time.sleep(15)  # several looks at the job's state
     assert running.process.poll() is None
     assert running.job()["JobState"] == "PENDING" and running.job()["JobId"] == job["JobId"]
-    # On a busy machine what was killed may still be ending. SLURM takes its end for that of the
-    # same job's next step, says that the job failed, and lets the step's processes go on.
+    # On a busy machine what was killed may still be ending, and while it does SLURM does not start
+    # the same job there again: it drains the node or puts the job off once more.
     running.wait_for(lambda: not any_process("^slurmstepd: "))
     output("scontrol", "update", f"NodeName={node}", "State=RESUME")
     # SLURM lets a job of a failed node wait two minutes more.
