@@ -40,7 +40,9 @@ def put_result(source: Path, target: Path) -> int:
 
 
 def put_zoo(source: Path, target: Path) -> int:
-    """Replace the zoo of the package by a run's; return its bytes.
+    """Make the zoo of the package that of a run; return the bytes that were copied.
+
+    What the run names and has not here stays as it is.
 
     Raises:
         UserError: it is larger than is allowed.
@@ -49,7 +51,10 @@ def put_zoo(source: Path, target: Path) -> int:
     size = sum(path.stat().st_size for path in paths)
     if size > LARGEST_ZOO:
         raise UserError(f"{source}/zoo: has {size:,} bytes, {LARGEST_ZOO:,} are allowed")
-    shutil.rmtree(target, ignore_errors=True)
+    named = published.read_sums(source / OTHERS)
+    for path in [path for path in target.rglob("*") if path.is_file()]:
+        if f"zoo/{path.relative_to(target).as_posix()}" not in named:
+            path.unlink()
     for path in paths:
         place = target / path.relative_to(source / "zoo")
         place.parent.mkdir(parents=True, exist_ok=True)

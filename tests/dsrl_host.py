@@ -108,6 +108,8 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="a folder with {task}.hdf5")
     parser.add_argument("tasks", nargs="+", choices=TASKS)
     args = parser.parse_args()
+    if gone := [path for task in args.tasks if not (path := args.data / f"{task}.hdf5").exists()]:
+        parser.error(f"{gone[0]}: no such dataset; a published result has none, a run of yours has")
     with tempfile.TemporaryDirectory() as folder:
         for task in args.tasks:
             write_as_dsrl(args.data / f"{task}.hdf5", Path(folder), task)

@@ -8,7 +8,7 @@ from prefine.analysis.claims import evidence
 from prefine.analysis.claims import studies as study_claims
 from prefine.analysis.claims import verdict as verdicts
 from prefine.analysis.names import method_label, method_order, source_note
-from prefine.analysis.scores import made, read_study
+from prefine.analysis.scores import read_study
 from prefine.pipeline import cli
 from prefine.report.tables import markdown
 
@@ -70,8 +70,7 @@ def note(table: pd.DataFrame, runs: pd.DataFrame, source: str) -> str:
         f"{len(table)} claims: {numbers}. A claim holds if the whole 95 % interval (t over runs, "
         "stratified over tasks, made for few and skewed runs; no interval and no verdict with "
         "fewer than three runs a task) keeps to the rule. What fails after less than half of the "
-        "published "
-        f"iterations is '{verdicts.SMALL}'. Paper's 'Table 1' is the same "
+        f"protocol's iterations is '{verdicts.SMALL}'. Paper's 'Table 1' is the same "
         "formula on its printed numbers. Iterations of training (500000 in the paper): "
         f"{iterations}. {source_note([source])}"
     )
@@ -86,10 +85,10 @@ def main() -> None:
     others = {name: read(getattr(args, name)) for name in TABLES}
     paper = evidence.from_paper(frames.read_csv(args.paper))
     ours = evidence.Results.of(own, args.thresholds, paper.suites, others)
-    source, episodes = own["source"].iloc[0], made(own)["episodes"].min()
+    source = own["source"].iloc[0]
     table = pd.DataFrame(verdicts.check(study_claims.CLAIMS, ours, paper))
-    table = table.assign(source=source, episodes=episodes, study=args.study)
-    text = table.fillna({"tasks": "", "missing": "", "reason": ""})
+    table = table.assign(source=source, study=args.study)
+    text = table.fillna(dict.fromkeys(("tasks", "missing", "reason", "device"), ""))
     data = DATA.get(source, source)
     body, remark = lines(text, data), note(table, own, source)
     files.write_table(args.csv, table)

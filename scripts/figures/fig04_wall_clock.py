@@ -84,7 +84,7 @@ def main() -> None:
     )
     scatter(axes[0], table.dropna(subset=["reward", "cost"]), task)
     hour_bars(axes[1], table)
-    axes[1].set_title("published iterations\n" r"(hatched: $\pi_\mathrm{ref}$'s)")
+    axes[1].set_title("the protocol's iterations\n" r"(hatched: $\pi_\mathrm{ref}$'s)")
     step_bars(axes[2], table)
     axes[2].set_title("one iteration, one run")
     for axis in axes[1:]:
@@ -99,7 +99,7 @@ def main() -> None:
     of = f"{blocks['block'].nunique()} blocks" if len(blocks) else ""
     notes = [
         f"One run alone on {device}, {threads} thread{'s' if threads > 1 else ''} (CPU); medians "
-        f"of {of}, extrapolated to the iterations of each publication; diamonds: {MATCHED:,} "
+        f"of {of}, extrapolated to the protocol's iterations; diamonds: {MATCHED:,} "
         "iterations of every method.",
         source_note(cells["source"].dropna()),
     ]

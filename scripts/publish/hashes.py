@@ -26,10 +26,10 @@ def main() -> None:
             f"{folder}: {size:,} bytes would be published, {published.LARGEST:,} are allowed; the "
             f"largest files: {', '.join(largest)}"
         )
-    others = published.files_of(folder, (*published.TOO_LARGE, *published.ZOO))
-    files.write_text(folder / published.OTHERS, published.write_lines(folder, others))
+    others = published.unpublished(folder)
+    files.write_text(folder / published.OTHERS, others)
     files.write_text(folder / published.SUMS, published.write_lines(folder, names))
-    logging.info("%d files of %d bytes, %d others hashed", len(names), size, len(others))
+    logging.info("%d files of %d bytes, %d others hashed", len(names), size, others.count("\n"))
 
 
 if __name__ == "__main__":

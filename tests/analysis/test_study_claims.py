@@ -60,7 +60,7 @@ def curves(collapse):
         for k in range(3):
             for iteration in range(0, 20_001, 2_000):
                 place = {"task": "BallRun", "run": f"{method}{k}", "method": method}
-                place |= {"tau": 20, "draw": k, "seed": k, "iteration": iteration}
+                place |= {"tau": 20, "draw": k, "seed": k, "iteration": iteration, "episodes": 10}
                 falls = 1.0 - iteration / 40_000  # both do
                 now = {"normalized_return": falls * (0.8 if iteration < at else 0.4)}
                 rows.append(place | now)
@@ -131,6 +131,24 @@ def test_speed_is_of_published_iterations_and_of_the_faster_baseline():
     row = check("hours", timing=timing("BallRun"))
     assert row["ours"] == pytest.approx(np.mean([0.5, 1, 2]) * 1e6 / 3.6e6)
     assert row["verdict"] == FAILS and row["reason"].startswith("not shown")  # three blocks
+
+
+def test_a_claim_names_the_episodes_or_the_device_that_it_was_measured_on():
+    """Not those of Table 1, which has 5 of each run here."""
+    told = {}
+    for name, tables in {
+        "dpo_collapses_early": {"ablation": curves(4_000)},
+        "gap_narrows_on_preferred": {"cost_gap": gaps((5, 2), (1, 1))},
+        "jaccard": {"overlap": overlap(0.7, 0.7, 0.7)},
+        "robust_to_sizes": {"sizes": sizes(0.85).assign(episodes=7)},
+        "hours": {"timing": timing("BallRun")},
+    }.items():
+        told[name] = verdicts.in_words(check(name, **tables))["measured"]
+    assert told["dpo_collapses_early"] == "1 of 1 tasks, 3 runs, 10 episodes each"
+    assert told["gap_narrows_on_preferred"] == "1 of 1 tasks, 3 runs"
+    assert told["jaccard"] == "3 of 3 tasks"
+    assert told["robust_to_sizes"] == "2 of 2 tasks, 18 runs, 7 episodes each"
+    assert told["hours"] == "1 of 1 tasks, 1 runs, on a CPU"
 
 
 def test_what_is_not_there_is_not_measured_with_a_reason():

@@ -10,7 +10,7 @@ from conftest import ROOT
 from prefine.errors import UserError
 from prefine.report.filled import PLACE, beside_paper, fill, known, variants
 
-PAGES = [ROOT / "docs/results.md", ROOT / "README.md"]
+PAGES = [ROOT / "docs/results.md", ROOT / "docs/beyond.md", ROOT / "README.md"]
 
 
 def numbers_outside(page: str) -> list[str]:

@@ -15,7 +15,7 @@ import yaml
 from conftest import ROOT
 from prefine.errors import UserError
 from prefine.tasks import TASKS
-from prefine.training.fine_tune import DEFAULTS, FROM_REFERENCE, fine_tune, pretrain
+from prefine.training.fine_tune import DEFAULTS, FROM_REFERENCE, defaults_of, fine_tune, pretrain
 
 PACKED = ("pyproject.toml", "README.md", "LICENSE")
 
@@ -120,6 +120,13 @@ def test_each_method_from_python(ball_run, method):
         assert value.shape[0] == 2 and not value[0].equal(reference.params[name][0])
         np.testing.assert_allclose(value[:1], again.params[name], atol=1e-6)
     assert np.isfinite(done.log["loss"]).all()
+
+
+def test_a_method_trains_for_as_long_as_the_config_says():
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    for method in FROM_REFERENCE:
+        own = config["methods"].get(method, {}).get("iterations", config["training"]["iterations"])
+        assert defaults_of(method)["iterations"] == own
 
 
 def test_what_is_wrong_is_said_in_one_line(ball_run):

@@ -42,6 +42,22 @@ def test_all_that_is_hashed_came_along_and_nothing_else(clone):
     assert any(name.startswith("policies/") for name in read_sums(result / OTHERS))
 
 
+def test_a_table_is_published_anew_without_data_and_policies(clone, tmp_path):
+    """In a copy of the clone: nothing is trained, and what is not there keeps hash and policy."""
+    copy = shutil.copytree(clone, tmp_path / "copy")
+    zoo = {path: path.read_bytes() for path in (copy / "scripts/prefine/zoo").rglob("*.*")}
+    before = read_sums(copy / RESULT / OTHERS)
+    (copy / RESULT / "tables/claims.md").unlink()
+    options = ("--configfile", f"{RESULT}/config.yaml", "--config", "only_finished=True")
+    jobs = counts(snakemake("publish", "-n", "--cores", "2", *options, cwd=copy))
+    assert not {"collect", "pretrain", "train", "evaluate", "zoo"} & set(jobs)
+    snakemake("publish", "--cores", "2", *options, cwd=copy)
+    assert read_sums(copy / RESULT / OTHERS) == before
+    command("sha256sum", "--check", "--strict", "--quiet", SUMS, cwd=copy / RESULT)
+    command(sys.executable, "scripts/put_result.py", RESULT, cwd=copy)
+    assert zoo and all(path.read_bytes() == content for path, content in zoo.items())
+
+
 def test_a_dry_run_says_what_would_be_made_again(clone):
     dry = ("-n", "--configfile", f"{RESULT}/config.yaml")
     assert counts(snakemake("all", *dry, cwd=clone)) == {}

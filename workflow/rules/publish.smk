@@ -86,7 +86,8 @@ rule publish:
         more=run.published_tables(),
         zoo=[f"{place}/README.md".format(task=task) for task in run.zoo_tasks for place in ZOO],
     output:
-        multiext(f"{RUN}/SHA256SUMS", "", ".unpublished"),
+        f"{RUN}/SHA256SUMS",
+        update(f"{RUN}/SHA256SUMS.unpublished"),  # what is not here keeps its hash
         f"{RUN}/config.yaml",
         f"{RUN}/lock.txt",
         f"{RUN}/lock-no-deps.txt",

@@ -5,7 +5,8 @@ import pandas as pd
 from prefine.methods import METHODS, REFERENCE, method_constant
 
 MATCHED = 500_000  # iterations of every method (paper A.4)
-# Where it is not MATCHED; SafeDICE's with the discriminator's 100 000.
+# The protocol's (config.yaml) where that is not MATCHED; SafeDICE's with the discriminator's
+# 100 000. The publications' but for SafeDICE's (1 100 000) and SafeMIL's (1 000 000).
 PUBLISHED = {"safedice": 600_000} | {
     method: n for method in METHODS if (n := method_constant(method, "ITERATIONS", 0))
 }
@@ -17,11 +18,11 @@ def totals(blocks: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         blocks: one row a method, phase and block: ``ms`` an iteration, ``iterations`` that the
-            phase has in the method's publication, ``trains_policy``, ``from_reference``.
+            phase has in the protocol, ``trains_policy``, ``from_reference``.
 
     Returns:
         A row a method: ``ms`` an iteration of the phase that trains the policy (median,
-        ``ms_q25``, ``ms_q75``), ``hours`` at its publication's iterations, ``hours_matched``
+        ``ms_q25``, ``ms_q75``), ``hours`` at the protocol's iterations, ``hours_matched``
         with 500 000 in that phase, and ``hours_reference`` of pi_ref where it starts from it.
     """
     rows = {}

@@ -78,8 +78,9 @@ def _own(config: Mapping, method: str) -> dict:
 def training_settings(config: Mapping, method: str, task: str) -> dict:
     """Return what a training job needs of the config, and nothing more.
 
-    SafeDICE and CPQ keep their publications' batch and learning rates unless
-    ``training.matched`` gives them PREFINE's (methods 4.10).
+    Methods keep the batch, learning rates and iterations of their publications unless
+    ``training.matched`` gives them PREFINE's (methods 4.10). Segments, bags and the iterations of
+    phases before the policy's are their own either way.
     """
     training = dict(config["training"])
     matched = training.pop("matched")

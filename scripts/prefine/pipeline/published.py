@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from prefine.config.settings import as_json, middle, thresholds
@@ -44,6 +44,7 @@ class PublishedRun:
     folder: str
     arms: dict[str, Arm]
     own_policies: Mapping
+    is_there: Callable[[str], bool]
 
     def asked_jobs(self) -> str:
         """Every job of the config, finished or not, and how many runs it has."""
@@ -61,13 +62,18 @@ class PublishedRun:
 
     @property
     def zoo_tasks(self) -> list[str]:
-        """The tasks with policies of the main study to choose from, and a threshold to do so."""
+        """The tasks with policies of the main study to choose from, and a threshold to do so.
+
+        With `only_finished` those whose policies are there: a clone has their cards alone.
+        """
         return [
             task
             for task in self.tasks
             if not self.own_policies
             and f"main/{task}/prefine" in self.arms
             and self.middle_threshold(task) is not None
+            and self.is_there(f"reference/{task}.safetensors")
+            and self.is_there(f"policies/main/{task}/prefine.safetensors")
         ]
 
     def published_tables(self) -> list[str]:
@@ -91,6 +97,34 @@ def files_of(folder: Path, patterns: Iterable[str]) -> list[str]:
 def write_lines(folder: Path, names: Iterable[str]) -> str:
     """The hashes of files, a line each."""
     return "".join(f"{sha256(folder / name)}  {name}\n" for name in names)
+
+
+def unpublished(folder: Path) -> str:
+    """The hashes of what a result is made of, a line each.
+
+    Those of files that are not here are the earlier ones, as long as what was published of them is.
+    """
+    names = files_of(folder, (*TOO_LARGE, *ZOO))
+    kept = {
+        name: digest
+        for name, digest in read_sums(folder / OTHERS).items()
+        if name not in names and (folder / _published_of(name)).is_file()
+    }
+    here = {name: sha256(folder / name) for name in names}
+    return "".join(f"{digest}  {name}\n" for name, digest in sorted((kept | here).items()))
+
+
+def _published_of(name: str) -> Path:
+    """What is published of a file that is too large for it: its trajectories, or its training."""
+    kind, *place = Path(name).with_suffix("").parts
+    if kind == "data":
+        return Path("trajectories", *place).with_suffix(".csv")
+    if kind == "zoo":
+        task, policy, _ = place
+        place = ["reference", task] if policy == "reference" else ["main", task, policy]
+    elif kind == "reference":
+        place = ["reference", *place]
+    return Path("training", *place).with_suffix(".parquet")
 
 
 def differing(folder: Path) -> list[str]:

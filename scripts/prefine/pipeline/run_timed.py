@@ -1,4 +1,4 @@
-"""What of a run is timed: every method alone, at the sizes of its own publication."""
+"""What of a run is timed: every method alone, at the sizes of the protocol."""
 
 from collections.abc import Callable, Mapping
 
@@ -38,7 +38,7 @@ class TimedRun:
         return [f"{self.folder}/tables/timing.csv"] if self.timing_is_asked else []
 
     def timed_settings(self) -> dict[str, dict]:
-        """Each method's settings with the sizes of its own publication, whatever a preset cut."""
+        """Each method's settings with the protocol's sizes, whatever a preset cut."""
         config = self.config
         own = {
             name: {key: value for key, value in of.items() if key not in OF_A_PUBLICATION}

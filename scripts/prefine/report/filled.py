@@ -15,11 +15,15 @@ from prefine import frames, reading
 from prefine.analysis.claims import verdict as verdicts
 from prefine.analysis.names import method_label, method_order
 from prefine.errors import UserError
-from prefine.report import answer
+from prefine.report import answer, areas
 from prefine.report.tables import markdown
 from prefine.tasks import TASKS
 
 PLACE = re.compile(r"<!-- =([\w.]+) -->(.*?)<!-- = -->", re.DOTALL)
+RUN_NOTE = (
+    "Iterations of a run. Protocol: what config.yaml asks for; SafeMIL's publication has "
+    "1,000,000, SafeDICE's 1,100,000. Minutes: of a job, the median over tasks."
+)
 MISSING = "not yet"  # where nothing was published
 WORDS = {"holds": verdicts.HOLDS, "fails": verdicts.FAILS}
 WORDS |= {"small": verdicts.SMALL, "open": verdicts.OPEN}
@@ -67,6 +71,7 @@ def known(folder: Path, paper: Path) -> dict[str, str]:
         lambda: _finished(folder),
         lambda: _flatness(folder),
         lambda: _studies(folder),
+        lambda: _areas(folder),
     )
     return {name: text for part in parts for name, text in part().items()}
 
@@ -176,14 +181,14 @@ def _finished(folder: Path) -> dict[str, str]:
     if not (folder / "tables/finished.csv").exists():
         return {}
     table = frames.read_csv(folder / "tables/finished.csv")
-    lines = [["Method", "runs", "tasks", "iterations", "published", "share", "minutes a task"]]
+    lines = [["Method", "runs", "tasks", "iterations", "protocol", "share", "minutes a task"]]
     main = table[table["study"] == "main"]
     for method in method_order(main["method"]):
         own = main[main["method"] == method]
         there = own[own["made"] > 0]
         length, published = there["iterations"].max(), own["iterations_published"].max()
         long = [f"{length:,.0f}", f"{published:,}", f"{100 * length / published:.1f} %"]
-        minutes = f"{there['seconds'].mean() / 60:.1f}"
+        minutes = f"{there['seconds'].median() / 60:.1f}"
         counts = [f"{own['made'].sum()} of {own['asked'].sum()}", f"{len(there)} of {len(own)}"]
         told = [*long, minutes] if len(there) else ["–", f"{published:,}", "–", "–"]
         lines.append([method_label(method), *counts, *told])
@@ -195,7 +200,7 @@ def _finished(folder: Path) -> dict[str, str]:
         parts.append(f"* {method_label(method)}, study `{study}`: {', '.join(tasks)}")
     main_tasks = main.groupby("task")["made"].sum()
     return {
-        "finished": markdown(lines, "Iterations of a run; published: in its own publication."),
+        "finished": markdown(lines, RUN_NOTE),
         "not_run": "\n".join(parts) + "\n" if parts else "Everything that was asked for was run.\n",
         "runs.made": str(table["made"].sum()),
         "runs.asked": str(table["asked"].sum()),
@@ -226,6 +231,14 @@ def _flatness(folder: Path) -> dict[str, str]:
     note += "interval over runs. Flat: the whole interval is within "
     note += " and ".join(f"±{limits[s]:g} ({s})" for s in ("reward", "cost") if s in limits)
     return found | {"flatness": markdown(lines, f"{note}; moves: it does not reach zero.")}
+
+
+def _areas(folder: Path) -> dict[str, str]:
+    """The test of Endorse."""
+    paths = folder / "tables/runs.csv", folder / "tables/studies/likelihood.csv"
+    if not all(path.exists() for path in paths):
+        return {}
+    return areas.filled(*map(frames.read_csv, paths))
 
 
 def _studies(folder: Path) -> dict[str, str]:

@@ -158,7 +158,8 @@ class Run:
         table = self.table("claims")
         if table is None:
             return None
-        text = table.fillna({"tasks": "", "missing": "", "reason": "", "paper": "", "where": ""})
+        words = ("tasks", "missing", "device", "reason", "paper", "where")
+        text = table.fillna(dict.fromkeys(words, ""))
         rows = [claim(row) for row in text.to_dict("records")]
         count = table["verdict"].value_counts()
         tally = [(name, slug, int(count.get(name, 0))) for name, slug in SLUGS.items()]

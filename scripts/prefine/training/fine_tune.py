@@ -78,7 +78,8 @@ def fine_tune(
         seeds: how many runs; they train in one stack and differ by their random streams.
         name: of the random streams; the same name and data give the same policies.
         changes: of ``DEFAULTS``, and of the method's settings and hyper-parameters, such as
-            ``iterations``, ``beta`` and ``lam``.
+            ``iterations``, ``beta`` and ``lam``; the default is the method's own, and Safety Gym's
+            where the config has one for each suite.
 
     Returns:
         The policies, one a seed.
@@ -101,7 +102,7 @@ def fine_tune(
         method, reference.policy, data, sets, seeds, name, changes, reference.params
     )
     runs = [{"run": run} for run in log["run"].unique()]
-    metadata = {"method": method, "runs": runs, "settings": DEFAULTS | changes}
+    metadata = {"method": method, "runs": runs, "settings": defaults_of(method) | changes}
     constants = {"mean": reference.mean, "std": reference.std, "metadata": metadata}
     return FineTuned(policy=reference.policy, params=params, log=log, **constants)
 
@@ -136,12 +137,18 @@ def pretrain(
     return PolicyStack(actor, params, data.mean, data.std, about), log
 
 
+def defaults_of(method: str) -> dict:
+    """``DEFAULTS`` with as many iterations as the config has for a method."""
+    iterations = method_constant(method, "ITERATIONS", DEFAULTS["iterations"])
+    return DEFAULTS | {"iterations": iterations}
+
+
 def _train(
     method: str, policy, data, sets, seeds: int, name: str, changes: dict, reference=None
 ) -> tuple[Params, pd.DataFrame]:
     """Check what was asked for and train one run a seed."""
     numbers = method_constant(method, "HYPERPARAMETERS")
-    known = DEFAULTS | method_settings(method) | numbers
+    known = defaults_of(method) | method_settings(method) | numbers
     if unknown := sorted(set(changes) - set(known)):
         raise UserError(f"{method}: unknown setting {unknown[0]}; known: {', '.join(known)}")
     _check_values(method, changes)

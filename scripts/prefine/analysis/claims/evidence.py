@@ -21,7 +21,8 @@ class Evidence:
     """A measured number, the tasks and runs that it is from, and the tasks it lacks.
 
     ``iterations`` is how long the run was trained that has the least share of the ``published``
-    number of its method; NaN where that is not known or does not matter.
+    number of its method; ``episodes`` how many the run has that has the fewest; NaN where that is
+    not known or does not matter. ``device`` is named where the number is a time.
     """
 
     estimate: Estimate
@@ -31,10 +32,16 @@ class Evidence:
     missing: tuple[str, ...]
     iterations: float = np.nan
     published: float = np.nan
+    episodes: float = np.nan
+    device: str = ""
 
     def trained(self, iterations: float, published: float) -> "Evidence":
         """The same, of runs that were trained for so many iterations of so many."""
         return replace(self, iterations=float(iterations), published=float(published))
+
+    def played(self, episodes: float) -> "Evidence":
+        """The same, of so many episodes a run; NaN where the number is of no episodes."""
+        return replace(self, episodes=float(episodes))
 
     def named(self, tasks: tuple[str, ...]) -> "Evidence":
         """The same, of tasks that were resampled as runs are."""
@@ -139,6 +146,7 @@ class Results:
             len(names),
             tuple(dict.fromkeys(gap for own in scores for gap in own.missing)),
             *self.least_trained(names),
+            self.fewest_episodes(names),
         )
 
     def least_trained(self, names: Iterable[str]) -> tuple[float, float]:
@@ -151,6 +159,13 @@ class Results:
         published = own["method"].map(PUBLISHED).fillna(MATCHED)
         least = (own["train_iterations"] / published).to_numpy().argmin()
         return float(own["train_iterations"].iloc[least]), float(published.iloc[least])
+
+    def fewest_episodes(self, names: Iterable[str]) -> float:
+        """Reported episodes of the run that has the fewest."""
+        tables = [self.runs, *(self.tables.get(name) for name in ("sizes", "sweep", "pareto"))]
+        there = [t for t in tables if t is not None and "episodes" in t]
+        counts = [t.loc[t["run"].isin(names), "episodes"] for t in there]
+        return float(pd.concat(counts).min()) if counts else np.nan
 
     def _thresholds(self) -> dict[str, list[int]]:
         """The claim's tasks that the config has, with their thresholds."""

@@ -3,7 +3,8 @@
 * holds: the whole interval keeps to the rule;
 * does not hold: it does not; the reason says whether the interval contradicts the claim or
   merely leaves it open;
-* not at this size: the same, of runs that were trained for less than half of what was published;
+* not at this size: the same, of runs that were trained for less than half of the
+  protocol's iterations;
 * not measured: the runs, tasks or intervals that it needs are not there; the reason says which.
   Fewer than three runs of a task give no interval and no verdict.
 """
@@ -20,7 +21,7 @@ from prefine.analysis.statistics import LEAST_RUNS
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not measured"
 SMALL = "not at this size"
-ENOUGH = 0.5  # of the published iterations; after fewer nothing is contradicted
+ENOUGH = 0.5  # of the protocol's iterations; after fewer nothing is contradicted
 COMPARISONS = {
     "at least": operator.ge,
     "above": operator.gt,
@@ -126,9 +127,8 @@ def check(claims: Iterable[Claim], results: Results, paper: Results) -> Iterator
             "rule": str(own.rule),
             "percent": own.rule.percent,
             **dict.fromkeys(["ours", "low", "high", "tasks_of_claim", "runs"], np.nan),
-            **dict.fromkeys(["iterations", "iterations_paper"], np.nan),
-            "tasks": "",
-            "missing": "",
+            **dict.fromkeys(["iterations", "iterations_paper", "episodes"], np.nan),
+            **dict.fromkeys(["tasks", "missing", "device"], ""),
         }
         with contextlib.suppress(NotMeasured):
             row["paper_table1"] = float(own.measure(paper).estimate.value)
@@ -149,7 +149,9 @@ def check(claims: Iterable[Claim], results: Results, paper: Results) -> Iterator
             "runs": evidence.runs,
             "iterations": evidence.iterations,
             "iterations_paper": evidence.published,
+            "episodes": evidence.episodes,
             "missing": "; ".join(evidence.missing),
+            "device": evidence.device,
         }
 
 
@@ -157,7 +159,7 @@ def in_words(row: Mapping, of_tasks: str = "") -> dict[str, str]:
     """A claim's numbers as text: ``ours`` with its interval, ``table1``, what was ``measured``.
 
     Args:
-        row: of ``check``, with ``episodes`` besides, its empty texts filled in.
+        row: of ``check``, its empty texts filled in.
         of_tasks: what stands behind the number of tasks.
     """
     number = {
@@ -170,6 +172,8 @@ def in_words(row: Mapping, of_tasks: str = "") -> dict[str, str]:
         ours += f" [{number['low']}, {number['high']}]"
     if "ours" in number:
         tasks = f"{len(row['tasks'].split())} of {row['tasks_of_claim']:.0f} tasks{of_tasks}"
-        measured = f"{tasks}, {row['runs']:.0f} runs, {row['episodes']:.0f} episodes each"
+        measured = f"{tasks}, {row['runs']:.0f} runs" if row["runs"] else tasks
+        measured += f", {row['episodes']:.0f} episodes each" if row["episodes"] > 0 else ""
+        measured += f", on {row['device']}" if row["device"] else ""
         measured += f". Missing: {row['missing']}" if row["missing"] else ""
     return {"ours": ours, "table1": number.get("paper_table1", ""), "measured": measured}
