@@ -165,3 +165,18 @@ def test_a_damaged_list_of_hashes_stops_the_workflow_in_one_line(project, conten
         "all", "-n", "--configfile", "workflow/presets/tiny.yaml", cwd=project, check=False
     )
     assert "scripts/prefine" not in text and text.count(f"results/tiny/{SUMS}: ") == 1
+
+
+def test_what_is_not_here_keeps_its_hash_as_long_as_what_was_published_of_it(result):
+    there = published.read_sums(RESULT / OTHERS)
+    assert any("_-5.0.safetensors" in name for name in there)  # a setting with a point
+    assert all((RESULT / published.published_of(name)).is_file() for name in there)
+    gone = {name: digest(name.encode()) for name in ("data/A.hdf5", "policies/main/A/x_0.5.st")}
+    (result / OTHERS).write_text("".join(f"{own}  {name}\n" for name, own in gone.items()))
+    assert published.unpublished(result) == ""
+    (result / "training/main/A").mkdir(parents=True)
+    (result / "training/main/A/x_0.5.parquet").touch()
+    assert published.unpublished(result).endswith("  policies/main/A/x_0.5.st\n")
+    (result / "reference").mkdir()
+    (result / "reference/A.safetensors").write_bytes(b"new")
+    assert f"{digest(b'new')}  reference/A.safetensors\n" in published.unpublished(result)

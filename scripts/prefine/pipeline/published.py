@@ -8,6 +8,7 @@ from pathlib import Path
 from prefine.config.settings import as_json, middle, thresholds
 from prefine.config.studies import Arm
 from prefine.files import sha256
+from prefine.methods import REFERENCE
 from prefine.results import SUMS, read_sums
 
 OTHERS = f"{SUMS}.unpublished"
@@ -108,23 +109,23 @@ def unpublished(folder: Path) -> str:
     kept = {
         name: digest
         for name, digest in read_sums(folder / OTHERS).items()
-        if name not in names and (folder / _published_of(name)).is_file()
+        if name not in names and (folder / published_of(name)).is_file()
     }
     here = {name: sha256(folder / name) for name in names}
     return "".join(f"{digest}  {name}\n" for name, digest in sorted((kept | here).items()))
 
 
-def _published_of(name: str) -> Path:
+def published_of(name: str) -> str:
     """What is published of a file that is too large for it: its trajectories, or its training."""
-    kind, *place = Path(name).with_suffix("").parts
+    kind, rest = name.split("/", 1)
+    place = rest.rpartition(".")[0]  # names of settings have points of their own
     if kind == "data":
-        return Path("trajectories", *place).with_suffix(".csv")
+        return f"trajectories/{place}.csv"
     if kind == "zoo":
-        task, policy, _ = place
-        place = ["reference", task] if policy == "reference" else ["main", task, policy]
-    elif kind == "reference":
-        place = ["reference", *place]
-    return Path("training", *place).with_suffix(".parquet")
+        task, policy, _ = place.split("/")
+        place = task if policy == "reference" else f"main/{task}/{policy}"
+        kind = policy
+    return f"training/{f'{REFERENCE}/' if kind == REFERENCE else ''}{place}.parquet"
 
 
 def differing(folder: Path) -> list[str]:
