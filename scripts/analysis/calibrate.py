@@ -8,6 +8,7 @@ import pandas as pd
 from prefine import files, frames
 from prefine.analysis import calibration
 from prefine.analysis.names import source_note
+from prefine.errors import UserError
 from prefine.pipeline import cli
 from prefine.preferences.split import SplitSettings
 from prefine.report.tables import markdown
@@ -33,7 +34,11 @@ def main() -> None:
     args = parser.parse_args()
     settings = args.settings
     split = SplitSettings(**settings["split"])
-    trajectories = {path.stem: frames.read_csv(path) for path in args.trajectories}
+    paper = frames.read_csv(args.tables23)
+    paths = [path for path in args.trajectories if path.stem in set(paper["task"])]
+    if not paths:
+        raise UserError("no task of this run is in the paper's tables, so nothing can be compared")
+    trajectories = {path.stem: frames.read_csv(path) for path in paths}
     rows = pd.concat(
         [
             calibration.preferred_rows(
@@ -41,7 +46,7 @@ def main() -> None:
                 settings["thresholds"],
                 settings["draws"],
                 split,
-                frames.read_csv(args.tables23),
+                paper,
             ),
             calibration.reference_rows(trajectories, split, frames.read_csv(args.tables1)),
         ],

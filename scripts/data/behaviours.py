@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from prefine import frames
 from prefine.data.behaviours import Arrays, Branch, train_branch
 from prefine.files import atomic
 from prefine.pipeline import cli
@@ -23,10 +24,10 @@ def write(path: Path, branch: Branch, text: str) -> None:
 
 def snapshot(path: Path, steps: int) -> Arrays:
     """The policy of a branch that is nearest to a step."""
-    with np.load(path) as file:
-        row = int(np.argmin(np.abs(file["row.steps"] - steps)))
-        names = [name for name in file.files if not name.startswith("row.") and name != "recipe"]
-        return {name: file[name][row] for name in names}
+    arrays = frames.read_arrays(path)
+    row = int(np.argmin(np.abs(arrays["row.steps"] - steps)))
+    names = [name for name in arrays if not name.startswith("row.") and name != "recipe"]
+    return {name: arrays[name][row] for name in names}
 
 
 def main() -> None:

@@ -44,8 +44,7 @@ def read(paths: list[Path]) -> tuple[list[Snapshot], dict[str, dict]]:
     """All snapshots of all branches, and the branches' recipes."""
     found, recipes = [], {}
     for path in sorted(paths):
-        with np.load(path) as file:
-            arrays = dict(file)
+        arrays = frames.read_arrays(path)
         recipes[path.stem] = json.loads(str(arrays.pop("recipe")))
         rows = {name[4:]: arrays.pop(name) for name in list(arrays) if name.startswith("row.")}
         for place in range(len(rows["steps"])):

@@ -6,12 +6,14 @@ several cost limits, and every episode is kept (``--recipe``).
 
 import argparse
 import logging
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import torch
 from prefine import files, provenance
 from prefine.data import dataset
+from prefine.data.hdf5 import MAX_STEPS
 from prefine.data.thinning import episodes_to_play, thin
 from prefine.errors import UserError
 from prefine.evaluation.record import record
@@ -29,10 +31,12 @@ def load_family(path: Path, task: Task) -> PolicyStack:
     """
     family = policy_file.load(path)
     rows = family.metadata.get("runs", [])
-    if len(rows) != len(family) or not all(plays(row) for row in rows):
+    if not rows or len(rows) != len(family) or not all(plays(row) for row in rows):
         raise UserError(
             f"{path}: no family of behaviour policies; it does not say how many episodes each plays"
         )
+    if twice := [name for name, n in Counter(family.names).items() if n > 1]:
+        raise UserError(f"{path}: has {twice[0]!r} twice; episodes are named by their policy")
     of_task = family.metadata.get("task", task.name)
     if of_task != task.name:
         raise UserError(f"{path}: a family of {of_task}, not of {task.name}")
@@ -47,16 +51,29 @@ def load_family(path: Path, task: Task) -> PolicyStack:
 
 def plays(row: dict) -> bool:
     """Whether a policy has a name and a number of episodes."""
-    episodes = row.get("episodes")
-    return isinstance(row.get("run"), str) and type(episodes) is int and episodes > 0
+    name, episodes = row.get("run"), row.get("episodes")
+    named = isinstance(name, str) and name.encode("utf-8", "replace").decode() == name
+    return named and type(episodes) is int and episodes > 0
+
+
+def check_size(source: str, episodes: int, task: Task) -> None:
+    """Refuse more episodes than a file of them could be read again."""
+    if episodes * task.horizon > MAX_STEPS:
+        most = MAX_STEPS // task.horizon
+        raise UserError(f"{source}: {episodes:,} episodes of {task.name}; at most {most:,}")
 
 
 def by_family(args: argparse.Namespace) -> tuple[list[dict[str, np.ndarray]], dict]:
     """Roll a family out and thin what it played; return episodes and metadata."""
     torch.set_num_threads(1)
     task = TASKS[args.task]
+    digest = files.sha256(args.family)
     family = load_family(args.family, task)
+    if files.sha256(args.family) != digest:
+        raise UserError(f"{args.family}: changed while it was read; run the same command again")
     wanted = args.trajectories or task.n_trajectories
+    check_size("--trajectories", wanted, task)
+    check_size(str(args.family), sum(row["episodes"] for row in family.metadata["runs"]), task)
     counts = episodes_to_play([row["episodes"] for row in family.metadata["runs"]], wanted, task)
     progress = cli.Progress(f"collect {task.name}", sum(counts), "episodes")
     # Thinning keeps none that costs more, so none is played on.
@@ -76,7 +93,7 @@ def by_family(args: argparse.Namespace) -> tuple[list[dict[str, np.ndarray]], di
     if len(kept) < wanted:
         logging.warning("%s: %d trajectories, %d were asked for", task.name, len(kept), wanted)
     metadata = {
-        "family": {"file": args.family.name, "sha256": files.sha256(args.family)},
+        "family": {"file": args.family.name, "sha256": digest},
         "policies": family.names,
         "behaviours": [own.replica for own in kept],  # which policy made each trajectory
         "numbers": [own.number for own in kept],

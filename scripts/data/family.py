@@ -8,10 +8,9 @@ import json
 import logging
 from pathlib import Path
 
-import numpy as np
 import torch
 import yaml
-from prefine import files
+from prefine import files, frames, results
 from prefine.pipeline import cli
 from prefine.policies import file as policy_file
 from prefine.policies.gaussian import behaviour_policy
@@ -79,8 +78,7 @@ def recipe_of(branches: dict[str, dict], trained: list[Path]) -> dict[str, dict]
             source, steps = Path(own["begin"][0]).stem, own["begin"][1]
             found[name]["begin"] = [source, steps]
             if source not in found | todo:
-                with np.load(files_of[source]) as file:
-                    todo[source] = json.loads(str(file["recipe"]))
+                todo[source] = json.loads(str(frames.read_arrays(files_of[source])["recipe"]))
     return dict(sorted(found.items()))
 
 
@@ -105,10 +103,9 @@ def main() -> None:
     parser = cli.parser(__doc__, "arrays about output")
     parser.add_argument("--trained", type=Path, nargs="*", default=[], help="all branches")
     args = parser.parse_args()
-    about = json.loads(args.about.read_text(encoding="utf-8"))
+    about = results.read_object(args.about)
     task, rows = TASKS[about["task"]], rows_of(about["snapshots"])
-    with np.load(args.arrays) as file:
-        arrays = dict(file)
+    arrays = frames.read_arrays(args.arrays)
     mean, std = arrays.pop("obs_mean"), arrays.pop("obs_std")
     params = {name: torch.from_numpy(value) for name, value in arrays.items()}
     metadata = {"task": task.name, "runs": rows, "versions": about["versions"]}

@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from prefine import frames
 from prefine.analysis.names import source_note
+from prefine.errors import UserError
 from prefine.pipeline import cli
 from prefine.report import style as plotting
 from prefine.tasks import TASKS
@@ -49,10 +50,13 @@ def panel(axis: plt.Axes, trajectories: pd.DataFrame, row: pd.Series, limits: li
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, "statistics output", thresholds=cli.json_argument)
+    parser = cli.parser(__doc__, "output", thresholds=cli.json_argument)
+    parser.add_argument("--statistics", type=Path, nargs="*", default=[])
     parser.add_argument("--trajectories", type=Path, nargs="+", required=True)
     args = parser.parse_args()
-    table = frames.read_csv(args.statistics).set_index("task", drop=False)
+    if not args.statistics:
+        raise UserError("the plane sets datasets beside DSRL's, and these are the user's own")
+    table = frames.read_csv(*args.statistics).set_index("task", drop=False)
 
     plotting.use_style()
     n = len(args.trajectories)

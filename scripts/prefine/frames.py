@@ -4,6 +4,7 @@ import csv
 import io
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +19,16 @@ from prefine.rows import check_rows
 UNPACKED = 2**28  # bytes of a Parquet file
 PART = 2**14  # rows of it at a time
 KINDS = ("BOOLEAN", "INT32", "INT64", "FLOAT", "DOUBLE", "BYTE_ARRAY")  # of its columns
+
+
+def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """Read an .npz of this project, nothing pickled.
+
+    Raises:
+        UserError: it is none.
+    """
+    with refused_in_one_line(path, "is no archive of arrays", DELETE), np.load(path) as file:
+        return dict(file)
 
 
 def read_csv(path: str | Path, *columns: str, largest: int = TABLE, **options):

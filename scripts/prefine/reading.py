@@ -25,10 +25,12 @@ CONFIG, JSON, TABLE, WEIGHTS = MIB // 4, 16 * MIB, 128 * MIB, 2**33
 ARCHIVE = 256 * MIB  # a zip archive; and a pickle that the user trusts
 MEMBER = 128 * MIB  # of a zip archive, unpacked
 DATA = 2**38  # HDF5, which is read in pieces
+STEPS = 20_000_000  # of a dataset; DSRL's largest file has 4.4 million
 COLUMNS, LINE, CELLS = 2000, MIB, 10_000_000  # of a CSV: columns, bytes of a line, values
 DIGITS = 40  # of an integer; a seed has 20
 HOLES = 64 * MIB  # a file above it lies on the disk: it is not made of holes
 MOST_EMPTY = 1000
+ABSENT = "is not there"
 
 
 # ---- Any file ---------------------------------------------------------------------------------
@@ -71,6 +73,24 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
     (stat.S_ISSOCK, "a socket"),
 )
+
+
+def missing(path: str | Path) -> str | None:
+    """Why nothing of this name can be read, as the end of a sentence; None where it is there."""
+    try:
+        os.stat(path)  # noqa: PTH116 (Path has no advantage here)
+    except (FileNotFoundError, NotADirectoryError):
+        return ABSENT
+    except OSError as error:
+        return f"cannot be looked for ({error.strerror})"
+    except ValueError as error:
+        return f"cannot be looked for ({error})"
+    return None
+
+
+def not_a_file(path: str | Path) -> str | None:
+    """The same, and of a folder."""
+    return missing(path) or ("is a folder" if Path(path).is_dir() else None)
 
 
 def is_there(path: str | Path) -> bool:

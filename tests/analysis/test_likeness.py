@@ -115,3 +115,21 @@ def test_the_plane_is_drawn(statistics, tmp_path):
     picture = matplotlib.image.imread(tmp_path / "plane.png")
     assert picture.shape[1] == 2100 and picture[..., :3].std() > 0.05
     assert b"not DSRL's" in (tmp_path / "plane.png").read_bytes()
+
+
+def test_datasets_that_have_nothing_beside_them_are_named_in_one_line(tmp_path):
+    (tmp_path / "SafeReach.csv").write_text("task,return,cost\nSafeReach,1,1\n")
+    pd.DataFrame({"return": [1.0], "cost": [1.0]}).to_parquet(tmp_path / "SafeReach.parquet")
+    table, paper = tmp_path / "SafeReach.csv", ROOT / "workflow/paper"
+    outputs = ["--csv", tmp_path / "a.csv", "--markdown", tmp_path / "a.md"]
+    split = json.dumps({"split": {}, "thresholds": {}, "draws": 1, "source": "file"})
+    reference = ["--reference", tmp_path / "SafeReach.parquet", "--table1", paper / "table1.csv"]
+    papers = ["--tables1", paper / "table1.csv", "--tables23", paper / "tables2_3.csv"]
+    for words, says in (
+        (["analysis/likeness.py", "--statistics", table, *reference, *outputs], "is DSRL's, so"),
+        (["analysis/calibrate.py", *papers, "--settings", split, *outputs], "can be compared"),
+        (["figures/data_plane.py", "--thresholds", "{}", "--output", "a.png"], "the user's own"),
+    ):
+        done = forked.run(ROOT / "scripts", *words, "--trajectories", table, cwd=tmp_path)
+        assert done.returncode == 1 and says in done.stderr, done.stderr
+        assert "unexpected" not in done.stderr and "usage" not in done.stderr

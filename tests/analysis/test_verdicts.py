@@ -105,7 +105,7 @@ def curves(random, noise, mean, dpo):
                     value = level + noise * abs(mean) * random.normal(size=5).mean()
                     name = {"task": task, "run": f"{method}{task}{seed}", "method": method}
                     name |= {"tau": 20, "draw": seed, "seed": seed, "iteration": iteration}
-                    rows.append(name | {"normalized_return": value})
+                    rows.append(name | {"normalized_return": value, "episodes": 5})
     return pd.DataFrame(rows)
 
 
@@ -132,7 +132,7 @@ def timing(random, noise, times):
         [
             {"task": "BallRun", "method": method, "phase": "train", "block": block}
             | {"ms": ms * (1 + noise * random.normal()), "iterations": n, "trains_policy": True}
-            | {"from_reference": method == "prefine"}
+            | {"from_reference": method == "prefine", "device": "a CPU"}
             for method, (ms, n) in of.items()
             for block in range(5)
         ]

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -14,6 +15,7 @@ from hand_made_policies import some_policies
 from prefine.data import dataset
 from prefine.data.hdf5 import KEYS
 from prefine.data.thinning import cells, episodes_to_play, thin
+from prefine.errors import UserError
 from prefine.evaluation import rollout
 from prefine.evaluation.record import record
 from prefine.policies import file as policy_file
@@ -211,6 +213,10 @@ def test_a_family_that_costs_too_much_in_every_episode_gets_one_line(tmp_path):
     assert not (tmp_path / "out.hdf5").exists()
 
 
+def rows_named(names, episodes=2):
+    return [{"run": name, "episodes": episodes} for name in names]
+
+
 @pytest.mark.parametrize(
     ("task", "rows", "expected"),
     [
@@ -218,8 +224,11 @@ def test_a_family_that_costs_too_much_in_every_episode_gets_one_line(tmp_path):
         ("BallCircle", {}, "policies of 7 observations and 2 actions; BallCircle has 8 and 2"),
         ("BallRun", {"runs": [{"run": "a"}, {"run": "b"}, {"run": "c"}]}, "no family of behaviour"),
         ("BallRun", {"runs": []}, "no family of behaviour"),
-        ("BallRun", {"runs": [{"run": "a", "episodes": "2"}] * 3}, "no family of behaviour"),
-        ("BallRun", {"runs": [{"run": "a"}] * 3, "task": {"name": "BallRun"}}, "no family of"),
+        ("BallRun", {"runs": rows_named("abc", "2")}, "no family of behaviour"),
+        ("BallRun", {"runs": rows_named("ab\ud800")}, "no family of behaviour"),
+        ("BallRun", {"runs": rows_named("abc", None), "task": {"name": "a"}}, "no family of"),
+        ("BallRun", {"runs": rows_named("aab")}, "has 'a' twice; episodes are named"),
+        ("BallRun", {"runs": rows_named("abc", 10**30)}, f"{3 * 10**30:,} episodes of BallRun"),
     ],
 )
 def test_a_file_that_is_no_family_of_the_task_gets_one_line(tmp_path, task, rows, expected):
@@ -232,6 +241,25 @@ def test_a_file_that_is_no_family_of_the_task_gets_one_line(tmp_path, task, rows
     done = subprocess.run(command, capture_output=True, text=True)
     (line,) = done.stderr.strip().splitlines()
     assert done.returncode == 1 and f"own.safetensors: {expected}" in line
+
+
+def test_what_is_written_over_a_family_later_changes_no_policy(tmp_path, family):
+    path = tmp_path / "own.safetensors"
+    policy_file.save(path, family)
+    read = policy_file.load(path)
+    with path.open("r+b") as file:
+        file.write(bytes(path.stat().st_size))
+    for name, value in family.params.items():
+        assert value.equal(read.params[name])
+
+
+def test_sizes_that_a_header_says_and_the_parameters_have_not_are_refused_unmade(tmp_path, family):
+    """Networks of 30 000 by 30 000 would take 3.6 GB."""
+    for hidden in ([30_000, 30_000], [8] * 1000):
+        policy = replace(family.policy, hidden=tuple(hidden))
+        policy_file.save(tmp_path / "own.safetensors", replace(family, policy=policy))
+        with pytest.raises(UserError, match="its parameters give no action of 2 numbers"):
+            policy_file.load(tmp_path / "own.safetensors")
 
 
 @pytest.mark.parametrize("path", FAMILIES, ids=lambda path: f"{path.parent.name}/{path.stem}")

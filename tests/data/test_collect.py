@@ -1,8 +1,10 @@
 """The collector logs what happened in the simulator, and repeats."""
 
 import numpy as np
+import pytest
 from conftest import TINY_RECIPE
 from prefine.data.collect import Multiplier, collect
+from prefine.errors import UserError
 
 
 def test_logged_costs_follow_from_the_record(ball_run_log):
@@ -46,3 +48,16 @@ def test_multiplier_follows_the_cost():
     fixed = Multiplier(value=3.0)
     fixed.update(mean_episode_cost=1000.0, horizon=10)
     assert fixed.value == 3.0
+
+
+@pytest.mark.parametrize(
+    ("change", "ppo", "says"),
+    [
+        ({"behaviours": [{"steps": 20}]}, {"n_steps": 20, "batch_size": 10}, "no episode ended"),
+        ({"environments": 1}, {"n_steps": 1}, "PPO does not take these settings"),
+        ({}, {"learning_rate": 1e10}, "behaviour 0 diverged"),
+    ],
+)
+def test_a_recipe_of_which_nothing_comes_is_refused(change, ppo, says):
+    with pytest.raises(UserError, match=f"BallRun: {says}"):
+        collect("BallRun", TINY_RECIPE | change | {"ppo": TINY_RECIPE["ppo"] | ppo})

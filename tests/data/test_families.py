@@ -1,6 +1,8 @@
 """How families of behaviour policies are made: the trainer, the choice of snapshots, the files."""
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 
@@ -9,8 +11,10 @@ import pytest
 import torch
 import yaml
 from conftest import ROOT, counts, snakemake
+from prefine.config.check import behaviour_recipes
 from prefine.data import selection
 from prefine.data.behaviours import Weight, limit_at, train_branch
+from prefine.errors import UserError
 from prefine.policies import file as policy_file
 from prefine.policies.fold import common_scale, folded
 from prefine.policies.gaussian import behaviour_policy
@@ -174,6 +178,39 @@ def test_a_search_finds_what_is_asked_for():
     assert len(set(found)) == len(found) and value(found) <= -26
 
 
+BRANCH = "{steps: 9, environments: 1, limits: [[0, 1]], rate: 1, ppo: {learning_rate: 1.0e-3}"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "has no settings"),
+        ("BallRun: 5", "BallRun: 5 is not allowed; must be object"),
+        ("BalRun: {}", "'BalRun' is no task; did you mean 'BallRun'"),
+        ("BallRun: {a: {steps: 5}}", "BallRun.a: lacks environments, limits, rate, ppo"),
+        (f"BallRun: {{a: {BRANCH}, evry: 2}}}}", "unknown key 'evry' in BallRun.a; did you mean"),
+        (f"BallRun: {{a: {BRANCH}, begin: [b, 5]}}}}", "a goes on from b, which is no branch"),
+        (f"BallRun: {{a: {BRANCH}, begin: [a, 5]}}}}", "a goes on from a, which has no beginning"),
+    ],
+)
+def test_a_mistake_in_the_recipes_is_one_line(tmp_path, text, says):
+    (tmp_path / "recipes.yaml").write_text(text)
+    with pytest.raises(UserError, match=re.escape(says)) as error:
+        behaviour_recipes(tmp_path / "recipes.yaml")
+    assert "\n" not in str(error.value)
+
+
+def test_a_damaged_branch_is_one_line(trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "own")
+    (tmp_path / "own/first.npz").write_bytes((trained / "first.npz").read_bytes()[:-100])
+    recipe = json.dumps({"BallRun": {"again": TINY | {"begin": ["first", 800]}}})
+    command = [sys.executable, ROOT / "scripts", "data/behaviours.py", "--task", "BallRun"]
+    command += ["--branch", "again", "--recipe", recipe, "--output", tmp_path / "own/again.npz"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and "first.npz: is no archive of arrays" in done.stderr
+    assert "unexpected" not in done.stderr
+
+
 def test_making_families_anew_is_a_job_a_branch(project, tmp_path):
     overlay = tmp_path / "some.yaml"
     overlay.write_text("tasks: [HalfCheetahVelocity, HopperVelocity]\n")
@@ -185,3 +222,9 @@ def test_making_families_anew_is_a_job_a_branch(project, tmp_path):
     assert jobs == {"train_behaviours": branches, "choose_behaviours": 2, "family": 2} | {
         "behaviours": 1
     }
+    overlay.write_text(
+        "tasks: [BallRun, DroneCircle]\n"
+        "collect: {recipes: {DroneCircle: {behaviours: [{steps: 9}]}}}\n"
+    )
+    text = snakemake("behaviours", *options, cwd=project, check=False)
+    assert "recipes.yaml: has no branches for DroneCircle; write some" in text

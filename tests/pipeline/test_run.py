@@ -177,6 +177,31 @@ def test_a_family_is_the_repositorys_or_the_users(tmp_path, monkeypatch):
     assert named.family(wildcards(task="CarRun")) == str(ROOT / own)
 
 
+@pytest.mark.parametrize("own", ["a" * 900, "a\0b"])
+def test_a_path_that_nobody_could_have_is_one_line(own):
+    named = run_of(collect=PAPER["collect"] | {"families": {"BallRun": "a"}}).config
+    for key, value in (("families", {"BallRun": own}), ("labels", {"BallRun": own})):
+        config = deepcopy(named)
+        (config["collect"] if key == "families" else config)[key] = value
+        config["collect"]["families"] = {"BallRun": own} if key == "families" else {}
+        with pytest.raises(UserError, match=rf"{key}\.BallRun: a.* cannot be looked for \("):
+            check_files(config, ROOT)
+
+
+def test_how_a_task_is_collected_follows_from_the_config_alone():
+    """Snakemake compares a parameter with the last run's unless it is a function of the input."""
+    job = wildcards(task="BallRun")
+    default = run_of().how_to_collect(job)
+    assert default == ["--family", run_of().family(job)]
+    fewer = run_of(collect=PAPER["collect"] | {"trajectories": {"BallRun": 300}})
+    assert fewer.how_to_collect(job) == [*default, "--trajectories", "300"]
+    for path in (ROOT / "scripts/prefine/pipeline").glob("*.py"):
+        for own in ast.walk(ast.parse(path.read_text())):
+            if isinstance(own, ast.FunctionDef) and "input" in [a.arg for a in own.args.args]:
+                text = ast.unparse(own).replace("self.config['labels']", "")  # its file is an input
+                assert "config" not in text and "as_json" not in text, own.name
+
+
 def test_another_setting_or_other_code_has_other_checkpoints(paper):
     job = type("Wildcards", (list,), {"job": "main/BallRun/bc"})(["main/BallRun/bc"])
     folder, key = paper.state_of(job)
@@ -207,7 +232,13 @@ def test_of_an_unfinished_run_the_finished_jobs_are_shown(tmp_path, monkeypatch)
     finished(tmp_path, "main/CarRun/bc", "reference/AntVelocity")  # each lacks the other
     run = run_of(only_finished=True)
     assert set(run.arms) == {"main/BallRun/bc", "main/BallRun/prefine"}
-    assert run.tasks == ["BallRun"] and run.zoo_tasks == ["BallRun"]
+    assert run.tasks == ["BallRun"] and run.zoo_tasks == []
+    for name in ("reference", "policies/main/BallRun"):  # in a clone they are not
+        folder = tmp_path / "results/paper" / name
+        folder.mkdir(parents=True)
+        for policy in ("BallRun", "prefine"):
+            (folder / f"{policy}.safetensors").touch()
+    assert run_of(only_finished=True).zoo_tasks == ["BallRun"]
     assert len(json.loads(run.thresholds())) == 12  # Table 1 says that the others are missing
     asked = json.loads(run.asked_jobs())
     assert {"study": "main", "task": "CarRun", "method": "bc", "arm": "bc", "runs": 5 * 3} in asked

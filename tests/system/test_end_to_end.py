@@ -263,6 +263,9 @@ def test_a_config_edit_reruns_what_it_can_change(done, tmp_path):
     beta = jobs("methods: {prefine: {beta: 0.3}}")
     assert [beta[rule] for rule in ("plan", "train", "train_and_follow")] == [10, 6, 3]
     assert "pretrain" not in beta
+    steps = jobs("collect: {settings: {environments: 3}}")
+    assert steps["collect"] == 2 and steps["pretrain"] == 2
+    assert jobs("collect: {recipes: {BallRun: {environments: 3}}}")["collect"] == 1
 
 
 def test_training_logs_can_be_had_as_tensorboard_events(done, results):

@@ -2,8 +2,14 @@
 # own. `snakemake behaviours` leaves them under results/; workflow/behaviours/ has those in use.
 
 BEHAVIOURS = f"{RUN}/behaviours/{{task}}"
-BEHAVIOUR_RECIPES = strict_yaml.load(run.from_root("workflow/behaviours/recipes.yaml"))
 WITH_RECIPE = [task for task in TASKS if task in BEHAVIOUR_RECIPES]
+
+if "behaviours" in sys.argv and set(TASKS) - set(WITH_RECIPE):
+    raise WorkflowError(
+        f"{run.from_root('workflow/behaviours/recipes.yaml')}: has no branches for "
+        f"{', '.join(task for task in TASKS if task not in WITH_RECIPE)}; write some "
+        "(scripts/prefine/data/behaviours.py), or take the task out of tasks"
+    )
 
 
 rule behaviours:

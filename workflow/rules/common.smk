@@ -53,7 +53,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 from prefine import caches
 from prefine.config import strict_yaml
-from prefine.config.check import check
+from prefine.config.check import behaviour_recipes, check
 from prefine.config.constraints import check_files
 from prefine.config.settings import as_json, thresholds
 from prefine.data.dsrl import how_to_help
@@ -73,6 +73,7 @@ try:
     config = check(whole)
     check_files(config, ROOT)
     run = Run(config, ROOT)
+    BEHAVIOUR_RECIPES = behaviour_recipes(run.from_root("workflow/behaviours/recipes.yaml"))
     check_folder(Path(run.folder))
     if workflow.is_main_process:
         check_notes(Path(".snakemake"))

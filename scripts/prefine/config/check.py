@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from copy import deepcopy
+from pathlib import Path
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
+from prefine.config import strict_yaml
 from prefine.config.constraints import (
     check_finite,
     check_meaning,
@@ -21,6 +23,7 @@ from prefine.config.constraints import (
 )
 from prefine.config.schema import filled, schema
 from prefine.errors import UserError
+from prefine.tasks import TASKS
 
 
 def check(config: Mapping) -> dict:
@@ -41,6 +44,33 @@ def check(config: Mapping) -> dict:
     check_studies(whole)
     check_meaning(whole)
     return whole
+
+
+def behaviour_recipes(path: Path) -> dict[str, dict[str, dict]]:
+    """The branches by which families of behaviour policies are trained: task -> name -> recipe.
+
+    Raises:
+        UserError: one line with the file and the key.
+    """
+    strict_yaml.check(path)
+    recipes = strict_yaml.load(path)
+    part = {"$ref": "#/$defs/branches", "$defs": schema()["$defs"]}
+    for error in _VALIDATOR(part).iter_errors(recipes):
+        raise UserError(f"{path}: {_explain(error).replace('config', 'the file', 1)}")
+    for task, branches in recipes.items():
+        if task not in TASKS:
+            raise UserError(f"{path}: {task!r} is no task; {near(task, TASKS)}")
+        for name, own in branches.items():
+            seen = [name]
+            while own and "begin" in own:
+                seen.append(own["begin"][0])
+                own = branches.get(seen[-1])
+                if own is None or seen[-1] in seen[:-1]:
+                    raise UserError(
+                        f"{path}: {task}.{name}.begin: {' goes on from '.join(map(str, seen))}, "
+                        f"which {'is no branch' if own is None else 'has no beginning'}"
+                    )
+    return recipes
 
 
 def check_studies(config: Mapping) -> None:

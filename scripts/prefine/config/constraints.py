@@ -20,7 +20,7 @@ from prefine.data.minari import minari_file
 from prefine.data.outside import read_scores
 from prefine.errors import UserError, shown
 from prefine.methods import METHODS, REFERENCE, method_constant
-from prefine.reading import is_a_value
+from prefine.reading import ABSENT, STEPS, is_a_value, missing, not_a_file
 from prefine.tasks import BULLET_GYM, OWN, SAFETY_GYM, SUITES, TASKS
 
 LARGEST, LONGEST = 1e18, 1000  # number and text of a config
@@ -189,6 +189,9 @@ def check_meaning(config: Mapping) -> None:
         if n < sets:
             why = f"D_p and D_np alone take {sets} (split.n_preferred and split.n_nonpreferred)"
             refuse(f"collect.trajectories.{task}", n, why)
+        if task in TASKS and n * TASKS[task].horizon > STEPS:
+            most = STEPS // TASKS[task].horizon
+            refuse(f"collect.trajectories.{task}", n, f"at most {most:,} of {task} can be read")
     fig1, tasks = config["figures"]["fig1"], config["tasks"]
     if fig1["task"] not in tasks:
         refuse("figures.fig1.task", fig1["task"], f"it must be one of tasks: {', '.join(tasks)}")
@@ -333,14 +336,17 @@ def check_files(config: Mapping, root: Path = Path()) -> None:
         UserError: one line that names the key and the file.
     """
     for task, path in config["collect"]["families"].items():
-        if not (Path(path).is_file() or (root / path).is_file()):
-            raise UserError(f"config: collect.families.{task}: {path} is not there")
+        if why := not_a_file(path) and not_a_file(root / path):
+            raise UserError(f"config: collect.families.{task}: {path} {why}")
     for task, own in config["own_policy"].items():
         named = {f"own_policy.{task}.{name}": own.get(name) for name in ("file", "vec_normalize")}
         named[f"file.{task}.data"] = config["file"].get(task, {}).get("data")
         for key, path in named.items():
-            if path and not Path(path).exists():
-                raise UserError(f"config: {key}: {path} is not there")
+            if path and (why := missing(path)):
+                raise UserError(f"config: {key}: {path} {why}")
+    for task, path in config["labels"].items():  # which may not be there yet
+        if (why := missing(path)) and why != ABSENT:
+            raise UserError(f"config: labels.{task}: {path} {why}")
     if path := config["outside_scores"]:
         read_scores(path, (*METHODS, REFERENCE), config["tasks"])
     for task, entry in config["file"].items():

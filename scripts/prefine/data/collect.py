@@ -15,6 +15,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
+from prefine.errors import UserError, reason
 from prefine.simulators import make as simulators
 from prefine.streams import stream_seed
 
@@ -137,6 +138,9 @@ def collect(
 
     Returns:
         The log. The same task and recipe give the same episodes on the same machine.
+
+    Raises:
+        UserError: no episode ended, the policy diverged, or PPO refuses its settings.
     """
     torch.set_num_threads(1)
     log, multiplier = Log(), Multiplier()
@@ -156,9 +160,25 @@ def collect(
         if not behaviour.get("continues", False) or model is None:
             log.seeds.append(stream_seed("collect", task, number) % 2**31)
             # PPO's seed seeds its environments too.
-            model = PPO(
-                "MlpPolicy", environments(), seed=log.seeds[-1], device="cpu", **recipe["ppo"]
-            )
+            vec, seed = environments(), log.seeds[-1]
+            try:
+                model = PPO("MlpPolicy", vec, seed=seed, device="cpu", **recipe["ppo"])
+            except AssertionError as error:  # PPO's own checks, such as of a rollout of one step
+                why = f"PPO does not take these settings: {reason(error)}"
+                raise UserError(f"{task}: {why}") from None
         schedule = _Schedule(log, multiplier, simulators.TASKS[task].horizon, on_steps)
-        model.learn(behaviour["steps"], callback=schedule, reset_num_timesteps=False)
+        try:
+            model.learn(behaviour["steps"], callback=schedule, reset_num_timesteps=False)
+        except ValueError as error:
+            if "nan" not in str(error).lower() and "constraint" not in str(error):
+                raise
+            raise UserError(
+                f"{task}: behaviour {number} diverged: its policy is of no finite numbers; lower "
+                "ppo.learning_rate or reward_scale"
+            ) from None
+    if not log.episodes:
+        raise UserError(
+            f"{task}: no episode ended; an episode has up to {simulators.TASKS[task].horizon} "
+            f"steps in each of {recipe['environments']} environments, so take more steps"
+        )
     return log

@@ -29,7 +29,7 @@ SCALARS = ("rewards", "costs")
 FLAGS = ("terminals", "timeouts")
 KEYS = VECTORS + SCALARS + FLAGS
 
-MAX_STEPS = 20_000_000  # DSRL's largest file has 4.4 million
+MAX_STEPS = reading.STEPS
 MAX_COMPRESSION = 100  # logs of simulators shrink a few times; gzip's zeros a thousand times
 BLOCK_ROWS = 2**16  # rows in memory twice
 Box = tuple[np.ndarray, np.ndarray]  # bounds of actions, low and high, float32

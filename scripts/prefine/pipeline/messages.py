@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from prefine.reading import is_there
+
 RESULTS = {  # under results/{run}: what it is
     "index.html": "the report, one page for your browser and for sending around",
     "tables/before_after.md": "your policy before and after, on the same episodes",
@@ -50,7 +52,7 @@ def tasks_without_labels(labels: Mapping[str, str], folder: Path) -> list[str]:
     return [
         task
         for task, own in labels.items()
-        if awaited(Path(own) if Path(own).exists() else folder / f"{task}.csv")
+        if awaited(Path(own) if is_there(own) else folder / f"{task}.csv")
     ]
 
 

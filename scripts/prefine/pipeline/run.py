@@ -123,12 +123,16 @@ class Run(PublishedRun, TimedRun, Rollouts):
         path = self.from_root(f"workflow/behaviours/{wildcards.task}.safetensors")
         return str(path) if path.exists() and not self.config["collect"]["train"] else []
 
-    def how_to_collect(self, wildcards, input) -> list[str]:
-        """How a task is collected, as options."""
-        if not input.family:
+    def how_to_collect(self, wildcards) -> list[str]:
+        """How a task is collected, as options.
+
+        No function of the input: Snakemake compares none that is with the last run's.
+        """
+        family = self.family(wildcards)
+        if not family:
             return ["--recipe", as_json(recipe(self.config, wildcards.task))]
         n = self.config["collect"]["trajectories"].get(wildcards.task)
-        return ["--family", input.family] + ([] if n is None else ["--trajectories", str(n)])
+        return ["--family", family] + ([] if n is None else ["--trajectories", str(n)])
 
     def job_settings(self, wildcards) -> str:
         """What a training job needs of the config."""

@@ -51,13 +51,15 @@ def read_tensors(
 ) -> tuple[dict[str, object], Mapping[str, str]]:
     """The tensors of a safetensors file and its metadata, all text.
 
+    They are copies: safetensors hands out the file itself, and what is written there later.
+
     Args:
         finding: what is wrong with the file if it cannot be read.
         advice: what to do then.
     """
     results.intact(path, largest)
     with reading.refused_in_one_line(path, finding, advice), safe_open(path, "pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
         return tensors, file.metadata() or {}
 
 
@@ -173,8 +175,9 @@ def _out_of_scale(policy, params: Params, mean: np.ndarray, std: np.ndarray) -> 
 
 def _acts(policy, params: Params, n: int) -> bool:
     """Whether each replica gives an action and, where it can, a likelihood."""
-    widest = max(max(value.shape[1:]) for value in params.values())
-    if policy.act_dim > widest or policy.obs_dim < 1:  # before anything of that size is made
+    # Before anything of the sizes that a header says is made.
+    widest, hidden = max(max(value.shape[1:]) for value in params.values()), policy.hidden
+    if max((policy.act_dim, *hidden)) > widest or len(hidden) > len(params) or policy.obs_dim < 1:
         return False
     with torch.no_grad():
         obs, action = torch.zeros(n, 1, policy.obs_dim), torch.zeros(n, 1, policy.act_dim)
