@@ -14,7 +14,7 @@ from prefine.analysis.claims.evidence import Evidence, NotMeasured, Results
 from prefine.analysis.claims.main import CLAIMS, COLLAPSED, REWARD, claim
 from prefine.analysis.claims.shares import spread
 from prefine.analysis.claims.verdict import Rule
-from prefine.analysis.hours import totals
+from prefine.analysis.hours import HOUR
 from prefine.analysis.names import method_label
 from prefine.analysis.pareto import CLONING, CONTROL, front_label, volumes
 from prefine.analysis.scores import TaskScores
@@ -75,8 +75,9 @@ def hours_of(results: Results, method: str) -> pd.DataFrame:
         raise NotMeasured(f"{method_label(method)} was not timed")
     own = results.tables["timing"]
     own = own[own["method"] == method]
-    rows = [totals(part).assign(block=block) for block, part in own.groupby("block")]
-    return pd.concat(rows).assign(task=blocks["task"].iloc[0], run=f"timing/{method}")
+    found = (own["ms"] * own["iterations"] / HOUR).groupby(own["block"]).sum()
+    table = pd.DataFrame({"block": found.index, "hours": found.to_numpy()})
+    return table.assign(task=blocks["task"].iloc[0], run=f"timing/{method}")
 
 
 def device_of(results: Results) -> str:
