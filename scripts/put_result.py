@@ -40,7 +40,7 @@ def put_result(source: Path, target: Path) -> int:
 
 
 def put_zoo(source: Path, target: Path) -> int:
-    """Make the zoo of the package that of a run; return the bytes that were copied.
+    """Make the zoo of the package that of a run; return its bytes.
 
     What the run names and has not here stays as it is.
 
@@ -48,13 +48,15 @@ def put_zoo(source: Path, target: Path) -> int:
         UserError: it is larger than is allowed.
     """
     paths = [source / name for name in published.files_of(source, published.ZOO)]
-    size = sum(path.stat().st_size for path in paths)
+    named = published.read_sums(source / OTHERS)
+    there = {f"zoo/{path.relative_to(target).as_posix()}": path for path in target.rglob("*.*")}
+    kept = {name: path for name, path in there.items() if name in named}
+    after = kept | {path.relative_to(source).as_posix(): path for path in paths}
+    size = sum(path.stat().st_size for path in after.values())
     if size > LARGEST_ZOO:
         raise UserError(f"{source}/zoo: has {size:,} bytes, {LARGEST_ZOO:,} are allowed")
-    named = published.read_sums(source / OTHERS)
-    for path in [path for path in target.rglob("*") if path.is_file()]:
-        if f"zoo/{path.relative_to(target).as_posix()}" not in named:
-            path.unlink()
+    for name in there.keys() - kept.keys():
+        there[name].unlink()
     for path in paths:
         place = target / path.relative_to(source / "zoo")
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from prefine import files, provenance
+from prefine import provenance, results
 from prefine.data import dataset
 from prefine.data.hdf5 import MAX_STEPS
 from prefine.data.thinning import episodes_to_play, thin
@@ -67,10 +67,7 @@ def by_family(args: argparse.Namespace) -> tuple[list[dict[str, np.ndarray]], di
     """Roll a family out and thin what it played; return episodes and metadata."""
     torch.set_num_threads(1)
     task = TASKS[args.task]
-    digest = files.sha256(args.family)
-    family = load_family(args.family, task)
-    if files.sha256(args.family) != digest:
-        raise UserError(f"{args.family}: changed while it was read; run the same command again")
+    family, digest = results.hashed(args.family, lambda: load_family(args.family, task))
     wanted = args.trajectories or task.n_trajectories
     check_size("--trajectories", wanted, task)
     check_size(str(args.family), sum(row["episodes"] for row in family.metadata["runs"]), task)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from prefine import files, provenance
+from prefine import files, provenance, results
 from prefine.errors import UserError
 from prefine.evaluation.rollout import Mix, evaluate
 from prefine.pipeline import cli
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="processes that step simulators")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    stack = policy_file.load(args.policies)
+    stack, digest = results.hashed(args.policies, lambda: policy_file.load(args.policies))
     trained = stack.metadata
     task = of_policy(args.policies, trained.get("task"), args.module)
     runs = pd.DataFrame(trained["runs"])
@@ -73,7 +73,7 @@ def main() -> None:
     logging.info("means over episodes\n%s", summary.to_string())
     table.attrs = {
         "provenance": {
-            "policies_sha256": files.sha256(args.policies),
+            "policies_sha256": digest,
             "data_sha256": trained["data_sha256"],
             "settings": args.settings,
             "versions": provenance.versions(),

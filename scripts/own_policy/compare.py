@@ -15,14 +15,15 @@ from prefine.policies.stack import PolicyStack
 from prefine.tasks import Task
 
 
-def players(args, choice: dict, own: PolicyStack) -> dict[str, PolicyStack]:
+def players(
+    args, choice: dict, own: PolicyStack, candidates: PolicyStack
+) -> dict[str, PolicyStack]:
     """Who plays, each a stack of one."""
     found = {"before": policy_file.load(args.reference).replica(0)}
     if not own.has_density:
         found = {"original": replace(own, metadata={"runs": [{"run": "original"}]})} | found
     wanted = {choice["run"]: "after"}
     wanted |= {run: f"other seed {n}" for n, run in enumerate(set_aside(choice), 1)}
-    candidates = policy_file.load(args.policies / f"{choice['job']}.safetensors")
     found |= {who: candidates.run(run) for run, who in wanted.items()}
     if args.control:
         control = policy_file.load(args.control)
@@ -52,7 +53,9 @@ def main() -> None:
     trained = policy_file.load(args.reference).metadata
     task = Task(**trained["task"])
     own = read_policy(args.policy, task)
-    playing = players(args, choice, own)
+    path = args.policies / f"{choice['job']}.safetensors"
+    candidates, digest = results.hashed(path, lambda: policy_file.load(path))
+    playing = players(args, choice, own, candidates)
     progress = cli.Progress(f"compare {task.name}", len(playing) * settings["episodes"], "episodes")
     tables = []
     for who, stack in playing.items():
@@ -73,7 +76,7 @@ def main() -> None:
     logging.info("%s", episodes.groupby("who")[["return", "cost", "length"]].mean().to_string())
     episodes.attrs = {
         "provenance": {
-            "policies_sha256": files.sha256(args.policies / f"{choice['job']}.safetensors"),
+            "policies_sha256": digest,
             "data_sha256": trained["data_sha256"],
             "settings": settings,
             "versions": provenance.versions(),

@@ -4,7 +4,7 @@ import logging
 from dataclasses import replace
 
 import pandas as pd
-from prefine import files, provenance
+from prefine import files, provenance, results
 from prefine.data.dataset import Transitions, load_transitions
 from prefine.methods import REFERENCE, method_module
 from prefine.pipeline import cli
@@ -49,13 +49,15 @@ def main() -> None:
     args = parser.parse_args()
     task, settings = args.task, args.settings
     own = read_policy(args.policy, task)
+    data, digest = results.hashed(
+        args.data, lambda: None if own.has_density else load_transitions(args.data, task)
+    )
     name = f"{task.name}/reference/own"
     if own.has_density:
         trained = own
         log = pd.DataFrame([{"run": name, "phase": "import", "iteration": 0, "seconds": 0.0}])
         settings = settings | {"iterations": 0}
     else:
-        data = load_transitions(args.data, task)
         policy, params, log, data = distil(own, data, task, name, settings)
         trained = PolicyStack(policy, params, data.mean, data.std)
     metadata = {
@@ -65,7 +67,7 @@ def main() -> None:
         "runs": [{"run": name, "task": task.name, "method": REFERENCE, "stream": name}],
         "settings": settings,
         "own_policy": own.metadata | {"distilled": not own.has_density},
-        "data_sha256": files.sha256(args.data),
+        "data_sha256": digest,
         "versions": provenance.versions(),
         "device": str(device()),
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from prefine import files, frames
+from prefine import files, frames, results
 from prefine.data.dataset import read_trajectories
 from prefine.errors import UserError
 from prefine.pipeline import cli
@@ -87,7 +87,9 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, help="where one to fill in was laid out")
     parser.add_argument("--fingerprints", type=Path, help="of the trajectories")
     args = parser.parse_args()
-    table = read_trajectories(args.trajectories, args.data, args.task)
+    table, digest = results.hashed(
+        args.data, lambda: read_trajectories(args.trajectories, args.data, args.task)
+    )
     if args.reuse:
         rows, sets = reuse_sets(table, *args.reuse, args.settings)
     else:
@@ -97,7 +99,7 @@ def main() -> None:
         "task": args.task.to_dict(),
         "labelled": args.labels is not None,
         "source": args.source,
-        "data_sha256": files.sha256(args.data),
+        "data_sha256": digest,
         "settings": args.settings,
         "n_trajectories": len(table),
         "max_cost": float(table["cost"].max()),

@@ -79,7 +79,9 @@ def missing(path: str | Path) -> str | None:
     """Why nothing of this name can be read, as the end of a sentence; None where it is there."""
     try:
         os.stat(path)  # noqa: PTH116 (Path has no advantage here)
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
+        return _missing(path)
+    except NotADirectoryError:
         return ABSENT
     except OSError as error:
         return f"cannot be looked for ({error.strerror})"
@@ -95,10 +97,7 @@ def not_a_file(path: str | Path) -> str | None:
 
 def is_there(path: str | Path) -> bool:
     """Whether anything has this name, without an exception whatever the name is."""
-    try:
-        return os.path.exists(path)  # noqa: PTH110 (Path.exists raises for some names)
-    except (OSError, ValueError):
-        return False
+    return missing(path) is None
 
 
 def read_bytes(path: str | Path, largest: int) -> bytes:
@@ -155,7 +154,7 @@ def refused_in_one_line(
 def _missing(path: str | Path) -> str:
     path = Path(path)
     link = path.is_symlink()
-    return f"is a link to {path.readlink()}, which is not there" if link else "is not there"
+    return f"is a link to {path.readlink()}, which is not there" if link else ABSENT
 
 
 # ---- JSON -------------------------------------------------------------------------------------

@@ -6,13 +6,15 @@ compared with it before it is read, and its rows with the place where it lies.
 
 import functools
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from prefine.errors import UserError, shown
 from prefine.files import NOTED, note_of, sha256
 from prefine.reading import JSON, is_there, json_of, read_text, refused_in_one_line, size_of
 
+Content = TypeVar("Content")
 ANEW = (
     "it was changed or damaged after it was written; move it away, and the same snakemake command "
     "makes it anew (or remove {note} if the change is meant)"
@@ -42,11 +44,31 @@ def intact(path: str | Path, largest: int) -> int:
     else:
         noted = Path(*Path(path).parts[:2], SUMS)
     with refused_in_one_line(path):
-        found = Path(path).stat()
-        digest = _digest(str(path), found.st_mtime_ns, found.st_size, found.st_ino)
+        digest = _digest(str(path), *_identity(path))
     if digest != expected:
         raise UserError(f"{path}: {ANEW.format(note=noted)}")
     return size
+
+
+def hashed(path: str | Path, read: Callable[[], Content]) -> tuple[Content, str]:
+    """What ``read`` makes of a file, and the hash of the file that it was.
+
+    The hash belongs to what was read, whatever becomes of the file while a job goes on with it.
+
+    Raises:
+        UserError: it changed meanwhile; or as ``read``.
+    """
+    before = _identity(path) if is_there(path) else ()
+    content = read()  # which says what is wrong with a file; a pipe is not to be hashed
+    digest = _digest(str(path), *before)
+    if _identity(path) != before:
+        raise UserError(f"{path}: changed while it was read; run the same command again")
+    return content, digest
+
+
+def _identity(path: str | Path) -> tuple[int, ...]:
+    found = Path(path).stat()
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _of_a_job(path: str | Path) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
-from prefine import files, frames, provenance
+from prefine import files, frames, provenance, results
 from prefine.data.dataset import load_transitions, read_trajectories
 from prefine.errors import UserError
 from prefine.methods import REFERENCE, decided, method_module
@@ -48,7 +48,8 @@ def main() -> None:
     splits = frames.read_csv(args.splits)
     trajectories = read_trajectories(args.trajectories, args.data, task)
     check_belongs(splits, args.splits, trajectories, args.data)
-    data = load_transitions(args.data, task, decided(method.SEES, settings))
+    seen = decided(method.SEES, settings)
+    data, digest = results.hashed(args.data, lambda: load_transitions(args.data, task, seen))
     if args.method == REFERENCE:
         name = f"{task.name}/reference/seed{settings['seed']}"
         runs = pd.DataFrame([{"run": name, "task": task.name, "method": REFERENCE, "stream": name}])
@@ -91,7 +92,7 @@ def main() -> None:
         **describe(policy),
         "runs": runs.to_dict("records"),
         "settings": settings,
-        "data_sha256": files.sha256(args.data),
+        "data_sha256": digest,
         "versions": provenance.versions(),
         "device": str(device()),
     }

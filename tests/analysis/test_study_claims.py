@@ -140,7 +140,7 @@ def test_a_claim_names_the_episodes_or_the_device_that_it_was_measured_on():
         "dpo_collapses_early": {"ablation": curves(4_000)},
         "gap_narrows_on_preferred": {"cost_gap": gaps((5, 2), (1, 1))},
         "jaccard": {"overlap": overlap(0.7, 0.7, 0.7)},
-        "robust_to_sizes": {"sizes": sizes(0.85).assign(episodes=7)},
+        "robust_to_sizes": {"sizes": sizes(0.85).assign(episodes=7, train_iterations=5e5)},
         "hours": {"timing": timing("BallRun")},
     }.items():
         told[name] = verdicts.in_words(check(name, **tables))["measured"]

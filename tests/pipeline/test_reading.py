@@ -1,16 +1,19 @@
 """One opening for every file: what is no file, too large, damaged, or speaks out of turn."""
 
+import hashlib
 import io
 import json
 import os
 import socket
 import zipfile
 
+import forked
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import ROOT
 from prefine import files, frames, parquet, reading, results
 from prefine.config import strict_yaml
 from prefine.data import dataset
@@ -364,3 +367,31 @@ def test_a_result_of_other_runs_is_refused(place, run, right, tmp_path, monkeypa
         return
     with pytest.raises(UserError, match="another run than belongs there; if it is a result, move"):
         read(place)
+
+
+def test_a_hash_is_of_what_was_read_whatever_becomes_of_the_file(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("one")
+
+    def changed(text):
+        content = path.read_text()
+        path.write_text(text)
+        return content
+
+    content, digest = results.hashed(path, path.read_text)
+    assert (content, digest) == ("one", hashlib.sha256(b"one").hexdigest())
+    with pytest.raises(UserError, match=r"a\.txt: changed while it was read; run the same"):
+        results.hashed(path, lambda: changed("other"))
+    with pytest.raises(UserError, match="is not there"):  # the reader says what is wrong
+        gone = tmp_path / "gone"
+        results.hashed(gone, lambda: reading.read_text(gone, reading.JSON))
+
+
+def test_what_only_looks_like_a_family_is_neither_hashed_nor_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name, says in (("pipe", "pipe"), ("folder", "folder")):
+        words = ["data/collect.py", "--task", "BallRun", "--family", tmp_path / name]
+        done = forked.run(ROOT / "scripts", *words, "--output", tmp_path / "a.hdf5")
+        assert done.returncode == 1 and f"{name}: is a {says}" in done.stderr
+        assert "unexpected" not in done.stderr

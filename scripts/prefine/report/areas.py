@@ -7,6 +7,7 @@ import pandas as pd
 from scipy.stats import t
 
 from prefine.analysis.names import method_label
+from prefine.analysis.pareto import hypervolume
 from prefine.report.tables import markdown
 
 # The tasks that Endorse was not developed on.
@@ -20,9 +21,9 @@ OVER_ALL = [(ENCODER, "prefine"), ("prefine", "bc_from_reference")]
 
 
 def area(runs: pd.DataFrame) -> pd.Series:
-    """A run's hypervolume inside the limit: reward x (1 - cost), 0 where the cost is above 1."""
-    inside = runs["normalized_cost"] <= 1
-    return (runs["normalized_return"] * (1 - runs["normalized_cost"])).where(inside, 0.0)
+    """The hypervolume of each run alone: reward x (1 - cost), 0 where the cost is above 1."""
+    scores = runs[["normalized_return", "normalized_cost"]].to_numpy()
+    return pd.Series([hypervolume(*run.reshape(2, 1)) for run in scores], runs.index)
 
 
 def means(runs: pd.DataFrame, likelihood: pd.DataFrame) -> pd.DataFrame:

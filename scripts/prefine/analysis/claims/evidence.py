@@ -151,9 +151,7 @@ class Results:
 
     def least_trained(self, names: Iterable[str]) -> tuple[float, float]:
         """Trained and published iterations of the run that has the least share of them."""
-        tables = [t for t in (self.runs, *self.tables.values()) if "train_iterations" in t]
-        of = [t.loc[t["run"].isin(names), ["method", "train_iterations"]] for t in tables]
-        own = pd.concat(of).dropna() if of else pd.DataFrame()
+        own = self._rows(names)
         if own.empty:
             return np.nan, np.nan
         published = own["method"].map(PUBLISHED).fillna(MATCHED)
@@ -162,10 +160,15 @@ class Results:
 
     def fewest_episodes(self, names: Iterable[str]) -> float:
         """Reported episodes of the run that has the fewest."""
-        tables = [self.runs, *(self.tables.get(name) for name in ("sizes", "sweep", "pareto"))]
-        there = [t for t in tables if t is not None and "episodes" in t]
-        counts = [t.loc[t["run"].isin(names), "episodes"] for t in there]
-        return float(pd.concat(counts).min()) if counts else np.nan
+        return float(self._rows(names)["episodes"].min())
+
+    def _rows(self, names: Iterable[str]) -> pd.DataFrame:
+        """What all tables say of runs at the end of their training, not on the way."""
+        tables = [t for t in (self.runs, *self.tables.values()) if "train_iterations" in t]
+        columns = ["method", "train_iterations", "episodes"]
+        of = [t[t["run"].isin(names)].reindex(columns=columns) for t in tables]
+        whole = pd.concat(of) if of else pd.DataFrame(columns=columns)
+        return whole.dropna(subset=["method", "train_iterations"])
 
     def _thresholds(self) -> dict[str, list[int]]:
         """The claim's tasks that the config has, with their thresholds."""
