@@ -23,12 +23,13 @@ function take(state) {
   before = same ? { ...filled, ...kept.saved } : { ...kept.saved, ...filled };
   labels = { ...before, ...kept.clicked };
 }
+function write(name, state) {
+  try { window[name].setItem(place, state); return true; } catch { return false; }
+}
 function keep() {
   kept.time = Math.max(Date.now(), (kept.time ?? 0) + 1); // clocks may be set back
-  const failed = stores.filter((name) => {
-    try { window[name].setItem(place, JSON.stringify(kept)); } catch { return true; }
-  });
-  forgetful = failed.length === stores.length;
+  const state = JSON.stringify(kept);
+  forgetful = !stores.filter((name) => write(name, state)).length;
 }
 function put(n, label) {
   labels[keys[n]] = label;
@@ -337,7 +338,10 @@ addEventListener("beforeunload", (event) => {
 });
 addEventListener("storage", (event) => { // the same page in another tab
   if (event.key !== place || !event.newValue) return;
-  take(JSON.parse(event.newValue));
+  const state = JSON.parse(event.newValue);
+  if (state.time <= kept.time) return; // of before this page was loaded again
+  take(state);
+  write("sessionStorage", event.newValue); // what is shown stays, however soon it is loaded again
   refresh();
 });
 
