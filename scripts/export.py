@@ -19,6 +19,10 @@ def episodes_of(path: Path, run: str | None) -> pd.DataFrame:
         table = table[table["run"] == run]
     if table.empty:
         raise UserError(f"{path}: has no episode of {run}")
+    if len(runs := table["run"].unique()) > 1:
+        raise UserError(
+            f"{path}: has episodes of {len(runs)} runs, such as {runs[0]}; name one (--before-run)"
+        )
     return table[table["iteration"] == table["iteration"].max()]
 
 

@@ -35,7 +35,10 @@ def main() -> None:
         if not args.data.exists():
             raise UserError(f"config: file.{task.name}.data: {args.data} is not there")
         parts.insert(0, load(args.data, replace(task, has_costs=not args.labelled)))
-    has_costs = all("costs" in part and np.isfinite(part["costs"]).all() for part in parts)
+    told = ["costs" in part and bool(np.isfinite(part["costs"]).all()) for part in parts]
+    has_costs = all(told)
+    if any(told) and not has_costs:
+        logging.warning("%s: has no costs, so those of the rollouts are left out too", args.data)
     if not has_costs:  # never read
         parts = [part | {"costs": np.zeros_like(part["rewards"])} for part in parts]
     arrays = {key: np.concatenate([part[key] for part in parts]) for key in KEYS}

@@ -24,12 +24,12 @@ def main() -> None:
     parser = cli.parser(
         __doc__, "policies data trajectories splits output", source=str, settings=cli.json_argument
     )
-    parser.add_argument("--module", type=Path, nargs="?", help="registers the environment")
+    parser.add_argument("--module", nargs="*", type=Path, default=[], help="before what it imports")
     args = parser.parse_args()
     torch.set_num_threads(1)
     stack = policy_file.load(args.policies)
     trained = stack.metadata
-    task, wanted = of_policy(args.policies, trained.get("task"), args.module), args.settings
+    task, wanted = of_policy(args.policies, trained.get("task"), *args.module[:1]), args.settings
     known = {field.name for field in fields(GapSettings)}
     settings = GapSettings(**{name: wanted[name] for name in known & set(wanted)})
     if task.name not in RESETTABLE and settings.horizon > 1:

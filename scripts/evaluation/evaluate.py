@@ -32,13 +32,13 @@ def main() -> None:
     parser = cli.parser(__doc__, "policies output", settings=cli.json_argument)
     parser.add_argument("--plan", help="runs that are these policies, acting otherwise")
     parser.add_argument("--mixed-with", help="the policy whose actions are mixed with theirs")
-    parser.add_argument("--module", type=Path, nargs="?", help="registers the environment")
+    parser.add_argument("--module", nargs="*", type=Path, default=[], help="before what it imports")
     parser.add_argument("--workers", type=int, default=1, help="processes that step simulators")
     args = parser.parse_args()
     torch.set_num_threads(1)
     stack, digest = results.hashed(args.policies, lambda: policy_file.load(args.policies))
     trained = stack.metadata
-    task = of_policy(args.policies, trained.get("task"), args.module)
+    task = of_policy(args.policies, trained.get("task"), *args.module[:1])
     runs = pd.DataFrame(trained["runs"])
     if args.plan:
         runs = planned(runs, read_plan(args.plan))

@@ -15,17 +15,17 @@ NEEDS = ()
 
 PAPER_TASK = "Walker2dVelocity"  # the paper's Figure 4
 LARGEST = 900  # area of the largest marker, points squared
+LEAST = 30  # what can still be seen
 
 
 def scatter(axis: plt.Axes, own: pd.DataFrame, task: str) -> None:
     """Cost and reward of each method on one task; the area is the time."""
     axis.axvline(1.0, color="0.2", lw=0.8, ls=":")
     for row in own.sort_values("hours", ascending=False).itertuples():  # small ones on top
-        area = LARGEST * row.hours / own["hours"].max()
+        area = max(LEAST, LARGEST * row.hours / own["hours"].max())
         color = plotting.method_color(row.method)
         style = {"color": color, "marker": plotting.method_marker(row.method), "alpha": 0.8}
-        axis.scatter(row.cost, row.reward, area, **style, ec="white", lw=0.8)
-    axis.plot(own["cost"], own["reward"], ".", ms=2, color="black", mfc="white", mew=0.4)
+        axis.scatter(row.cost, row.reward, area, **style, ec="white", lw=0.5)
     axis.set_xscale("symlog", linthresh=1.0, linscale=1.2)
     top = max(10.0, own["cost"].max() * 2.5) if len(own) else 10.0
     axis.set_xlim(-0.4, top)
@@ -37,7 +37,7 @@ def scatter(axis: plt.Axes, own: pd.DataFrame, task: str) -> None:
     axis.set_ylabel("normalised reward")
     if own.empty:
         axis.text(0.5, 0.5, "no normalised cost", transform=axis.transAxes, ha="center")
-    axis.set_title(f"{task}\n(area: time of a run)")
+    axis.set_title(f"{task}\n(area: time of a run, small ones enlarged)")
 
 
 def hour_bars(axis: plt.Axes, table: pd.DataFrame) -> None:

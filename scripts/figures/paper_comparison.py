@@ -75,6 +75,10 @@ def main() -> None:
     for row, score in zip(axes, SCORES, strict=True):
         for axis, method in zip(row, methods, strict=True):
             panel(axis, table[table["method"] == method], places, score, method)
+        if score == "reward":  # a long interval runs out of the panel, the marks fill it
+            shown = table[["reward", "paper_reward"]].stack().dropna()
+            row[0].set_xlim(min(-0.1, shown.min() - 0.1), max(1.0, shown.max()) + 0.2)
+            row[0].set_xticks([0, 0.5, 1], ["0", "", "1"])
         if score == "cost":
             row[0].set_xscale("symlog", linthresh=1.0, linscale=1.2)
             shown = table[["cost", "cost_high", "paper_cost"]].max().max()

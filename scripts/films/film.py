@@ -48,11 +48,11 @@ def main() -> None:
     parser = cli.parser(__doc__, "reference policies output page", settings=cli.json_argument)
     parser.add_argument("--episodes", type=Path, nargs="+", required=True)
     parser.add_argument("--choice", type=Path, help="of a policy of one's own")
-    parser.add_argument("--module", type=Path, nargs="?", help="registers the environment")
+    parser.add_argument("--module", nargs="*", type=Path, default=[], help="before what it imports")
     args = parser.parse_args()
     torch.set_num_threads(1)
     choice, before, after = load(args)
-    task = of_policy(args.reference, before.metadata.get("task"), args.module)
+    task = of_policy(args.reference, before.metadata.get("task"), *args.module[:1])
     policies = tuple(
         Policy(stack, name, color, recorded)
         for stack, name, color, recorded in zip(

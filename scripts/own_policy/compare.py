@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 from prefine import files, provenance, results
+from prefine.analysis.choose import counterpart
 from prefine.evaluation.rollout import evaluate
 from prefine.pipeline import cli
 from prefine.policies import file as policy_file
@@ -27,9 +28,8 @@ def players(
     found |= {who: candidates.run(run) for run, who in wanted.items()}
     if args.control:
         control = policy_file.load(args.control)
-        runs = pd.DataFrame(control.metadata["runs"])
-        same = runs["tau"].isna() if choice["tau"] is None else runs["tau"] == choice["tau"]
-        found["control"] = control.run(runs.loc[same, "run"].iloc[0])
+        rows = (pd.DataFrame(stack.metadata["runs"]) for stack in (candidates, control))
+        found["control"] = control.run(counterpart(choice["run"], *rows))
     return found
 
 

@@ -149,7 +149,7 @@ def find(name_or_file: str) -> Task:
 _SIMULATOR = ("env_id", "suite", "horizon", "obs_dim", "act_dim")  # what a policy was made for
 
 
-def of_policy(path: str | Path, description: dict, module: Path | None) -> Task:
+def of_policy(path: str | Path, description: dict, module: Path | None = None) -> Task:
     """Return the task that a policy file says it is for.
 
     A file may name Python code that registers an environment. It is run only if the caller names

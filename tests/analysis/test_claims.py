@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from hand_made import PAPER, SUITES, TAUS, table
-from prefine.analysis import scores
+from prefine.analysis import scores, statistics
 from prefine.analysis.claims import evidence as results
 from prefine.analysis.claims import main as claims
 from prefine.analysis.claims import verdict as verdicts
@@ -219,3 +219,10 @@ def test_a_claim_is_measured_the_same_alone_and_among_others():
     alone = check(runs, "reward_kept")["reward_kept"]
     among = check(runs, "cost_reduction", "reward_kept", "best_trade_off")["reward_kept"]
     assert alone == among and alone["low"] < alone["ours"] < alone["high"]
+
+
+def test_no_more_than_all_of_the_cost_can_be_gone():
+    gone = [np.array([0.5, 0.9, 1.0])] * 4
+    assert statistics.iqm_interval(gone).high > 1
+    found = claims.reduction_interval(gone)
+    assert found.low < found.value < found.high == 1.0

@@ -163,6 +163,15 @@ def test_the_table_of_hypervolumes_and_of_their_differences():
     assert whole["hypervolume"].to_dict() == pytest.approx(expected)
 
 
+def test_no_front_encloses_less_than_nothing():
+    runs = study(SCORES)
+    one = (runs["method"] == "bc") & (runs["seed"] > 0)
+    reward = runs["normalized_return"].mask(one, 0)
+    table = pareto.hypervolumes(runs.assign(normalized_return=reward))
+    low = table["hypervolume_low"]
+    assert low.min() == 0 and (low <= table["hypervolume"]).all()
+
+
 def test_a_task_that_lacks_a_front_is_left_out_of_the_mean():
     one, other = study(SCORES), study(SCORES).assign(task="CarRun")
     other = other[other["method"] != "prefine"]

@@ -124,6 +124,13 @@ def test_a_claim_holds_where_it_is_so_and_not_where_it_is_not(name, holds, value
     assert row["ours"] == pytest.approx(other)
 
 
+def test_no_single_evaluation_says_whether_dpo_collapses():
+    table = curves(4_000)
+    few = table[table["iteration"].isin([0, 2_000, 10_000, 20_000])]
+    row = check("dpo_collapses_early", ablation=few)
+    assert row["ours"] == pytest.approx(-0.4 * (1 - 10_000 / 40_000) / 0.8 / 2)  # the first is 0
+
+
 def test_speed_is_of_published_iterations_and_of_the_faster_baseline():
     row = check("faster", timing=timing("BallRun"))
     assert row["ours"] == pytest.approx(9e5 / 1e6)  # CPQ: 100 000 iterations of 9 ms
@@ -159,9 +166,12 @@ def test_what_is_not_there_is_not_measured_with_a_reason():
     short = curves(np.inf)
     row = check("dpo_collapses_early", ablation=short[short["iteration"] <= 4_000])
     assert row["verdict"] == SMALL and row["reason"].startswith("after 4000 of 10000 iterations")
-    sparse = short[short["iteration"].isin([0, 20_000])]
+    sparse = short[short["iteration"].isin([0, 10_000, 20_000])]
     row = check("dpo_collapses_early", ablation=sparse)
-    assert row["verdict"] == OPEN and "shortly before 10000" in row["reason"]
+    assert (
+        row["verdict"] == OPEN
+        and row["reason"] == "needs two evaluations in the first 10000 iterations"
+    )
     narrow = sweep(0.4, 0.85)
     row = check("robust_to_lambda_and_beta", sweep=narrow[narrow["beta"] == 0.2])
     assert row["verdict"] == OPEN and "λ in {1.0, 1.6}" in row["reason"]

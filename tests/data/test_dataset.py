@@ -1,11 +1,13 @@
 """Segmentation and checked reading (methods 2.2-2.4, 9)."""
 
+import contextlib
 import errno
 import io
 import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -282,6 +284,14 @@ def test_loader_of_the_paper_methods_has_no_rewards_or_costs(ball_run_file):
     transitions = dataset.load_transitions(ball_run_file, TASK)
     names = set(vars(transitions))
     assert names == {"observations", "actions", "starts", "lengths", "mean", "std"}
+
+
+def test_costs_that_are_not_there_are_shown_to_no_method(ball_run_file):
+    for sees in ("everything", "actions"):
+        with contextlib.ExitStack() as stack:
+            if sees == "everything":
+                stack.enter_context(pytest.raises(UserError, match="have no costs"))
+            dataset.load_transitions(ball_run_file, replace(TASK, has_costs=False), sees)
 
 
 @needs_simulators

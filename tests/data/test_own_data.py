@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT, needs_workflow, snakemake
+from prefine.data import dataset
 from prefine.data.own import load
 from prefine.errors import UserError
 from prefine.preferences.labels import read_labels
@@ -128,6 +129,30 @@ def test_minari_and_flat_files_hold_the_same(tmp_path):
     again = load(tmp_path / "flat.hdf5", TASK)
     for key, values in arrays.items():
         np.testing.assert_allclose(again[key], values, atol=1e-6)
+
+
+def test_an_unfinished_episode_is_no_part_of_what_comes_after_it(tmp_path):
+    """The user's log is followed by rollouts; its tail would be the first one's begin."""
+    whole = load(MINARI, TASK)
+    with h5py.File(tmp_path / "log.hdf5", "w") as file:
+        for key, values in whole.items():
+            values = np.concatenate([values, values[:5]])
+            file[key] = 2 * values if key == "actions" else values
+    for key, values in load(tmp_path / "log.hdf5", TASK).items():
+        np.testing.assert_allclose(values, whole[key], atol=1e-6)
+
+
+def test_a_dataset_of_this_project_is_not_scaled_twice(tmp_path):
+    whole, path = load(MINARI, TASK), tmp_path / "ours.hdf5"
+    dataset.write(path, [whole], {"source": "file", "task": TASK.to_dict()})
+    np.testing.assert_array_equal(load(path, TASK)["actions"], whole["actions"])
+    wider = replace(TASK, action_high=(2.0, 8.0))
+    with pytest.raises(UserError, match=r"scaled for bounds of .* and .*, Reach has"):
+        load(path, wider)
+    for text in ("[]", "{", '{"task": 3}', '{"task": {"action_low": "x"}}'):
+        with h5py.File(path, "r+") as file:
+            file.attrs["metadata"] = text
+        np.testing.assert_allclose(load(path, TASK)["actions"], whole["actions"] / 2, atol=1e-6)
 
 
 def edited_minari(folder, edit):

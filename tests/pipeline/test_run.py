@@ -13,12 +13,47 @@ from prefine.config.constraints import check_files
 from prefine.errors import UserError
 from prefine.pipeline import figures
 from prefine.pipeline.run import Run
+from prefine.pipeline.run_own import imported
 
 PAPER = yaml.safe_load((ROOT / "config.yaml").read_text())
 
 
 def run_of(**changes):
     return Run(check(deepcopy(PAPER) | changes), ROOT)
+
+
+def test_what_a_file_of_the_user_s_imports_is_watched_with_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own/inner").mkdir(parents=True)
+    for name, text in {
+        "act": "import numpy, helper\nfrom inner import deep\n",
+        "helper": "def late():\n    import last\n",
+        "last": "raise SystemExit\n",
+        "apart": "",
+        "inner/__init__": "",
+        "inner/deep": "",
+    }.items():
+        (tmp_path / f"own/{name}.py").write_text(text)
+    found = ["own/helper.py", "own/inner/__init__.py", "own/inner/deep.py", "own/last.py"]
+    assert imported("own/act.py") == found
+    for text in ("import (", "\0", "# caf\udce9"):
+        (tmp_path / "own/broken.py").write_text(text, errors="surrogateescape")
+        assert imported("own/broken.py") == []
+        imported.cache_clear()
+    assert imported("own/none.py") == []
+    (tmp_path / "link").symlink_to("own")
+    for folder in ("link", str(tmp_path / "link")):
+        assert imported(f"{folder}/act.py") == [own.replace("own", folder, 1) for own in found]
+
+
+def test_what_says_how_a_policy_is_meant_is_watched_with_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own = {"file": "actor.safetensors", "format": "torch"}
+    config = {"tasks": ["BallRun"], "source": "policy", "own_policy": {"BallRun": own}}
+    run = run_of(**config, studies={"main": {"methods": ["prefine"]}})
+    for name in ("actor.safetensors", "actor.json"):
+        (tmp_path / name).touch()
+    assert run.own_policy_files(wildcards(task="BallRun")) == ["actor.safetensors", "actor.json"]
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 
+import forked
 import gymnasium
 import numpy as np
 import onnx
@@ -272,6 +273,11 @@ def test_command(tmp_path):
     }
     for name, value in options.items():
         command += [f"--{name}", value]
+    several = [episodes(30.0, run="reference"), episodes(3.0, run="other")]
+    pd.concat(several).to_parquet(tmp_path / "several.parquet")
+    of_one = [*command[: command.index("--before-run")], "--before", tmp_path / "several.parquet"]
+    done = forked.run(ROOT / "scripts", "export.py", *of_one[2:], "--output", tmp_path / "none")
+    assert "has episodes of 2 runs, such as reference; name one (--before-run)" in done.stderr
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "**Safe**" in (tmp_path / "out/README.md").read_text()

@@ -372,6 +372,15 @@ def test_a_policy_of_this_project(tmp_path):
     assert again.policy == reference.policy
     for name, value in again.params.items():
         assert torch.equal(value, done.params[name][1:])
+    for about, low, high in (
+        ({"task": {"name": "Walk", "action_low": -2.0, "action_high": [2.0, 3.0]}}, -2.0, [2.0, 3]),
+        ({"action_low": [0.0, 0.0], "action_high": 1.0}, 0.0, 1.0),  # as an export says it
+    ):
+        about = done.metadata | {"task": {"name": "Walk"}} | about
+        policy_file.save(path, replace(done, metadata=about))
+        refuses("the environment's is [-2.0, 0.0]", path, "prefine", run="fine_tune/seed1")
+        box = np.zeros(ACT_DIM) + low, np.zeros(ACT_DIM) + high
+        read(path, "prefine", OBS_DIM, *box, run="fine_tune/seed1")
     shutil.copy(tmp_path / "model.zip", path)
     refuses("not a policy of this project", path, "prefine")
     with pytest.raises(UserError, match="no density"):

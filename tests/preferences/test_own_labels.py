@@ -117,6 +117,10 @@ def test_labels_by_number_alone_are_held_against_what_they_were_used_for(tmp_pat
     other = trajectories([30, *range(7)])
     with pytest.raises(OtherTrajectories, match=r"6 of 6 are others .* 2 of the 8 .* not judged"):
         check_same_content(path, used, other)
+    for one in (N, ""):  # one more look at a trajectory is none at those beside it
+        write(path, other, [one, *JUDGED[1:]], ["trajectory", "label"])
+        with pytest.raises(OtherTrajectories, match="5 of 5 are others"):
+            check_same_content(path, used, other)
     write(path, other, [N, N, N, P, P, P, "", ""], ["trajectory", "label"])
     check_same_content(path, used, other)  # judged anew
     assert filled_in(sheet(other), [used])["label"].tolist() == ["", *JUDGED[:6], ""]

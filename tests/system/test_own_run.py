@@ -13,12 +13,13 @@ import pytest
 import torch
 import yaml
 from conftest import ROOT, snakemake
-from prefine.analysis.choose import choose
 from prefine.analysis.paired import compare, difference, share
 from prefine.config import check as configuration
 from prefine.data import rollouts as own_rollouts
 from prefine.errors import UserError
+from prefine.evaluation.rollout import evaluate
 from prefine.policies import file as policy_file
+from prefine.policies.formats.read import read_policy
 from prefine.policies.gaussian import GaussianPolicy
 from prefine.policies.stack import PolicyStack
 from prefine.preferences.labels import read_labels, sheet, waiting
@@ -99,39 +100,6 @@ def test_rollouts_repeat_whatever_their_number():
     assert many[0]["timeouts"][-1] and not many[0]["terminals"].any()
     starts = {tuple(episode["observations"][0]) for episode in many}
     assert len(starts) == 10
-
-
-def candidates(*rows):
-    columns = ["job", "run", "seed", "beta", "lam", "return", "cost"]
-    found = [(f"j/{b}", f"{b}-{lam}-{s}", s, b, lam, r, c) for b, lam, s, r, c in rows]
-    return pd.DataFrame(found, columns=columns).assign(tau=np.nan)
-
-
-ROWS = [(0.2, 1.0, 0, 50, 5), (0.2, 1.0, 1, 60, 15), (0.6, 1.0, 0, 80, 30), (0.6, 1.0, 1, 90, 60)]
-USUAL = {"beta": 0.2, "lam": 1.0}
-
-
-def test_the_best_return_within_the_cost_is_chosen():
-    choice = choose(candidates(*ROWS), 100.0, 0.5, USUAL)
-    assert choice.numbers == {"beta": 0.6, "lam": 1.0} and choice.job == "j/0.6"
-    assert choice.run == "0.6-1.0-0"  # the other seed costs too much
-    assert choice.runs == ("0.6-1.0-0", "0.6-1.0-1") and "at most 50.0" in choice.why
-    assert choose(candidates(*ROWS), 100.0, 0.2, USUAL).run == "0.2-1.0-1"
-    cheapest = choose(candidates(*ROWS), 100.0, 0.01, USUAL)
-    assert cheapest.run == "0.2-1.0-0" and "none of 2 variants" in cheapest.why
-
-
-def test_runs_of_different_thresholds_are_different_variants():
-    runs = candidates(*ROWS[:2]).assign(tau=[10, 40])
-    choice = choose(runs, 100.0, 0.5, USUAL)
-    assert choice.tau == 40.0 and choice.runs == ("0.2-1.0-1",)
-    assert choose(candidates(*ROWS), 100.0, 0.5, USUAL).tau is None
-
-
-def test_without_costs_the_config_s_numbers_are_kept():
-    rows = [(*row[:4], np.nan) for row in ROWS]
-    choice = choose(candidates(*rows), np.nan, 0.5, {"beta": 0.6, "lam": 1.0})
-    assert choice.run == "0.6-1.0-0" and "tells no costs" in choice.why
 
 
 def test_pairs_tell_more_than_two_samples():
@@ -330,12 +298,25 @@ def test_before_and_after_play_the_same_episodes_and_choice_is_made_on_others(do
     assert [len(own) for own in episodes["step_costs"]] == episodes["length"].tolist()
     sums = episodes["step_costs"].map(sum)
     np.testing.assert_allclose(sums, episodes["cost"])
-    validation = pd.read_parquet(done / "results/own/validation/reference/SafeReach.parquet")
+    validation = pd.read_parquet(done / "results/own/validation/own_policy/SafeReach.parquet")
     before = episodes[episodes["who"] == "before"]
     assert not set(validation["return"]) & set(before["return"])
     choice = json.loads((done / "results/own/choice/SafeReach.json").read_text())
+    runs = episodes.groupby("who")["run"].first()
+    assert set(runs["control"].split("/")[-2:]) <= set(runs["after"].split("/"))  # draw and seed
     assert choice["numbers"] in ({"beta": 0.2, "lam": 1.0}, {"beta": 0.6, "lam": 0.1})
     assert len(choice["runs"]) == 2 and choice["run"] in choice["runs"]
+
+
+def test_what_a_safer_policy_may_cost_is_a_share_of_the_brought_one_s_cost(done, monkeypatch):
+    """Not of the clone's that stands for it in training."""
+    monkeypatch.chdir(done)
+    choice = json.loads((done / "results/own/choice/BallRun.json").read_text())
+    own = read_policy({"file": "act.py", "format": "python"}, TASKS["BallRun"])
+    mode = PAPER["evaluation"]["action_mode"]
+    played = evaluate(own, TASKS["BallRun"], 3, mode, purpose="validate")
+    for name, mean in choice["validation"]["before"].items():
+        assert played[name].mean() == mean
 
 
 def test_films_show_the_policy_before_and_after(done):

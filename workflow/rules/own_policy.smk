@@ -36,9 +36,37 @@ rule import_policy:
         ">> {log:q} 2> >(tee -a {log:q} >&2)"
 
 
+rule validate_own:
+    input:
+        policy=run.own_policy_files,
+        reference=f"{RUN}/reference/{{task}}.safetensors",
+        module=run.own_module,
+    output:
+        f"{RUN}/validation/own_policy/{{task}}.parquet",
+    log:
+        f"{RUN}/logs/validate/own_policy/{{task}}.log",
+    benchmark:
+        f"{RUN}/benchmarks/validate/own_policy/{{task}}.jsonl"
+    conda:
+        "../../envs/collect.yaml"
+    threads: config["evaluation"]["workers"]
+    resources:
+        mem_mb=4000,
+    params:
+        policy=lambda w: as_json(run.own_policies[w.task]),
+        settings=run.validation_settings,
+        code=run.code("own_policy/validate"),
+    message:
+        "Play the policy of {wildcards.task} on validation episodes"
+    shell:
+        'python "$PREFINE_SCRIPTS" own_policy/validate.py '
+        "--reference {input.reference:q} --policy {params.policy:q} --settings {params.settings:q} "
+        "--workers {threads} --output {output:q} >> {log:q} 2> >(tee -a {log:q} >&2)"
+
+
 rule choose:
     input:
-        before=f"{RUN}/validation/reference/{{task}}.parquet",
+        before=f"{RUN}/validation/own_policy/{{task}}.parquet",
         episodes=lambda w: run.candidate_paths(w, "validation", "parquet"),
         plans=lambda w: run.candidate_paths(w, "plans", "csv"),
     output:

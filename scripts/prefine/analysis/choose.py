@@ -61,6 +61,13 @@ def choose(runs: pd.DataFrame, cost_before: float, cost_share: float, usual: dic
     return Choice(best["job"], tau, numbers, run["run"], tuple(own["run"]), why)
 
 
+def counterpart(run: str, runs: pd.DataFrame, others: pd.DataFrame) -> str:
+    """The run among ``others`` that has the sets and the seed of ``run``."""
+    same = ["tau", "draw", "seed"]
+    own = runs.loc[runs["run"] == run, same].drop_duplicates()
+    return own.merge(others, on=same, validate="one_to_one")["run"].item()
+
+
 def best_row(rows: pd.DataFrame, limit: float) -> tuple[pd.Series, bool]:
     """The row of best return among those that cost at most ``limit``, and True.
 

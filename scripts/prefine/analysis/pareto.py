@@ -188,6 +188,7 @@ def hypervolumes(runs: pd.DataFrame) -> pd.DataFrame:
         if place != ALL:
             row |= _sizes(front(runs, place, name))
         row |= _named("hypervolume", [scores[name].values[task] / len(of) for task in of])
+        row["hypervolume_low"] = max(row["hypervolume_low"], 0.0)  # of too few runs it is NaN
         for key, other in (("over_controls", CONTROL), ("over_cloning", CLONING)):
             if other in scores and set(of) <= set(scores[other].values) and name != other:
                 both = [contrast(scores[name], scores[other], task) for task in of]

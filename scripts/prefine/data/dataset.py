@@ -230,9 +230,18 @@ SEES = {"actions": Transitions, "transitions": LinkedTransitions, "everything": 
 
 
 def load_transitions(path: str | Path, task: Task, sees: str = "actions") -> Transitions:
-    """Read what a method may see of a dataset: a key of ``SEES`` (methods 2.8, 4.10)."""
+    """Read what a method may see of a dataset: a key of ``SEES`` (methods 2.8, 4.10).
+
+    Raises:
+        UserError: the file is broken, or it is to see costs and there are none.
+    """
     kind = SEES[sees]
     names = {field.name for field in fields(kind)}
+    if "costs" in names and not task.has_costs:
+        raise UserError(
+            f"{path}: its trajectories have no costs, which a method that learns from costs "
+            "(cpq; trac with labels: segment) needs; record them, or take the method out"
+        )
     wanted = [key for key in KEYS if key in names or key in FLAGS]
     data = read(path, task, wanted)
     starts, lengths, _ = segment(data["terminals"], data["timeouts"])

@@ -1,6 +1,9 @@
 """What of a run is the user's own: data, labels, policies."""
 
+import functools
+import os
 from collections.abc import Mapping
+from modulefinder import ModuleFinder
 from pathlib import Path
 
 from prefine.config.settings import as_json, hyperparameters, training_settings
@@ -14,6 +17,19 @@ SOURCES = {
     "file": "the user's own",
     "policy": "rollouts of the user's own policy",
 }
+
+
+@functools.cache
+def imported(path: str) -> list[str]:
+    """The files beside a Python file that it imports, at any depth; none if it cannot be read."""
+    folder = Path(path).parent
+    finder = ModuleFinder(path=[str(folder)])
+    try:
+        finder.run_script(path)
+    except Exception:  # any: it is the user's code, and the job that runs it says what is wrong
+        return []
+    found = {module.__file__ for module in finder.modules.values() if module.__file__} - {path}
+    return sorted(str(folder / os.path.relpath(file, folder)) for file in found)
 
 
 class OwnRun:
@@ -30,9 +46,10 @@ class OwnRun:
         """What the config's `file` says of a task; nothing if the data are not the user's own."""
         return self.config["file"].get(task, {}) if self.own_data else {}
 
-    def own_module(self, wildcards) -> str | list:
-        """The file that registers a task's environment, if the user named one."""
-        return self.own_entry(self.task_of(wildcards)).get("module", [])
+    def own_module(self, wildcards) -> list[str]:
+        """The file that registers a task's environment, if the user named one; what it imports."""
+        module = self.own_entry(self.task_of(wildcards)).get("module")
+        return [module, *imported(module)] if module else []
 
     def own_file(self, task: str) -> str | list:
         """The user's data, if there are any; of a folder of Minari, the file that holds it."""
@@ -78,9 +95,12 @@ class OwnRun:
         return [*self.own_labels(wildcards), *sheet, *more]
 
     def own_policy_files(self, wildcards) -> list[str]:
-        """The files of the user's own policy."""
+        """The files of the user's own policy, with what says how they are meant."""
         own = self.own_policies[wildcards.task]
-        return [own[name] for name in ("file", "vec_normalize") if own.get(name)]
+        files = [own[name] for name in ("file", "vec_normalize") if own.get(name)]
+        if own["format"] == "torch":
+            files += [str(p) for p in [Path(own["file"]).with_suffix(".json")] if p.exists()]
+        return files + (imported(own["file"]) if own["format"] == "python" else [])
 
     def distil_settings(self, wildcards) -> str:
         """How a policy without a density is cloned: as pi_ref is, in the states of all data."""

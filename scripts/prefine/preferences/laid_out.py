@@ -128,7 +128,7 @@ def check_same_content(path: Path, used: Path, trajectories: pd.DataFrame) -> No
         used: what ``keep_used`` wrote when the labels were used last.
 
     Raises:
-        OtherTrajectories: the labels are as they were, the trajectories are not.
+        OtherTrajectories: labels are as they were, and their trajectories are not.
     """
     table, before = read_sheet(path), read_sheet(used)
     if table is None or before is None:
@@ -138,11 +138,10 @@ def check_same_content(path: Path, used: Path, trajectories: pd.DataFrame) -> No
         table = table[told == ""]
     before = before.assign(trajectory=pd.to_numeric(before["trajectory"]))
     judged = keys(before)
-    before = before[before["trajectory"].isin(pd.to_numeric(table["trajectory"], errors="coerce"))]
     numbers = pd.to_numeric(table["trajectory"], errors="coerce")
     now = dict(zip(numbers, table["label"].str.strip(), strict=True))
-    if any(now.get(row.trajectory) != row.label for row in before.itertuples()):
-        return  # judged anew
+    # A label that was changed is judged anew; those beside it are not.
+    before = before[before["trajectory"].map(now) == before["label"]]
     here = dict(zip(trajectories["index"], trajectories["fingerprint"], strict=True))
     others = [row for row in before.itertuples() if here.get(row.trajectory) != row.fingerprint]
     if others:

@@ -5,17 +5,27 @@ need other tables than the main study's are in `study_claims`. "§" is a section
 """
 
 from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
 
 from prefine.analysis.claims.evidence import Evidence, Results
 from prefine.analysis.claims.shares import best_safe, highest, lead, spread
 from prefine.analysis.claims.verdict import Claim, Rule
 from prefine.analysis.names import method_label
-from prefine.analysis.statistics import improvement_interval, iqm_interval, solved_interval
+from prefine.analysis.statistics import (
+    Estimate,
+    Scores,
+    improvement_interval,
+    iqm_interval,
+    solved_interval,
+)
 from prefine.tasks import BULLET_GYM, SAFETY_GYM
 
 BASELINES = ("bc", "ppl", "safedice", "cpq")
 REWARD, COST = "normalized_return", "normalized_cost"
 COLLAPSED = 0.88  # of the return (§5.5, which does not say of which)
+IQM = "IQM over tasks and runs"
 HALF = Rule("above", 0.5, percent=True, reading="better in more than half of all pairs of runs")
 
 
@@ -32,46 +42,52 @@ def claim(says: str, where: str, rule: Rule, paper: str = "", of: str = "") -> C
     return register
 
 
+def reduction_interval(scores: Scores) -> Estimate:
+    """An IQM with its interval; more than all cannot be gone."""
+    own = iqm_interval(scores)
+    return replace(own, high=np.minimum(own.high, 1.0))
+
+
 # Q1, effectiveness ---------------------------------------------------------------------------
 
 
 @claim(
     "PREFINE reduces the cost of π_ref by over 60 %",
     "abstract, §1, §6",
-    Rule("at least", 0.6, percent=True),
+    Rule("at least", 0.6, percent=True, reading=IQM),
     "over 60 %",
 )
 def cost_reduction(results: Results) -> Evidence:
     """1 - C / C(π_ref) of each run, IQM over tasks and runs."""
-    return results.evidence(iqm_interval, results.scores("prefine", "cost_reduction"))
+    return results.evidence(reduction_interval, results.scores("prefine", "cost_reduction"))
 
 
 @claim(
     "PREFINE reduces constraint violations by over 60 %",
     "abstract, §1, §6",
-    Rule("at least", 0.6, percent=True, reading="of the share of episodes with C > τ"),
+    Rule("at least", 0.6, percent=True, reading=f"of the share of episodes with C > τ, {IQM}"),
     "over 60 %; 60-92 % in §1",
 )
 def violation_reduction(results: Results) -> Evidence:
     """1 - P(C > τ) / P(C(π_ref) > τ) of each run, IQM over tasks and runs."""
-    return results.evidence(iqm_interval, results.scores("prefine", "violation_reduction"))
+    return results.evidence(reduction_interval, results.scores("prefine", "violation_reduction"))
 
 
 @claim(
     "PREFINE reduces catastrophic failures by over 60 %",
     "abstract, §1",
-    Rule("at least", 0.6, percent=True, reading="of the share of episodes with C > 2τ"),
+    Rule("at least", 0.6, percent=True, reading=f"of the share of episodes with C > 2τ, {IQM}"),
     "over 60 %; 60-92 % in §1",
 )
 def severe_reduction(results: Results) -> Evidence:
     """1 - P(C > 2τ) / P(C(π_ref) > 2τ) of each run; the paper does not define the failure."""
-    return results.evidence(iqm_interval, results.scores("prefine", "severe_reduction"))
+    return results.evidence(reduction_interval, results.scores("prefine", "severe_reduction"))
 
 
 @claim(
     "PREFINE keeps the reward of π_ref",
     "abstract, Eq. 4, §5.2",
-    Rule("at least", 0.9, percent=True, reading="our reading of 'minimal loss'"),
+    Rule("at least", 0.9, percent=True, reading=f"our reading of 'minimal loss', {IQM}"),
     "no number in the text",
 )
 def reward_kept(results: Results) -> Evidence:

@@ -229,9 +229,9 @@ def front_above_controls(results: Results) -> Evidence:
     "10 000 iterations",
 )
 def dpo_collapses_early(results: Results) -> Evidence:
-    """The mean over the evaluations of the last third of the first 10 000 iterations.
+    """The mean over the evaluations of the last third of the first 10 000 iterations, two at least.
 
-    A mean and not the worst of many noisy evaluations. Against PREFINE and not π_ref: what is safe
+    A mean and not one of many noisy evaluations. Against PREFINE and not π_ref: what is safe
     returns less, with the SFT term too. In shares of π_ref's return, the mean at iteration 0.
     """
     needs = "rollouts of DPO's and PREFINE's policies during training"
@@ -242,13 +242,18 @@ def dpo_collapses_early(results: Results) -> Evidence:
     if both.empty:
         raise NotMeasured(f"needs {needs}")
     start = curves[curves["iteration"] == 0].groupby("task")[REWARD].mean().abs()
-    last = min(SOON, both["iteration"].max())
-    window = both[(both["iteration"] > 2 * THIRD * last) & (both["iteration"] <= last)]
+    taken = np.unique(both["iteration"])
+    taken = taken[(taken > 0) & (taken <= SOON)]
+    if len(taken) < 2:
+        raise NotMeasured(f"needs two evaluations in the first {SOON} iterations")
+    last = taken[-1]
+    first = min(taken[-2], taken[taken > 2 * THIRD * last][0])
+    window = both[both["iteration"].between(first, last)]
     size = window["task"].map(start)
     lost = (window[REWARD] - window[f"{REWARD}_prefine"]) / size.where(size > 0)
     table = window.assign(lost=lost).dropna(subset="lost")
     if table.empty:
-        raise NotMeasured(f"needs an evaluation at the start and one shortly before {SOON}")
+        raise NotMeasured("needs an evaluation at the start")
     table = table.groupby(["task", "run"], as_index=False)["lost"].mean()
     scores = by_task(table, "lost")
     found = results.of_tasks(scores.values).evidence(mean_interval, scores)

@@ -48,7 +48,7 @@ def read_policy(settings: Mapping, task: Task) -> PolicyStack:
     bounds = task.action_low, task.action_high
     low, high = (np.broadcast_to(np.float64(bound), (act_dim,)) for bound in bounds)
     if kind == "prefine":
-        actor, params, mean, std, about = _of_this_project(path, settings)
+        actor, params, mean, std, about = _of_this_project(path, settings, low, high)
     elif kind == "python":
         actor, params = python_policy.read(path, settings, obs_dim, low, high)
         raw, about = Standardiser.identity(obs_dim), {"algorithm": "a Python function"}
@@ -90,13 +90,17 @@ def _check_size(path: Path, what: str, found: int, needed: int, of: str = "the e
         raise UserError(f"{path}: is for {found} {what}, {of} has {needed}")
 
 
-def _of_this_project(path: Path, settings: Mapping):
+def _of_this_project(path: Path, settings: Mapping, low: np.ndarray, high: np.ndarray):
     """Take one run out of a file of policies."""
     if settings.get("vec_normalize"):
         raise UserError(f"{path}: holds its own standardisation; leave out policy.vec_normalize")
     stack = policy_file.load_run(path, settings.get("run"))
     (run,), metadata = stack.metadata["runs"], stack.metadata
     with reading.refused_in_one_line(path, "does not say its method and task"):
-        task = metadata["task"]["name"]
-        about = {"algorithm": metadata["method"], "run": run["run"], "task": task}
+        task = metadata["task"]
+        about = {"algorithm": metadata["method"], "run": run["run"], "task": task["name"]}
+        told = metadata if "action_low" in metadata else task  # an export says it of its own
+        bounds = {key: told[key] for key in ("action_low", "action_high") if key in told}
+        bounds = {key: (np.zeros_like(low) + bound).tolist() for key, bound in bounds.items()}
+    torch_mlp.check_bounds(path, bounds, low, high)
     return stack.policy, stack.params, stack.mean, stack.std, about
