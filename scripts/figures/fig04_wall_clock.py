@@ -14,8 +14,8 @@ READS = {"timing": "tables/timing.csv", "table": "tables/table1.csv"}
 NEEDS = ()
 
 PAPER_TASK = "Walker2dVelocity"  # the paper's Figure 4
-LARGEST = 900  # area of the largest marker, points squared
-LEAST = 30  # what can still be seen
+LARGEST = 500  # area of the largest marker, points squared
+LEAST = 35  # what can still be seen
 
 
 def scatter(axis: plt.Axes, own: pd.DataFrame, task: str) -> None:
@@ -24,7 +24,7 @@ def scatter(axis: plt.Axes, own: pd.DataFrame, task: str) -> None:
     for row in own.sort_values("hours", ascending=False).itertuples():  # small ones on top
         area = max(LEAST, LARGEST * row.hours / own["hours"].max())
         color = plotting.method_color(row.method)
-        style = {"color": color, "marker": plotting.method_marker(row.method), "alpha": 0.8}
+        style = {"color": color, "marker": plotting.method_marker(row.method), "alpha": 0.7}
         axis.scatter(row.cost, row.reward, area, **style, ec="white", lw=0.5)
     axis.set_xscale("symlog", linthresh=1.0, linscale=1.2)
     top = max(10.0, own["cost"].max() * 2.5) if len(own) else 10.0

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prefine import reading
+from prefine import files, reading
 from prefine.errors import UserError, short, shown
 from prefine.policies.file import read_tensors
 from prefine.policies.formats.network import (
@@ -81,7 +81,7 @@ def read(path: Path, settings: Mapping, low: np.ndarray, high: np.ndarray) -> Ne
         log_std_value=value if value is None else value.clamp(*bounds),
         log_std_bounds=bounds,
         standardiser=standardiser(about_path, about, layers[0][0].shape[1]),
-        about={"algorithm": "unknown"},
+        about={"algorithm": "unknown", "described_sha256": files.sha256(about_path)},
     )
 
 
