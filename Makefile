@@ -40,8 +40,7 @@ setup: .venv/.installed .venv/.library
 	$(VENV)
 	$(INSTALL) -r envs/lock.txt
 	$(INSTALL) --no-deps -r envs/lock-no-deps.txt
-	@printf '#!%s\nimport sys\n\nsys.path.insert(0, "%s")\nfrom prefine.pipeline.command import main\n\nmain()\n' \
-	  '$(CURDIR)/$(BIN)/python' '$(CURDIR)/scripts' > $(BIN)/snakemake
+	install -m 755 envs/snakemake $(BIN)/snakemake
 	@touch $@
 
 # `import prefine` in .venv, from any folder; the path is relative, so that the repository may move.

@@ -13,6 +13,7 @@ from prefine.evaluation.cost_gap import (
     GapSettings,
     chosen_runs,
     gap_rows,
+    zeros_and_ones,
 )
 from prefine.pipeline import cli
 from prefine.policies import file as policy_file
@@ -42,6 +43,8 @@ def main() -> None:
         logging.warning("%s: has no costs, so there is no gap to measure", task.name)
     elif runs.empty:
         logging.warning("%s: no run is left of %s", args.policies, wanted)
+    elif task.name not in RESETTABLE and not zeros_and_ones(args.data, task):
+        logging.warning("%s: has other costs than 0 and 1; a classifier knows no others", task.name)
     else:
         rows = gap_rows(task, stack, runs, args, settings, cli.Progress)
     table = pd.DataFrame(rows, columns=[*COLUMNS])

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 import yaml
-from prefine import files
+from prefine import files, results
 from prefine.errors import UserError
 from prefine.pipeline import cli, published
 
@@ -19,6 +19,9 @@ def main() -> None:
     for lock in args.locks:
         files.write_text(folder / lock.name, lock.read_text(encoding="utf-8"))
     names = published.files_of(folder, published.PATTERNS)
+    for name in names:
+        if results.note_of(folder / name).exists():
+            results.intact(folder / name, published.LARGEST)
     size = sum((folder / name).stat().st_size for name in names)
     if size > published.LARGEST:
         largest = sorted(names, key=lambda name: -(folder / name).stat().st_size)[:5]

@@ -1,6 +1,8 @@
 """Train all runs of a plan together, or pretrain the reference policy."""
 
+import json
 import logging
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +45,8 @@ def main() -> None:
     parser.add_argument("--snapshots", type=Path, help="where to keep policies on the way")
     parser.add_argument("--reference", help="pi_ref, for methods that start from it")
     args = parser.parse_args()
-    task, method, settings = args.task, method_module(args.method), args.settings
+    task, method = args.task, method_module(args.method)
+    settings = json.loads(os.environ.get("PREFINE_TRAINING", "{}")) | args.settings
     state = Path(*args.state)
     splits = frames.read_csv(args.splits)
     trajectories = read_trajectories(args.trajectories, args.data, task)
@@ -62,6 +65,7 @@ def main() -> None:
                 f"trajectories of {task.name}. Take the task or the threshold out of the config."
             )
         drawn = frames.read_csv(args.sizes) if args.sizes else splits
+        check_belongs(drawn, args.sizes or args.splits, trajectories, args.data)
         sets = run_sets(drawn, trajectories, runs)
     settings["horizon"] = task.horizon
     settings["longest"] = int(trajectories["length"].max())

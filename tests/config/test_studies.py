@@ -210,9 +210,7 @@ def test_a_study_without_tasks_of_the_config_has_no_runs():
 )
 def test_a_wrong_study_is_refused_in_one_line(study, message):
     with pytest.raises(UserError, match=r"^config: .*") as caught:
-        config = checked(x=study)
-        studies.check(config)
-        studies.expand(config)
+        studies.expand(checked(x=study))
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 

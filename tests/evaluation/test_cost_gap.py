@@ -147,7 +147,7 @@ def test_a_policy_that_does_what_the_data_did_has_no_gap(ball_run):
         assert drawn.shape == (2, 1, 2)
         assert np.abs(recorded - drawn[..., 0]).max() <= 0.02 * recorded[0]
         if settings.horizon == 1:
-            assert recorded[0] == 3 * record["costs"][::3].sum() == drawn[0, 0, 0]
+            assert recorded[0] == 100 / 34 * record["costs"][::3].sum() == drawn[0, 0, 0]
 
 
 def test_signs_cancel_and_absolute_values_do_not():
@@ -179,10 +179,11 @@ def test_windows_of_the_data_end_with_it():
     costs = np.array([1.0, 0, 1, 1])
     assert window_sums(costs, np.array([0, 1, 3]), 1).tolist() == [1, 0, 1]
     assert window_sums(costs, np.array([0, 1, 3]), 3).tolist() == [2, 2, 1]
-    # Windows that tile a trajectory make its cost, whatever their length.
-    assert (
-        GapSettings(every=2, horizon=2).weight * window_sums(costs, np.array([0, 2]), 2).sum() == 3
-    )
+    # A trajectory of one cost costs its length, however its windows lie.
+    for every, horizon, n in ((2, 2, 4), (1, 20, 100), (7, 1, 100), (7, 20, 1000)):
+        sums = window_sums(np.ones(n), np.arange(0, n, every), horizon)
+        assert GapSettings(every=every, horizon=horizon).weight(n) * sums.sum() == pytest.approx(n)
+    assert GapSettings(every=5).weight(1000) == 5 and GapSettings().weight(77) == 1
 
 
 def test_a_trajectory_s_numbers_do_not_depend_on_what_is_measured_beside_it(ball_run):
@@ -240,6 +241,8 @@ def test_runs_and_trajectories_are_chosen():
     runs["seed"] = runs["draw"]
     assert chosen_runs(runs, {}).index.tolist() == [0, 1, 2, 3]
     assert chosen_runs(runs, {"until": 10, "tau": 20}).index.tolist() == [0, 1]
+    labelled = runs.assign(tau=np.nan)
+    assert chosen_runs(labelled, {"tau": None, "draw": 1}).index.tolist() == [2, 3]
     assert chosen_runs(runs, {"draw": [1], "seed": 1}).index.tolist() == [2, 3]
     splits = pd.DataFrame({"tau": 20, "draw": 0, "role": "preferred", "index": range(30)})
     labelled = splits.assign(tau=np.nan, index=splits["index"] + 100)

@@ -1,7 +1,9 @@
 """The workflow from elsewhere, inside another one, and by the command as people type it."""
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import ROOT, SMALL, copy_project, snakemake
@@ -127,3 +129,16 @@ def test_other_arguments_are_left_alone():
     expected = ["--resources", "gpu=1", "results/a=b.csv", "--cores", "2"], ["fig9", "x.csv"]
     assert with_targets_last(both, parser) == expected
     assert {"all", "train", "evaluate_curve", "fig10", "control"} <= rule_names(ROOT)
+
+
+def test_the_command_works_in_a_folder_of_any_name(tmp_path):
+    own = tmp_path / "it's a folder/$HOME"
+    (own / ".venv/bin").mkdir(parents=True)
+    for name in ("lib", "pyvenv.cfg"):
+        (own / ".venv" / name).symlink_to(Path(sys.prefix) / name)
+    (own / ".venv/bin/python").symlink_to(sys.executable)
+    (own / "scripts").symlink_to(ROOT / "scripts")
+    shutil.copy(ROOT / "envs/snakemake", own / ".venv/bin")
+    command = [own / ".venv/bin/snakemake", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.startswith("9."), done.stderr

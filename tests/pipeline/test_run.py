@@ -12,7 +12,7 @@ from prefine.config.check import check
 from prefine.config.constraints import check_files
 from prefine.errors import UserError
 from prefine.pipeline import figures
-from prefine.pipeline.run import Run
+from prefine.pipeline.run import Run, state_folder
 from prefine.pipeline.run_own import imported
 
 PAPER = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -24,17 +24,22 @@ def run_of(**changes):
 
 def test_what_a_file_of_the_user_s_imports_is_watched_with_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "own/inner").mkdir(parents=True)
+    for folder in ("own/inner", "own/bare"):
+        (tmp_path / folder).mkdir(parents=True)
     for name, text in {
-        "act": "import numpy, helper\nfrom inner import deep\n",
+        "act": "import numpy, helper\nfrom inner import deep\nfrom bare.net import Net\n",
         "helper": "def late():\n    import last\n",
         "last": "raise SystemExit\n",
-        "apart": "",
         "inner/__init__": "",
-        "inner/deep": "",
+        "inner/deep": "from . import near\nfrom .. import up\nfrom .near import here\n",
+        "inner/near": "",
+        "bare/net": "import act\n",
+        "up": "",
     }.items():
         (tmp_path / f"own/{name}.py").write_text(text)
-    found = ["own/helper.py", "own/inner/__init__.py", "own/inner/deep.py", "own/last.py"]
+    (tmp_path / "own/apart.py").touch()
+    names = ["bare/net", "helper", "inner/__init__", "inner/deep", "inner/near", "last", "up"]
+    found = [f"own/{name}.py" for name in names]
     assert imported("own/act.py") == found
     for text in ("import (", "\0", "# caf\udce9"):
         (tmp_path / "own/broken.py").write_text(text, errors="surrogateescape")
@@ -240,9 +245,17 @@ def test_how_a_task_is_collected_follows_from_the_config_alone():
 def test_another_setting_or_other_code_has_other_checkpoints(paper):
     job = type("Wildcards", (list,), {"job": "main/BallRun/bc"})(["main/BallRun/bc"])
     folder, key = paper.state_of(job)
-    assert folder == "results/paper/state/main-BallRun-bc"
+    assert folder == "results/paper/state/main%2FBallRun%2Fbc"
+    names = ("main/A-B/bc", "main/A/B-bc", "main-A/B/bc", "A")
+    assert len({state_folder(name) for name in names}) == len(names)
     other = run_of(training=PAPER["training"] | {"learning_rate": 0.001})
     assert other.state_of(job) == [folder, other.state_of(job)[1]] and other.state_of(job)[1] != key
+    goes = {"max_runs": 1, "checkpoint_every": 7}  # about it otherwise: nothing is trained again
+    other = run_of(training=PAPER["training"] | goes)
+    for wanted in (job, wildcards(task="BallRun")):
+        assert other.job_settings(wanted) == paper.job_settings(wanted)
+        assert not set(goes) & set(json.loads(paper.job_settings(wanted)))
+    assert other.state_of(job) == [folder, key] and json.loads(other.how_to_train()) == goes
 
 
 def test_the_head_of_a_figure_is_literals():

@@ -138,7 +138,8 @@ def test_time_left_is_that_of_jobs_alike_on_all_cores(begun):
         put(begun, f"episodes/main/BallRun/{method}.parquet", "")
     put(begun, JOB["log"], BEGUN + LINE.replace("500/", "1.00k/").replace("<00:30", "<?"))
     assert {w.left for w in look.look(begun).works if w.state != "done"} == {100.0}
-    put(begun, "state/main-BallRun-prefine/0.safetensors", "")  # a checkpoint keeps its half
+    # A checkpoint keeps its half.
+    put(begun, "state/main%2FBallRun%2Fprefine/a_key/0.safetensors", "")
     seen = look.look(begun)
     lefts = {w.job.method: w.left for w in seen.works if w.state != "done"}
     assert lefts == {"bc": 100.0, "prefine": 50.0}

@@ -51,7 +51,7 @@ rule validate_own:
         "../../envs/collect.yaml"
     threads: config["evaluation"]["workers"]
     resources:
-        mem_mb=4000,
+        mem_mb=1500 + 2500 * config["evaluation"]["workers"],
     params:
         policy=lambda w: as_json(run.own_policies[w.task]),
         settings=run.validation_settings,
@@ -109,7 +109,7 @@ rule compare:
         "../../envs/collect.yaml"
     threads: config["evaluation"]["workers"]
     resources:
-        mem_mb=4000,
+        mem_mb=1500 + 2500 * config["evaluation"]["workers"],
     params:
         policies=f"{RUN}/policies",
         policy=lambda w: as_json(run.own_policies[w.task]),

@@ -1,5 +1,11 @@
 # The reference policy, the plans, all runs of a plan in one job, and how long each method takes.
 
+os.environ.update(PREFINE_TRAINING=run.how_to_train())
+
+
+envvars:
+    "PREFINE_TRAINING",
+
 
 rule plan:
     input:

@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
-from prefine.config import strict_yaml
+from prefine.config import strict_yaml, studies
 from prefine.config.constraints import (
     check_finite,
     check_meaning,
@@ -42,6 +42,7 @@ def check(config: Mapping) -> dict:
         part(whole)
     whole = with_own_figure(whole)
     check_studies(whole)
+    studies.check(whole)
     check_meaning(whole)
     return whole
 

@@ -276,7 +276,7 @@ def _effective(config: Mapping, method: str, task: str) -> tuple[dict, dict, dic
 
 
 def check(config: Mapping) -> None:
-    """Check the names of tasks in studies and figures.
+    """Check the names of tasks in studies, figures and the axes of label pages.
 
     Raises:
         UserError: one line that names the key.
@@ -287,6 +287,8 @@ def check(config: Mapping) -> None:
     for place, part in named.items():
         for number, task in enumerate(part["tasks"] or []):
             check_choice(f"{place}.tasks.{number}", task, known)
+    for task in config["sheet_axes"]:
+        check_choice("sheet_axes", task, known)
 
 
 # The paper's protocol with all studies has 242 training jobs and 3,096 runs.

@@ -61,7 +61,7 @@ class GapSettings:
 
     Attributes:
         trajectories: at most so many of each set.
-        every: only each so manieth step, which then counts as often.
+        every: only each so manieth step.
         action_draws: actions drawn for a state.
         horizon: steps that the policy goes on.
     """
@@ -71,10 +71,10 @@ class GapSettings:
     action_draws: int = 5
     horizon: int = 1
 
-    @property
-    def weight(self) -> float:
-        """How often the cost of a window counts."""
-        return self.every / self.horizon
+    def weight(self, n_steps: int) -> float:
+        """How often the cost of a window counts: the windows together are the trajectory."""
+        left = n_steps - np.arange(0, n_steps, self.every)
+        return n_steps / float(np.minimum(left, self.horizon).sum())
 
 
 class Gap(NamedTuple):
@@ -96,7 +96,8 @@ def chosen_runs(runs: pd.DataFrame, wanted: dict) -> pd.DataFrame:
     keep = runs["iteration"] <= wanted.get("until", np.inf)
     for name in ("tau", "draw", "seed"):
         if name in wanted:
-            keep &= runs[name].isin(np.atleast_1d(wanted[name]))
+            none = wanted[name] is None  # labels have no threshold
+            keep &= runs[name].isna() if none else runs[name].isin(np.atleast_1d(wanted[name]))
     return runs[keep]
 
 
@@ -175,7 +176,8 @@ def replay_agreement(simulator, records: Sequence[Record], every: int = 1) -> fl
 def replay_gap(simulator, records: Sequence[Record], every: int = 1) -> float:
     """Return the gap of the data's own actions over single steps: what cannot be resolved."""
     missed = [record["costs"][::every] - replay(simulator, record, every) for record in records]
-    return float(np.mean([abs(every * costs.sum()) for costs in missed]))
+    weights = [GapSettings(every=every).weight(len(record["costs"])) for record in records]
+    return float(np.mean([abs(w * m.sum()) for w, m in zip(weights, missed, strict=True)]))
 
 
 def gap(recorded: np.ndarray, counterfactual: np.ndarray) -> Gap:
@@ -221,8 +223,9 @@ def measure(
         observations = record["observations"][steps]
         costs = counterfactual_costs(simulator, act, observations, left, noise, replicas)
         windows = window_sums(record["costs"], steps, settings.horizon)
-        recorded.append(settings.weight * windows.sum())
-        drawn.append(settings.weight * costs.sum(axis=1))
+        weight = settings.weight(len(record["costs"]))
+        recorded.append(weight * windows.sum())
+        drawn.append(weight * costs.sum(axis=1))
         on_steps(n_simulated([record], settings, replicas))
     return np.array(recorded), np.stack(drawn, axis=1)
 
@@ -236,6 +239,12 @@ def read_records(data: Path, task: Task, table: pd.DataFrame, indices) -> dict[i
         if abs(record["costs"].sum(dtype=np.float64) - own["cost"][index]) > 1e-2:
             raise UserError(f"{data}: trajectory {index} has another cost in the table")
     return records
+
+
+def zeros_and_ones(data: Path, task: Task) -> bool:
+    """Whether all costs are 0 or 1, of which a classifier can tell the chance."""
+    found = hdf5.blocks(data, task, ["costs"])
+    return all(np.isin(rows["costs"], (0, 1)).all() for _, _, rows in found)
 
 
 def fit_classifier(data: Path, task: Task, table: pd.DataFrame, progress_of: Callable):

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FOLDER = Path(__file__).parent
+HOW = ("checkpoint_every", "max_runs")  # settings that change no result
 REFERENCE = "reference"
 SHARED = "losses"  # what several methods use
 METHODS = tuple(

@@ -24,13 +24,18 @@ from prefine.config.settings import (
 )
 from prefine.config.studies import Arm, Member
 from prefine.errors import UserError
-from prefine.methods import REFERENCE, method_file
+from prefine.methods import HOW, REFERENCE, method_file
 from prefine.pipeline import figures
 from prefine.pipeline.code import code_hash
 from prefine.pipeline.figures import Figure
 from prefine.pipeline.published import PublishedRun
 from prefine.pipeline.run_rollouts import Rollouts
 from prefine.pipeline.run_timed import TimedRun
+
+
+def state_folder(job: str) -> str:
+    """Where a training job keeps its checkpoints, from the run's folder; no two share one."""
+    return f"state/{job.replace('%', '%25').replace('/', '%2F')}"
 
 
 class Run(PublishedRun, TimedRun, Rollouts):
@@ -135,18 +140,26 @@ class Run(PublishedRun, TimedRun, Rollouts):
         return ["--family", family] + ([] if n is None else ["--trajectories", str(n)])
 
     def job_settings(self, wildcards) -> str:
-        """What a training job needs of the config."""
-        if not hasattr(wildcards, "job"):
-            own = training_settings(self.config, REFERENCE, wildcards.task)
-            return as_json(own | {"points": 0})
-        own = self.arm(wildcards)
-        return as_json(own.settings | {"points": own.points})
+        """What a training job needs of the config, but for `how_to_train`."""
+        settings, points = training_settings(self.config, REFERENCE, self.task_of(wildcards)), 0
+        if hasattr(wildcards, "job"):
+            settings, points = self.arm(wildcards).settings, self.arm(wildcards).points
+        usual = self.config["training"]
+        own = {k: v for k, v in settings.items() if k not in HOW or v != usual[k]}
+        return as_json(own | {"points": points})
+
+    def how_to_train(self) -> str:
+        """What changes no result, and so is no parameter: nothing is trained again for it."""
+        return as_json({name: self.config["training"][name] for name in HOW})
 
     def state_of(self, wildcards) -> list[str]:
-        """A training job's folder for checkpoints, and a key: another one for other settings."""
+        """A training job's folder for checkpoints, and a key: another one for other settings.
+
+        What the job reads is not in it; a checkpoint says that itself.
+        """
         code = self.code("training/train", self.method_of(wildcards))
         key = hashlib.sha256((self.job_settings(wildcards) + code).encode()).hexdigest()[:16]
-        return [f"{self.folder}/state/{'-'.join(Path(*wildcards).parts)}", key]
+        return [f"{self.folder}/{state_folder(*wildcards)}", key]
 
     def plan_settings(self, wildcards) -> str:
         """The runs of a job."""

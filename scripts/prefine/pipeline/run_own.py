@@ -1,9 +1,8 @@
 """What of a run is the user's own: data, labels, policies."""
 
+import ast
 import functools
-import os
 from collections.abc import Mapping
-from modulefinder import ModuleFinder
 from pathlib import Path
 
 from prefine.config.settings import as_json, hyperparameters, training_settings
@@ -21,15 +20,38 @@ SOURCES = {
 
 @functools.cache
 def imported(path: str) -> list[str]:
-    """The files beside a Python file that it imports, at any depth; none if it cannot be read."""
-    folder = Path(path).parent
-    finder = ModuleFinder(path=[str(folder)])
-    try:
-        finder.run_script(path)
-    except Exception:  # any: it is the user's code, and the job that runs it says what is wrong
+    """The files beside a Python file that it imports, at any depth, as far as they can be read."""
+    found, todo = set(), [Path(path)]
+    while todo:
+        file = todo.pop()
+        if file in found:
+            continue
+        found.add(file)
+        try:
+            tree = ast.parse(file.read_bytes())
+        except (OSError, SyntaxError, ValueError, MemoryError, RecursionError):
+            continue  # the job that runs it says what is wrong
+        for node in ast.walk(tree):
+            todo += _files_of(node, file, Path(path).parent)
+    return sorted(map(str, found - {Path(path)}))
+
+
+def _files_of(node: ast.AST, file: Path, folder: Path) -> list[Path]:
+    """The files in ``folder`` that an import in ``file`` runs; packages may lack __init__.py."""
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom):
+        names = [f"{node.module or ''}.{alias.name}" for alias in node.names]
+        folder = [folder, *file.parents][min(node.level, len(file.parents))]
+    else:
         return []
-    found = {module.__file__ for module in finder.modules.values() if module.__file__} - {path}
-    return sorted(str(folder / os.path.relpath(file, folder)) for file in found)
+    found = []
+    for name in names:
+        place = folder
+        for part in filter(None, name.split(".")):
+            place = place / part
+            found += [place.with_suffix(".py"), place / "__init__.py"]
+    return [own for own in found if own.is_file()]
 
 
 class OwnRun:

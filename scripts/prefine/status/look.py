@@ -176,7 +176,7 @@ def work_of(folder: Path, job: Job, plan: Plan, running: bool | None) -> Work:
         running = time.time() - written < SILENT
     if running and written >= plan.begun:
         return Work(job, "runs", meter)
-    kept = any(path.stem.isdigit() for path in (folder / job.state).glob("*.safetensors"))
+    kept = any(path.stem.isdigit() for path in (folder / job.state).glob("*/*.safetensors"))
     return Work(job, "stopped", meter, kept=kept)
 
 

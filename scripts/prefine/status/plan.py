@@ -14,7 +14,7 @@ from prefine import files, reading, results
 from prefine.config.settings import thresholds
 from prefine.errors import UserError
 from prefine.methods import REFERENCE
-from prefine.pipeline.run import Run
+from prefine.pipeline.run import Run, state_folder
 
 FILE = "logs/jobs.json"  # under results/{run}
 DATA_RULES = {"dsrl": "download", "policy": "rollouts", "file": "import_data", "collect": "collect"}
@@ -47,7 +47,7 @@ class Job:
     def state(self) -> str:
         """Where its checkpoints are (`Run.state_of`)."""
         of_task = self.row.startswith(f"{REFERENCE}/")
-        return f"state/{self.task if of_task else self.row.replace('/', '-')}"
+        return state_folder(self.task if of_task else self.row)
 
 
 @dataclass(frozen=True)

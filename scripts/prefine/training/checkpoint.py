@@ -4,10 +4,13 @@ One safetensors file with everything that an iteration changes. Random numbers a
 function of the iteration, so none of their state is kept.
 """
 
+import hashlib
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from safetensors import safe_open
@@ -22,14 +25,48 @@ from prefine.policies.file import CONTENT, content_hash, read_tensors
 log = logging.getLogger(__name__)
 
 
-class Keeper:
-    """Save and restore the state file of one job; no path, no checkpoints."""
+def digest_of(*parts: object) -> str:
+    """A hash of what a job reads: text, tables, arrays, tensors, and lists and mappings of them."""
+    found = hashlib.sha256()
 
-    def __init__(self, path: Path | None, every: int):
+    def add(part: object) -> None:
+        if isinstance(part, Mapping):
+            part = [*part.items()]
+        if isinstance(part, list | tuple):
+            for own in (f"{len(part)} parts", *part):
+                add(own)
+            return
+        if isinstance(part, torch.Tensor):
+            part = part.detach().cpu().numpy()
+        text = part.to_csv() if isinstance(part, pd.DataFrame) else str(part)
+        content = text.encode()
+        if isinstance(part, np.ndarray):
+            add(f"{part.dtype} {part.shape}")
+            content = np.ascontiguousarray(part).view(np.uint8).reshape(-1).data
+        found.update(f"{len(content)} ".encode())
+        found.update(content)
+
+    add(parts)
+    return found.hexdigest()
+
+
+class Keeper:
+    """Save and restore the state file of one job; no path, no checkpoints.
+
+    Args:
+        reads: all that the job's numbers hang on (`digest_of`): what is of other runs, sets, data
+            or another pi_ref is not gone on from.
+    """
+
+    def __init__(self, path: Path | None, every: int, *reads: object):
         self.path, self.every, self.metadata = path, every, None
+        self.reads = "" if path is None else digest_of(torch.__version__, *reads)
         if path is not None and path.exists():
             try:
                 self.metadata = _read(path)
+                if self.metadata.get("reads") != self.reads:
+                    self.metadata = None
+                    raise UserError(f"{path}: is of other runs, sets, data or another pi_ref")
             except UserError as error:
                 log.warning("%s; training starts anew", error)
 
@@ -54,6 +91,7 @@ class Keeper:
         for group, optimizer in optimizers.items():
             tensors |= {f"adam/{group}/{n}": v for n, v in optimizer.state.items()}
         metadata = {
+            "reads": self.reads,
             "phase": phase,
             "iteration": iteration,
             "seconds": seconds,
@@ -71,13 +109,12 @@ class Keeper:
             for key in file.keys():  # noqa: SIM118
                 kind, group, *names = key.split("/")
                 tensor = file.get_tensor(key)
-                if kind == "nets":
-                    context.nets[group]["/".join(names)].copy_(tensor)
-                elif kind == "constants":
+                if kind == "constants":
                     on = next(iter(context.nets["policy"].values())).device
                     context.constants[group] = tensor.to(on)
-                else:
-                    optimizers[group].state[names[0]].copy_(tensor)
+                    continue
+                own = context.nets[group] if kind == "nets" else optimizers[group].state
+                own["/".join(names)].copy_(tensor)
         saved = self.metadata
         return saved["iteration"], saved["seconds"], [pd.DataFrame(row) for row in saved["rows"]]
 
