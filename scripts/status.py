@@ -5,6 +5,7 @@ make watch RUN=quickstart
 """
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -40,6 +41,8 @@ def main() -> None:
         sys.exit(f"ERROR: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:  # such as `| head`; Python would complain once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def show(folder: Path, page: Path | None, every: float | None) -> None:

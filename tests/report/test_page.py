@@ -1,6 +1,7 @@
 """The page of a hand-made run: what its first screen says, and what its reader can do."""
 
 import json
+import shutil
 
 import browser
 import forked
@@ -15,7 +16,7 @@ from prefine.report import provenance as records
 
 EXPECTED = {task: list(TAUS) for task in SUITES}
 CONFIG = {"run": "mine", "source": "collect", "tasks": list(SUITES)}
-CONFIG |= {"split": {"n_preferred": 100, "n_nonpreferred": 20}}
+CONFIG |= {"split": {"n_preferred": 100, "n_nonpreferred": 20}, "studies": {"main": {}}}
 FRONTS = {"file": "pareto_BallRun", "title": "Fronts, BallRun", "section": "Beyond the paper"}
 FRONTS |= {"params": {}, "caption": "fig01"}
 FIGURE = {"file": "fig01", "title": "Figure 01: of π_ref <b>", "section": "Figures", "params": {}}
@@ -176,9 +177,22 @@ def test_films_that_do_not_fit_are_named(tmp_path):
         folder.mkdir(parents=True)
         (folder / "film.mp4").write_bytes(bytes(size))
         (folder / "film.json").write_text(json.dumps({"task": task}))
-    found = page.Run(tmp_path, CONFIG, [], {}).films(room=100_000)
+    config = CONFIG | {"tasks": ["B", "A", "C"]}  # of C there is none, and D is none of them
+    shutil.copytree(tmp_path / "films/A", tmp_path / "films/D")
+    found = page.Run(tmp_path, config, [], {}).films(room=100_000)
     assert [bool(film["src"]) for film in found] == [True, False]
     assert found[1]["place"] == "films/B/film.mp4"
+
+
+def test_what_an_earlier_config_left_is_not_shown(tmp_path):
+    path = made(tmp_path, table())
+    shutil.copy(ROOT / "results/collected/tables/pareto.csv", tmp_path / "tables")
+    shutil.copy(ROOT / "results/collected/tables/pareto_choice.csv", tmp_path / "tables")
+    for study in (None, {"methods": ["bc"]}):
+        config = CONFIG | {"studies": {"main": {}, "pareto": study}}
+        shown = page.Run(tmp_path, config, [], {"table1": ""}).results(PAPER)
+        assert ("pareto" in {own.id for own in shown}) == (study is not None)
+    assert "hypervolumes" not in path.read_text()
 
 
 @browser.needed

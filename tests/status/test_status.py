@@ -110,6 +110,17 @@ def test_a_job_waits_runs_stops_fails_and_is_done(begun):
     assert training_of(begun).state == "done"
 
 
+def test_what_is_out_of_date_is_not_done(begun):
+    run, output = Run(config_of(), ROOT), f"policies/{JOB['job']}.safetensors"
+    put(begun, output, "")
+    for path in ({f"{run.folder}/{output}"}, set()):
+        plans.write(run, [], 2, 0, path)
+        os.utime(begun / output, (0, 0))
+        assert (training_of(begun).state == "done") == (not path)
+        put(begun, output, "made anew")
+        assert training_of(begun).state == "done"
+
+
 def test_the_last_loss_and_score_are_shown(begun):
     job = JOB["job"]
     put(begun, JOB["log"], BEGUN + LINE)
@@ -316,3 +327,12 @@ def test_a_run_is_watched_and_then_cut(tmp_path):
         finally:
             os.killpg(run.pid, signal.SIGKILL)
     assert re.search(r"data \d+ %, stopped", text()) and "does not run" in text()
+
+
+def test_whoever_reads_the_first_lines_alone_sees_no_more(begun):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, *STATUS[1:], begun]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert done.returncode == 0 and not done.stderr

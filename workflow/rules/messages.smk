@@ -23,6 +23,7 @@ onstart:
             AWAITED,
             workflow.resource_settings.cores or 1,
             GPU * int(getattr(gpus, "value", gpus)),
+            {str(path) for job in workflow.dag.needrun_jobs() for path in job.output},
         )
 
 

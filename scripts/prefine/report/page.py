@@ -143,7 +143,10 @@ class Run:
     def films(self, room: int) -> list[dict]:
         """The films of the run: as many as there is room for, the others by their address."""
         found = []
-        for path in sorted(self.folder.glob("films/*/film.mp4")):
+        for task in sorted(self.config["tasks"]):  # others may lie there, of an earlier config
+            path = self.folder / f"films/{task}/film.mp4"
+            if not path.exists():
+                continue
             about = results.read_object(path.with_name("film.json"))
             size = path.stat().st_size * 4 // 3
             fits, room = size <= room, room - (size if size <= room else 0)
@@ -193,7 +196,8 @@ class Run:
         note = tables.caption(table).replace("reward / normalised", "reward, below it normalised")
         lines = tables.table1_lines(table, render)  # reward over cost: eight methods side by side
         found.append(Table("table1", "Table 1", lines, note + why))
-        if (fronts := self.table("pareto")) is not None:
+        asked = self.config["studies"].get("pareto")  # an earlier config's table may lie there
+        if asked and (fronts := self.table("pareto")) is not None:
             both = fronts, self.table("pareto_choice")
             lines, note = tables.hypervolume_lines(*both), tables.hypervolume_note(*both)
             found.append(Table("pareto", "The trade-off: hypervolumes", _escaped(lines), note))

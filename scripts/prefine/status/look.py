@@ -161,13 +161,16 @@ def _seconds(text: str) -> float | None:
 def work_of(folder: Path, job: Job, plan: Plan, running: bool | None) -> Work:
     """How far a job is."""
     try:
-        if (folder / job.output).exists():
+        output = folder / job.output
+        if output.exists() and not (job.again and output.stat().st_mtime < plan.begun):
             return Work(job, "done", seconds=_took(folder / job.benchmark))
         if (end := tail(folder / job.log)) is None:
             return Work(job, "waits")
     except (UserError, OSError) as error:
         return Work(job, "stopped", error=short(error, 300))
     text, written = end
+    if job.again and written < plan.begun:
+        return Work(job, "waits")
     meter = last_meter(text)
     errors = [line for line in text.split("\n") if line.startswith("ERROR: ")]
     if errors:

@@ -7,7 +7,8 @@ import contextlib
 import os
 import socket
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from prefine import files, reading, results
@@ -26,7 +27,8 @@ class Job:
     """A job; its paths are relative to results/{run}.
 
     ``row`` is what it belongs to: study/task/arm, or the task's data, policy to start from or
-    timing. ``gpu`` is the number of GPUs that it takes.
+    timing. ``gpu`` is the number of GPUs that it takes; ``again`` says that what is there of it
+    when the run begins is out of date.
     """
 
     rule: str
@@ -37,6 +39,7 @@ class Job:
     output: str
     threads: int = 1
     gpu: int = 0
+    again: bool = False
 
     @property
     def benchmark(self) -> str:
@@ -107,10 +110,18 @@ def jobs_of(run: Run, gpu: int, cores: int) -> list[Job]:
     return jobs
 
 
-def write(run: Run, awaited: list[str], cores: int, gpus: int) -> None:
-    """Write the plan; a run goes on where there is no room for it."""
+def write(
+    run: Run, awaited: list[str], cores: int, gpus: int, to_make: Collection[str] = ()
+) -> None:
+    """Write the plan; a run goes on where there is no room for it.
+
+    Args:
+        to_make: files that are made, those that are there and out of date too.
+    """
+    jobs = jobs_of(run, int(gpus > 0), cores)
+    told = [replace(job, again=f"{run.folder}/{job.output}" in to_make) for job in jobs]
     content = {
-        "jobs": [asdict(job) for job in jobs_of(run, int(gpus > 0), cores)],
+        "jobs": [asdict(job) for job in told],
         "limits": {task: thresholds(run.config, task) for task in run.tasks},
         "awaited": awaited,
         "cores": cores,
