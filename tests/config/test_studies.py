@@ -169,9 +169,10 @@ def test_rpo_s_spelling_does_not_overrule_a_varied_lambda():
     vary = [{"lam": [3.0]}, {"eta": [10]}]
     own = {"methods": ["prefine"], "tasks": ["BallRun"], "vary": vary}
     config["studies"] = {"main": {"methods": ["prefine"]}, "spelling": own}
-    arms, _ = studies.expand(configuration.check(config))
+    arms, members = studies.expand(configuration.check(config))
     lams = [variant["lam"] for variant in arms["spelling/BallRun/prefine"].variants]
     assert lams == [3.0, 2.0]
+    assert [own.variant for own in members["spelling"]] == ["config", "lam=3.0", "lam=2.0"]
 
 
 def test_a_study_without_tasks_of_the_config_has_no_runs():

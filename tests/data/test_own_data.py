@@ -146,6 +146,7 @@ def test_a_dataset_of_this_project_is_not_scaled_twice(tmp_path):
     whole, path = load(MINARI, TASK), tmp_path / "ours.hdf5"
     dataset.write(path, [whole], {"source": "file", "task": TASK.to_dict()})
     np.testing.assert_array_equal(load(path, TASK)["actions"], whole["actions"])
+    dataset.load_transitions(path, TASK)
     wider = replace(TASK, action_high=(2.0, 8.0))
     with pytest.raises(UserError, match=r"scaled for bounds of .* and .*, Reach has"):
         load(path, wider)
@@ -153,6 +154,8 @@ def test_a_dataset_of_this_project_is_not_scaled_twice(tmp_path):
         with h5py.File(path, "r+") as file:
             file.attrs["metadata"] = text
         np.testing.assert_allclose(load(path, TASK)["actions"], whole["actions"] / 2, atol=1e-6)
+        with pytest.raises(UserError, match=r"actions are not said to be in \[-1, 1\]"):
+            dataset.load_transitions(path, TASK)
 
 
 def edited_minari(folder, edit):

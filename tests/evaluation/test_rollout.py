@@ -118,6 +118,17 @@ def test_a_mix_of_nothing_is_pi_ref_and_of_all_the_policy_itself():
     assert not set(half) & {*whole["return"], *alone["return"]}
 
 
+@needs_simulators
+def test_policies_with_noise_of_other_sizes_can_be_mixed():
+    task = TASKS["BallRun"]
+    one, two = some_policies(task, 1, "gaussian"), some_policies(task, 2).replica(0)
+    assert one.policy.sample_dim != two.policy.sample_dim
+    for own, other in ((one, two), (two, one)):
+        found = rollout.evaluate(own, task, 2, "deterministic", mix=rollout.Mix(other, 0.0))
+        alone = rollout.evaluate(other, task, 2, "deterministic")
+        pd.testing.assert_frame_equal(found, alone, check_exact=True)
+
+
 @pytest.mark.parametrize("weight", [0.0, 0.25, 1.0])
 def test_a_mixed_action_is_the_weighted_mean_of_both_each_seeing_what_it_is_used_to(weight):
     task = TASKS["BallRun"]

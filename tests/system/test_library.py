@@ -14,8 +14,17 @@ import pytest
 import yaml
 from conftest import ROOT
 from prefine.errors import UserError
+from prefine.methods import method_constant
+from prefine.preferences.split import split
 from prefine.tasks import TASKS
-from prefine.training.fine_tune import DEFAULTS, FROM_REFERENCE, defaults_of, fine_tune, pretrain
+from prefine.training.fine_tune import (
+    DEFAULTS,
+    FROM_REFERENCE,
+    OF_SEGMENTS,
+    defaults_of,
+    fine_tune,
+    pretrain,
+)
 
 PACKED = ("pyproject.toml", "README.md", "LICENSE")
 
@@ -113,13 +122,18 @@ def ball_run(ball_run_file):
 @pytest.mark.parametrize("method", FROM_REFERENCE)
 def test_each_method_from_python(ball_run, method):
     data, reference = ball_run
-    options = {"iterations": 4, "batch_size": 16, "log_points": 1}
+    options = {"iterations": 4, "log_points": 1}
+    options |= {} if method in OF_SEGMENTS else {"batch_size": 16}
     done = fine_tune(reference, data, range(4), range(8, 12), method=method, seeds=2, **options)
     again = fine_tune(reference, data, range(4), range(8, 12), method=method, **options)
     for name, value in done.params.items():
         assert value.shape[0] == 2 and not value[0].equal(reference.params[name][0])
         np.testing.assert_allclose(value[:1], again.params[name], atol=1e-6)
     assert np.isfinite(done.log["loss"]).all()
+    told = done.metadata["settings"]
+    numbers = method_constant(method, "HYPERPARAMETERS")
+    assert told["iterations"] == 4 and {key: told[key] for key in numbers} == numbers
+    assert ("learning_rate" in told) == ("actor_learning_rate" not in told)
 
 
 def test_a_method_trains_for_as_long_as_the_config_says():
@@ -139,6 +153,32 @@ def test_what_is_wrong_is_said_in_one_line(ball_run):
         fine_tune(reference, data, [0], [99])
     with pytest.raises(UserError, match="preferred: needs numbers"):
         fine_tune(reference, data, [], [1])
+    two = fine_tune(reference, data, [0], [1], seeds=2, iterations=1)
+    with pytest.raises(UserError, match=r"one of 2; take one of them, run\(name\)"):
+        fine_tune(two, data, [0], [1], seeds=2)
+    fine_tune(two.run("fine_tune/seed1"), data, [0], [1], iterations=1)
+    with pytest.raises(UserError, match="sees: 'all' is not one of"):
+        prefine.load_transitions("none", TASKS["BallRun"], "all")
+    for settings, says in (
+        ({"file": "a", "format": "sb3", "vec_normalise": "b"}, "policy.vec_normalise: is unknown"),
+        ({"format": "sb3"}, "policy.file: is needed"),
+    ):
+        with pytest.raises(UserError, match=says):
+            prefine.read_policy(settings, TASKS["BallRun"])
+    with pytest.raises(UserError, match="unknown setting hoirzon"):
+        prefine.describe_task("A", {"env_id": "Pendulum-v1", "hoirzon": 5}, has_costs=False)
+    with pytest.raises(UserError, match="nonpreferred_order: 'highest' is not one of"):
+        prefine.SplitSettings(nonpreferred_order="highest")
+    with pytest.raises(UserError, match="finite returns and costs"):
+        split(np.ones(9), np.full(9, np.nan), "A", 5.0, 0, prefine.SplitSettings())
+    for mode, episodes, says in (
+        ("full", 1, "action_mode: 'full' is not one of deterministic, bcq, sampled"),
+        ("sampled", 0, "0 episodes, 1 workers"),
+    ):
+        with pytest.raises(UserError, match=says):
+            prefine.evaluate(reference, TASKS["BallRun"], episodes, mode)
+    with pytest.raises(UserError, match="sampled actions need noise"):
+        reference.act(np.zeros((1, 7)), "sampled")
 
 
 @pytest.mark.parametrize(
@@ -154,6 +194,10 @@ def test_what_is_wrong_is_said_in_one_line(ball_run):
         (([0], [1]), {"batch_size": 2.5}, "prefine.batch_size: 2.5 is not allowed"),
         (([0], [1]), {"delta_level": "steps"}, "did you mean 'step'"),
         (([0], [1]), {"sampler": "state"}, "Allowed: trajectory, transition"),
+        (([0], [1]), {"method": "cpl", "learning_rate": 0.1}, "unknown setting learning_rate"),
+        (([0], [1]), {"method": "trac", "batch_size": 16}, "unknown setting batch_size"),
+        (([0], [1]), {"method": "trac", "labels": "foo"}, "trac.labels: 'foo' is not"),
+        (([0], [1]), {"beta": {"safety_gym": 1.0}}, "needs one value"),
         (([0], [1]), {"learning_rate": "fast"}, "prefine.learning_rate: 'fast' is not allowed"),
     ],
 )

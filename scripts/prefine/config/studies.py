@@ -113,9 +113,10 @@ def entries_of(study: Mapping, method: str) -> list[dict]:
 
 
 def keys_of(study: Mapping, method: str) -> list[str]:
-    """What differs between a method's variants; `stop` shows in the number of iterations."""
+    """What differs between a method's variants; `stop` shows in the iterations, `eta` in λ."""
+    shows = {STOP: "iterations"} | ({"eta": "lam"} if takes_eta(method) else {})
     keys = (key for entry in entries_of(study, method) for key in entry)
-    return list(dict.fromkeys("iterations" if key == STOP else key for key in keys))
+    return list(dict.fromkeys(shows.get(key, key) for key in keys))
 
 
 def variants_of(study: Mapping, method: str) -> list[dict]:

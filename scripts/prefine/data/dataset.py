@@ -14,7 +14,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from prefine.data.hdf5 import BLOCK_ROWS, CONTENT, FLAGS, KEYS, SCALARS, blocks, read
+from prefine.data.hdf5 import (
+    BLOCK_ROWS,
+    CONTENT,
+    FLAGS,
+    KEYS,
+    SCALARS,
+    UNIT_BOX,
+    Box,
+    blocks,
+    opened,
+    read,
+)
 from prefine.errors import UserError, shown
 from prefine.files import atomic
 from prefine.results import DELETE
@@ -229,13 +240,46 @@ class FullTransitions(LinkedTransitions):
 SEES = {"actions": Transitions, "transitions": LinkedTransitions, "everything": FullTransitions}
 
 
+def unit_box(path: str | Path, task: Task) -> Box | None:
+    """[-1, 1] if this project wrote the file, for then its actions are scaled; else nothing.
+
+    Raises:
+        UserError: they were scaled for other bounds.
+    """
+    with opened(path) as file:
+        text = file.attrs.get("metadata")
+    try:
+        written = json.loads(text)["task"]
+        low, high = (
+            np.broadcast_to(np.float64(written[key]), (task.act_dim,))
+            for key in ("action_low", "action_high")
+        )
+    except (TypeError, ValueError, KeyError, RecursionError):
+        return None
+    if not (np.all(low == task.action_low) and np.all(high == task.action_high)):
+        raise UserError(
+            f"{path}: its actions were scaled for bounds of {shown(low.tolist())} and "
+            f"{shown(high.tolist())}, {task.name} has {task.action_low} and {task.action_high}"
+        )
+    return UNIT_BOX
+
+
 def load_transitions(path: str | Path, task: Task, sees: str = "actions") -> Transitions:
     """Read what a method may see of a dataset: a key of ``SEES`` (methods 2.8, 4.10).
 
     Raises:
-        UserError: the file is broken, or it is to see costs and there are none.
+        UserError: the file is broken, its actions are not scaled to [-1, 1], or costs are to be
+            seen and there are none.
     """
+    if sees not in SEES:
+        raise UserError(f"sees: {sees!r} is not one of {', '.join(SEES)}")
     kind = SEES[sees]
+    scaled = np.all(np.equal(task.action_low, -1)) and np.all(np.equal(task.action_high, 1))
+    if not scaled and not unit_box(path, task):
+        raise UserError(
+            f"{path}: its actions are not said to be in [-1, 1]; load_data scales them, and "
+            'write_dataset(..., {"task": task.to_dict()}) says so'
+        )
     names = {field.name for field in fields(kind)}
     if "costs" in names and not task.has_costs:
         raise UserError(

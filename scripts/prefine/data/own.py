@@ -5,7 +5,6 @@ What comes in is checked as DSRL's files are, and goes on in DSRL's layout with 
 """
 
 import itertools
-import json
 import logging
 import re
 from collections.abc import Iterator
@@ -20,7 +19,6 @@ from prefine.data.hdf5 import (
     BLOCK_ROWS,
     KEYS,
     MAX_STEPS,
-    UNIT_BOX,
     Box,
     check_claim,
     checked_rows,
@@ -53,7 +51,7 @@ def load(path: str | Path, task: Task) -> dict[str, np.ndarray]:
     if path != given or is_minari(path):
         arrays = _concatenate(minari_episodes(path, task, box))
     else:
-        arrays = read(path, task, KEYS, _unit_box(path, task) or box)
+        arrays = read(path, task, KEYS, dataset.unit_box(path, task) or box)
     ends = arrays["terminals"] | arrays["timeouts"]
     if not ends.any():
         raise UserError(f"{path}: no trajectory ends; are terminals and timeouts all false?")
@@ -65,30 +63,6 @@ def load(path: str | Path, task: Task) -> dict[str, np.ndarray]:
     for finding in (*(tail if whole < len(ends) else []), *links.findings()):
         log.warning("%s: %s", path, finding)
     return {key: values[:whole] for key, values in arrays.items()}
-
-
-def _unit_box(path: Path, task: Task) -> Box | None:
-    """[-1, 1] if this project wrote the file, for then its actions are scaled; else nothing.
-
-    Raises:
-        UserError: they were scaled for other bounds.
-    """
-    with opened(path) as file:
-        text = file.attrs.get("metadata")
-    try:
-        written = json.loads(text)["task"]
-        low, high = (
-            np.broadcast_to(np.float64(written[key]), (task.act_dim,))
-            for key in ("action_low", "action_high")
-        )
-    except (TypeError, ValueError, KeyError, RecursionError):
-        return None
-    if not (np.all(low == task.action_low) and np.all(high == task.action_high)):
-        raise UserError(
-            f"{path}: its actions were scaled for bounds of {shown(low.tolist())} and "
-            f"{shown(high.tolist())}, {task.name} has {task.action_low} and {task.action_high}"
-        )
-    return UNIT_BOX
 
 
 def is_minari(path: Path) -> bool:

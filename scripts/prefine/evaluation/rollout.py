@@ -33,6 +33,7 @@ from prefine import kernels
 from prefine.errors import UserError
 from prefine.evaluation.worker import STEP, Failure, read_reply, tick_type
 from prefine.policies.networks import Params
+from prefine.policies.registry import check_mode
 from prefine.policies.stack import PolicyStack
 from prefine.simulators.make import FIRST_SEEDS
 from prefine.streams import generator
@@ -237,7 +238,8 @@ class Rollout:
         actions = self._act(self.stack, block.params, block.obs, noise)
         if self.mix:
             other, weight = self.mix.other, np.float32(self.mix.weight)
-            theirs = self._act(other, other.params, block.obs, noise)
+            none = torch.zeros(1, self.width, other.policy.sample_dim)  # both are deterministic
+            theirs = self._act(other, other.params, block.obs, none)
             actions = (1 - weight) * theirs + weight * actions
         return actions[block.rows]
 
@@ -326,8 +328,12 @@ def evaluate(
         Undiscounted sums.
 
     Raises:
-        UserError: the environment cannot be made, or an episode failed twice.
+        UserError: the environment cannot be made, an episode failed twice, or there is nothing
+            to play, nobody to play it, or no such way to act.
     """
+    check_mode(action_mode)
+    if n_episodes < 1 or workers < 1:
+        raise UserError(f"{n_episodes} episodes, {workers} workers: at least one of each is needed")
     names = names or [str(replica) for replica in range(len(stack))]
     rollout = Rollout(stack, task, action_mode, names, purpose, step_costs)
     if mix and action_mode != "deterministic":

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import fields
 
+from prefine.errors import UserError
 from prefine.policies.cvae import CVAEPolicy
 from prefine.policies.gaussian import (
     DeterministicPolicy,
@@ -21,6 +22,15 @@ POLICIES = {
         DeterministicPolicy,
     )
 }
+
+
+ACTION_MODES = ("deterministic", "bcq", "sampled")
+
+
+def check_mode(mode: str) -> None:
+    """Raise UserError if there is no such way to act."""
+    if mode not in ACTION_MODES:
+        raise UserError(f"action_mode: {mode!r} is not one of {', '.join(ACTION_MODES)}")
 
 
 def make_policy(name: str, obs_dim: int, act_dim: int, hidden: Sequence[int], **limits):

@@ -7,6 +7,7 @@ import torch
 
 from prefine.errors import UserError
 from prefine.policies.networks import Params
+from prefine.policies.registry import check_mode
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,15 @@ class PolicyStack:
         Args:
             observations: (n, obs_dim), the same for all, or (R, n, obs_dim).
             mode: of ``registry.ACTION_MODES``.
-            noise: (n, sample_dim) or (R, n, sample_dim) standard normals; zeros if not given.
+            noise: (n, sample_dim) or (R, n, sample_dim) standard normals, of which a
+                deterministic action needs none.
+
+        Raises:
+            UserError: there is no such mode, or no noise for it.
         """
+        check_mode(mode)
+        if noise is None and mode != "deterministic":
+            raise UserError(f"{mode} actions need noise")
         raw = np.asarray(observations, dtype=np.float32)
         scaled = torch.from_numpy((raw - self.mean) / self.std)
         scaled = scaled.expand(len(self), *scaled.shape[-2:])

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from prefine.errors import UserError
+
+ORDERS = ("highest_cost", "lowest_cost")
 SALT = 20260525  # the paper's conference; any constant does, but it must not change
 PREFERRED_ROLE, NONPREFERRED_ROLE = 0, 1
 
@@ -23,6 +26,13 @@ class SplitSettings:
     nonpreferred_order: str = "highest_cost"
     reference_top: float = 0.1
     reference_min: int = 50
+
+    def __post_init__(self):
+        """Raise UserError for an order that is none; the config's are checked by its schema."""
+        if self.nonpreferred_order not in ORDERS:
+            raise UserError(
+                f"nonpreferred_order: {self.nonpreferred_order!r} is not one of {', '.join(ORDERS)}"
+            )
 
 
 @dataclass(frozen=True)
@@ -131,7 +141,12 @@ def split(
     Args:
         returns, costs: (n,) undiscounted sums by dataset index.
         tau: cost threshold; a trajectory is safe if its cost is strictly below.
+
+    Raises:
+        UserError: a return or a cost is not finite.
     """
+    if not (np.isfinite(returns).all() and np.isfinite(costs).all()):
+        raise UserError(f"{task}: a split by costs needs finite returns and costs")
     preferred = preferred_set(
         returns, costs, tau, settings, split_generator(task, tau, draw, PREFERRED_ROLE)
     )

@@ -9,6 +9,8 @@ from prefine.simulators import make as simulators
 from prefine.tasks import OWN, TASKS, Task
 
 log = logging.getLogger(__name__)
+# Of an entry under `file` in the config.
+KEYS = {"data", "env_id", "module", "horizon", "label", "thresholds", "min_return", "max_return"}
 
 
 def describe(name: str, settings: dict, has_costs: bool) -> tuple[Task, dict]:
@@ -52,8 +54,10 @@ def own_task(name: str, settings: dict, has_costs: bool) -> Task:
     One of DSRL's tasks is known by its name; it needs no environment of its own.
 
     Raises:
-        UserError: the environment is not named, or cannot be made or used.
+        UserError: the environment is not named, or cannot be made or used; an unknown setting.
     """
+    if unknown := sorted(set(settings) - KEYS):
+        raise UserError(f"{name}: unknown setting {unknown[0]}; known: {', '.join(sorted(KEYS))}")
     if "env_id" not in settings:
         if name in TASKS:
             return TASKS[name]

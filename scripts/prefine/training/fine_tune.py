@@ -3,7 +3,7 @@
 The same loop and the same methods as the workflow's, with its defaults; runs differ by seed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from prefine.training.loop import train
 # Of the config's `training` all that does not concern the workflow alone.
 OF_THE_WORKFLOW = ("log_std_min", "matched", "max_runs")
 DEFAULTS = {k: v for k, v in defaults("training").items() if k not in OF_THE_WORKFLOW}
+OF_SEGMENTS = ("ppl", "cpl", "trac")  # these draw `segments` of trajectories, and no transitions
 FROM_REFERENCE = tuple(m for m in METHODS if starts_from_reference(m, method_settings(m)))
 
 
@@ -94,6 +95,9 @@ def fine_tune(
         raise UserError(
             "the policy has no density, no action probabilities; distil it first (pretrain)"
         )
+    if len(reference) != 1:
+        raise UserError(f"the policy is one of {len(reference)}; take one of them, run(name)")
+    _check_changes(method, changes)
     if sees(method, method_settings(method) | changes) != "actions":
         raise UserError(f"{method}: with these settings it needs rewards and costs; these are none")
     data = replace(data, mean=reference.mean, std=reference.std)
@@ -102,7 +106,8 @@ def fine_tune(
         method, reference.policy, data, sets, seeds, name, changes, reference.params
     )
     runs = [{"run": run} for run in log["run"].unique()]
-    metadata = {"method": method, "runs": runs, "settings": defaults_of(method) | changes}
+    settings = known_of(method) | changes
+    metadata = {"method": method, "runs": runs, "settings": settings}
     constants = {"mean": reference.mean, "std": reference.std, "metadata": metadata}
     return FineTuned(policy=reference.policy, params=params, log=log, **constants)
 
@@ -143,32 +148,45 @@ def defaults_of(method: str) -> dict:
     return DEFAULTS | {"iterations": iterations}
 
 
+def known_of(method: str) -> dict:
+    """All that can be changed of a method, with its values."""
+    numbers = method_constant(method, "HYPERPARAMETERS")
+    found = defaults_of(method) | method_settings(method) | numbers
+    unused = ["learning_rate"] if "actor_learning_rate" in found else []
+    unused += ["batch_size", "sampler"] if method in OF_SEGMENTS else []
+    return {key: value for key, value in found.items() if key not in unused}
+
+
 def _train(
     method: str, policy, data, sets, seeds: int, name: str, changes: dict, reference=None
 ) -> tuple[Params, pd.DataFrame]:
     """Check what was asked for and train one run a seed."""
     numbers = method_constant(method, "HYPERPARAMETERS")
-    known = defaults_of(method) | method_settings(method) | numbers
-    if unknown := sorted(set(changes) - set(known)):
-        raise UserError(f"{method}: unknown setting {unknown[0]}; known: {', '.join(known)}")
-    _check_values(method, changes)
+    known = known_of(method)
+    _check_changes(method, changes)
     _check_sets(sets, len(data.starts))
     if not (isinstance(seeds, int) and seeds >= 1):
         raise UserError(f"seeds: {seeds!r} is not allowed; must be an integer of at least 1")
     longest = int(data.lengths.max())
-    settings = {key: value for key, value in (known | changes).items() if key not in numbers}
+    settings = DEFAULTS | known | changes
+    settings = {key: value for key, value in settings.items() if key not in numbers}
     settings |= {"hidden": list(policy.hidden), "horizon": longest, "longest": longest}
     streams = [f"{name}/seed{seed}" for seed in range(seeds)]
-    own = {key: float(changes.get(key, value)) for key, value in numbers.items()}
+    own = {key: float((known | changes)[key]) for key in numbers}
     runs = pd.DataFrame({"run": streams, "stream": streams, "tau": np.nan, **own})
     repeated = {role: [np.sort(indices)] * seeds for role, indices in sets.items()}
     return train(method_module(method), policy, runs, data, repeated, settings, reference)
 
 
-def _check_values(method: str, changes: dict) -> None:
-    """Check values as the config's are."""
+def _check_changes(method: str, changes: dict) -> None:
+    """Check names and values as the config's are; also what a method does not use is unknown."""
+    known = known_of(method)
+    if unknown := sorted(set(changes) - set(known)):
+        raise UserError(f"{method}: unknown setting {unknown[0]}; known: {', '.join(known)}")
     samplers = {"sampler": ("trajectory", "transition")}
     for key, value in changes.items():
+        if isinstance(value, Mapping):
+            raise UserError(f"{method}: {key}: needs one value, not one for each suite")
         if key != "seed":  # of the reference policy's sets, from 0
             try:
                 check_key(method, method, key, value, DEFAULTS | samplers)

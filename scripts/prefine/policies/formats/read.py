@@ -22,6 +22,8 @@ from prefine.policies.formats.normalise import Standardiser, read_statistics
 from prefine.policies.stack import PolicyStack
 from prefine.tasks import Task
 
+KEYS = {"file", "format", "vec_normalize", "trust_pickle", "activation", "run"}
+KEYS |= {"distil", "rollouts"}  # of the workflow
 FORMATS = {"sb3": sb3_archive.read, "torch": torch_mlp.read}
 
 
@@ -37,6 +39,9 @@ def read_policy(settings: Mapping, task: Task) -> PolicyStack:
     Raises:
         UserError: one line that says what is wrong with the file and what to do.
     """
+    if wrong := sorted({"file", "format"} - set(settings)) or sorted(set(settings) - KEYS):
+        said = "is needed" if wrong[0] in KEYS else f"is unknown; known: {', '.join(sorted(KEYS))}"
+        raise UserError(f"policy.{wrong[0]}: {said}")
     path, kind = Path(settings["file"]), settings["format"]
     if kind not in (*FORMATS, "python", "prefine"):
         known = ", ".join((*FORMATS, "python"))
