@@ -11,7 +11,7 @@ import pandas as pd
 from prefine import files, frames, provenance, results
 from prefine.data.dataset import load_transitions, read_trajectories
 from prefine.errors import UserError
-from prefine.methods import REFERENCE, decided, method_module
+from prefine.methods import HOW, REFERENCE, decided, method_module
 from prefine.pipeline import cli
 from prefine.policies import file as policy_file
 from prefine.policies.registry import describe, make_policy
@@ -22,6 +22,17 @@ from prefine.tasks import find
 from prefine.training.cuda import device
 from prefine.training.loop import snapshot_iterations
 from prefine.training.stacks import join_snapshots, stack_size, train_in_chunks
+
+
+def how_to_train(settings: dict) -> dict:
+    """What changes no result (`Run.how_to_train`), as far as ``settings`` do not say it."""
+    try:
+        return {n: json.loads(os.environ["PREFINE_TRAINING"])[n] for n in HOW if n not in settings}
+    except (KeyError, ValueError, TypeError):
+        raise UserError(
+            f"PREFINE_TRAINING: is not {' and '.join(HOW)} as JSON; the workflow sets it, so call "
+            "snakemake rather than this script"
+        ) from None
 
 
 def main() -> None:
@@ -46,7 +57,7 @@ def main() -> None:
     parser.add_argument("--reference", help="pi_ref, for methods that start from it")
     args = parser.parse_args()
     task, method = args.task, method_module(args.method)
-    settings = json.loads(os.environ.get("PREFINE_TRAINING", "{}")) | args.settings
+    settings = how_to_train(args.settings) | args.settings
     state = Path(*args.state)
     splits = frames.read_csv(args.splits)
     trajectories = read_trajectories(args.trajectories, args.data, task)

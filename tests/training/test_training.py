@@ -1,8 +1,6 @@
 """The stacked training loop: what moves, what does not, and who influences whom."""
 
-import contextlib
 import re
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -266,50 +264,6 @@ def test_a_finished_chunk_is_not_trained_again(method, data, tmp_path):
     assert sum(skipped) == sum(phase.iterations + 1 for phase in module.phases(policy, settings))
     assert all(torch.equal(first[name], second[name]) for name in first)
     pd.testing.assert_frame_equal(log, again)
-
-
-def test_a_checkpoint_of_something_else_is_not_gone_on_from(data, tmp_path, caplog):
-    """Neither one on the way nor one of the end."""
-    policy, module = policy_of("cvae"), method_module("prefine")
-    settings = method_settings("prefine") | SETTINGS | {"iterations": 5, "checkpoint_every": 2}
-    seen = data[decided(module.SEES, settings)]
-    usual = {"runs": plan(2), "data": seen, "sets": sets(2), "settings": settings}
-    usual["reference"] = reference_of(policy)
-    other_actions = replace(seen, actions=seen.actions * np.float32(0.5))
-    changes = {
-        "nothing": {},
-        "beta": {"runs": plan(2).assign(beta=3.0)},
-        "fewer runs": {"runs": plan(1), "sets": sets(1)},
-        "sets": {"sets": {role: own[::-1] for role, own in sets(2).items()}},
-        "data": {"data": other_actions},
-        "rate": {"settings": settings | {"learning_rate": 0.01}},
-        "pi_ref": {"reference": {n: v + 0.01 for n, v in usual["reference"].items()}},
-    }
-
-    def trained(state=None, **given):
-        given = usual | given
-        return train(module, policy, **given, state=state)[0]
-
-    for end in (False, True):
-        for name, changed in changes.items():
-            state = tmp_path / f"{name}-{end}/0.safetensors"
-            with contextlib.suppress(Killed):
-                trained(state, on_iteration=lambda: None) if end else killed_late(trained, state)
-            assert state.exists()
-            caplog.clear()
-            found, expected = trained(state, **changed), trained(**changed)
-            assert ("training starts anew" in caplog.text) == (name != "nothing")
-            assert all(torch.equal(found[key], expected[key]) for key in expected)
-
-
-def killed_late(trained, state):
-    count = iter(range(4))
-
-    def die():
-        if next(count, None) is None:
-            raise Killed
-
-    trained(state, on_iteration=die)
 
 
 def test_an_unreadable_checkpoint_is_left_and_said(data, tmp_path, caplog):
