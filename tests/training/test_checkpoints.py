@@ -7,7 +7,7 @@ import forked
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, needs_workflow
 from prefine.methods import decided, method_module, method_settings
 from prefine.training.loop import train
 from test_training import SETTINGS, Killed, data, plan, policy_of, reference_of, sets
@@ -59,6 +59,7 @@ def killed_late(trained, state):
     trained(state, on_iteration=die)
 
 
+@needs_workflow
 @pytest.mark.parametrize("value", ["$(touch x)", "[]", "{}", "", None])
 def test_what_the_workflow_hands_over_is_checked(value, tmp_path, monkeypatch):
     monkeypatch.delenv("PREFINE_TRAINING", raising=False)
