@@ -95,11 +95,11 @@ def fine_tune(
         raise UserError(
             "the policy has no density, no action probabilities; distil it first (pretrain)"
         )
-    if len(reference) != 1:
-        raise UserError(f"the policy is one of {len(reference)}; take one of them, run(name)")
     _check_changes(method, changes)
     if sees(method, method_settings(method) | changes) != "actions":
         raise UserError(f"{method}: with these settings it needs rewards and costs; these are none")
+    if len(reference) != 1:
+        raise UserError(f"the policy is one of {len(reference)}; take one of them, run(name)")
     data = replace(data, mean=reference.mean, std=reference.std)
     sets = {"preferred": preferred, "nonpreferred": nonpreferred}
     params, log = _train(
