@@ -26,6 +26,7 @@ from prefine.evaluation.cost_gap import (
     replay_gap,
     trajectory_noise,
     window_sums,
+    zeros_and_ones,
 )
 from prefine.policies import file as policy_file
 from prefine.policies.gaussian import GaussianPolicy
@@ -232,6 +233,14 @@ def test_a_classifier_of_data_without_costs_expects_next_to_none():
     trajectory = np.repeat(np.arange(10), 20)
     model, area = cost_classifier.fit(obs, actions, np.zeros(200), trajectory, "none")
     assert np.isnan(area) and model.probabilities(obs, actions).max() < 0.02
+
+
+def test_a_classifier_is_made_of_costs_of_nothing_and_one_alone(ball_run_file, tmp_path):
+    task, path = TASKS["BallRun"], tmp_path / "half.hdf5"
+    assert zeros_and_ones(ball_run_file, task)
+    arrays = hdf5.read(ball_run_file, task)
+    dataset.write(path, [arrays | {"costs": arrays["costs"] / 2}], {})
+    assert not zeros_and_ones(path, task)
 
 
 def test_runs_and_trajectories_are_chosen():

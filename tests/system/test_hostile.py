@@ -91,6 +91,17 @@ def test_a_config_file_is_plain_data(name, tmp_path):
     assert "\n" not in str(error.value)
 
 
+FORMS = ["-s {}", "-s{}", "--snakefile {}", "--snakefile={}", "--snakef {}"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_code_is_refused_wherever_the_snakefile_is_named(form, project, canary, tmp_path):
+    (tmp_path / "hostile.yaml").write_text(FILES["definitions"][0])
+    words = form.format(project / "Snakefile").split(" ")
+    text = snakemake("-n", *words, "--configfile", "hostile.yaml", cwd=tmp_path, check=False)
+    assert only_line(text).startswith("ERROR: hostile.yaml: ")
+
+
 def test_the_project_s_own_files_are_plain_data():
     for file in [ROOT / "config.yaml", *(ROOT / "workflow/presets").glob("*.yaml")]:
         overlays.check(file)
