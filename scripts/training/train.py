@@ -76,7 +76,8 @@ def main() -> None:
                 f"trajectories of {task.name}. Take the task or the threshold out of the config."
             )
         drawn = frames.read_csv(args.sizes) if args.sizes else splits
-        check_belongs(drawn, args.sizes or args.splits, trajectories, args.data)
+        if args.sizes:
+            check_belongs(drawn, args.sizes, trajectories, args.data)
         sets = run_sets(drawn, trajectories, runs)
     settings["horizon"] = task.horizon
     settings["longest"] = int(trajectories["length"].max())

@@ -91,7 +91,7 @@ def test_a_config_file_is_plain_data(name, tmp_path):
     assert "\n" not in str(error.value)
 
 
-FORMS = ["-s {}", "-s{}", "--snakefile {}", "--snakefile={}", "--snakef {}"]
+FORMS = ["-s {}", "-s{}", "-ps{}", "--snakefile {}", "--snakefile={}", "--snakef {}"]
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -120,8 +120,9 @@ class OwnRun:
         """The files of the user's own policy, with what says how they are meant."""
         own = self.own_policies[wildcards.task]
         files = [own[name] for name in ("file", "vec_normalize") if own.get(name)]
-        if own["format"] == "torch":
-            files += [str(p) for p in [Path(own["file"]).with_suffix(".json")] if p.exists()]
+        about = Path(own["file"]).with_suffix(".json")
+        if own["format"] == "torch" and about.exists():
+            files.append(str(about))
         return files + (imported(own["file"]) if own["format"] == "python" else [])
 
     def distil_settings(self, wildcards) -> str:

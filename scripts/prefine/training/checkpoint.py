@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from prefine import reading
 from prefine.errors import UserError
 from prefine.files import atomic
-from prefine.methods import Context
+from prefine.methods import HOW, Context
 from prefine.policies.file import CONTENT, content_hash, read_tensors
 
 log = logging.getLogger(__name__)
@@ -54,13 +54,14 @@ class Keeper:
     """Save and restore the state file of one job; no path, no checkpoints.
 
     Args:
-        reads: all that the job's numbers hang on (`digest_of`): what is of other runs, sets, data
-            or another pi_ref is not gone on from.
+        reads: all else that the job's numbers hang on (`digest_of`): what is of other runs, sets,
+            data or another pi_ref is not gone on from.
     """
 
-    def __init__(self, path: Path | None, every: int, *reads: object):
-        self.path, self.every, self.metadata = path, every, None
-        self.reads = "" if path is None else digest_of(torch.__version__, *reads)
+    def __init__(self, path: Path | None, settings: Mapping, *reads: object):
+        self.path, self.every, self.metadata = path, settings["checkpoint_every"], None
+        told = {name: value for name, value in settings.items() if name not in HOW}
+        self.reads = "" if path is None else digest_of(torch.__version__, told, *reads)
         if path is not None and path.exists():
             try:
                 self.metadata = _read(path)

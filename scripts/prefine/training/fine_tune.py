@@ -134,6 +134,7 @@ def pretrain(
     Raises:
         UserError: as `fine_tune`.
     """
+    _check_changes(REFERENCE, changes)
     sizes = data.observations.shape[1], data.actions.shape[1]
     actor = make_policy(policy, *sizes, hidden)
     sets = {"reference": trajectories}
@@ -160,10 +161,9 @@ def known_of(method: str) -> dict:
 def _train(
     method: str, policy, data, sets, seeds: int, name: str, changes: dict, reference=None
 ) -> tuple[Params, pd.DataFrame]:
-    """Check what was asked for and train one run a seed."""
+    """Check the sets and train one run a seed."""
     numbers = method_constant(method, "HYPERPARAMETERS")
     known = known_of(method)
-    _check_changes(method, changes)
     _check_sets(sets, len(data.starts))
     if not (isinstance(seeds, int) and seeds >= 1):
         raise UserError(f"seeds: {seeds!r} is not allowed; must be an integer of at least 1")

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from prefine.data.dataset import Transitions
 from prefine.errors import UserError
-from prefine.methods import HOW, REFERENCE, Context, Loss, Phase, decided
+from prefine.methods import REFERENCE, Context, Loss, Phase, decided
 from prefine.policies.networks import Params, clip_replicas, replica_norm, stack
 from prefine.streams import stream_seed
 from prefine.training import checkpoint
@@ -104,9 +104,8 @@ def train(
     context = build_context(method, policy, runs, settings, reference, on)
     context.reference_policy = reference_policy
     held_out = HeldOut(policy, list(runs["stream"]), data, sets.get("held_out"), on)
-    told = {name: value for name, value in settings.items() if name not in HOW}
-    reads = runs, vars(data), sets, told, reference, repr(reference_policy)
-    keeper = checkpoint.Keeper(state, settings["checkpoint_every"], *reads)
+    reads = runs, vars(data), sets, reference, repr(reference_policy)
+    keeper = checkpoint.Keeper(state, settings, *reads)
     rows: list[pd.DataFrame] = []
     seconds = 0.0
     phases = method.phases(policy, settings)
