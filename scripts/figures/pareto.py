@@ -51,10 +51,12 @@ def numbers(runs: pd.DataFrame, task: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def stairs(points: pd.DataFrame, right: float) -> tuple[list, list]:
-    """What the points of a front reach, as the corners of stairs."""
+def draw_stairs(axis: plt.Axes, points: pd.DataFrame, right: float, **style) -> None:
+    """What the points of a front reach, as stairs; none where π_ref's point beats them all."""
     best = points[points["undominated"]].sort_values("cost")
-    return [*best["cost"], right], [*best["reward"], *best["reward"].iloc[-1:]]
+    if len(best):
+        reward = [*best["reward"], best["reward"].iloc[-1]]
+        axis.step([*best["cost"], right], reward, where="post", **style)
 
 
 def draw_front(axis: plt.Axes, points: pd.DataFrame, right: float, color, marker) -> None:
@@ -80,8 +82,7 @@ def draw_front(axis: plt.Axes, points: pd.DataFrame, right: float, color, marker
         elinewidth=0.7,
         zorder=3,
     )
-    if len(best):
-        axis.step(*stairs(points, right), where="post", color=color, lw=1.2)
+    draw_stairs(axis, points, right, color=color, lw=1.2)
 
 
 def set_up(axis: plt.Axes, shown: np.ndarray, most: float) -> None:
@@ -135,8 +136,8 @@ def main() -> None:
     for place, (name, style) in enumerate(styles.items()):
         axis = figure.add_subplot(grid[divmod(place, ACROSS)], sharex=first, sharey=first)
         first = first or axis
-        if len(controls) and name not in pareto.CONTROLS:
-            axis.step(*stairs(controls, most), where="post", color="0.55", lw=0.9, ls="--")
+        if name not in pareto.CONTROLS:
+            draw_stairs(axis, controls, most, color="0.55", lw=0.9, ls="--")
         draw_front(axis, points[points["front"] == name], most, **style)
         start = {"color": plotting.method_color(REFERENCE), "ms": 5.5, "mec": "white"}
         mark = plotting.method_marker(REFERENCE)

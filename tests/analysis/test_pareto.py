@@ -2,9 +2,11 @@
 
 import itertools
 
+import forked
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import ROOT
 from prefine.analysis import pareto
 from prefine.analysis.pareto import CONTROL, Front, hypervolume
 
@@ -235,3 +237,22 @@ def test_a_validation_of_other_runs_is_refused():
     reported = study(SCORES)
     with pytest.raises(ValueError, match="other runs"):
         pareto.choices(reported, reported[reported["seed"] != 1])
+
+
+# The figure -----------------------------------------------------------------------------------
+
+
+def test_fronts_that_pi_ref_beats_everywhere_are_drawn_without_stairs(tmp_path):
+    """The controls too, which are dashed in the panels of others."""
+    beaten = {point: (0.5, 5.0) for point in SCORES if point[0] == "bc"}
+    tables = {"runs": study(SCORES | beaten)}
+    tables["table"] = pareto.hypervolumes(tables["runs"]).assign(source="collect")
+    tables["choice"] = pareto.choices(tables["runs"], tables["runs"]).assign(episodes=5)
+    command = [ROOT / "scripts", "figures/pareto.py", "--task", "BallRun", "--fixed", "{}"]
+    for name, made in tables.items():
+        made.to_csv(tmp_path / f"{name}.csv", index=False)
+        command += [f"--{name}", tmp_path / f"{name}.csv"]
+    done = forked.run(*command, "--output", tmp_path / "pareto.png")
+    assert done.returncode == 0, done.stderr[-2000:]
+    drawn = pd.read_csv(tmp_path / "pareto.csv").groupby("front")["undominated"].sum()
+    assert not drawn[["bc", MIXED_BC, CONTROL]].any() and drawn["prefine"] == 2

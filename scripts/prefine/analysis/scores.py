@@ -5,6 +5,7 @@ runs cannot be. A score is a mean over thresholds within each seed; what is not 
 never averaged away.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,7 +79,8 @@ def described(runs: pd.DataFrame, tasks: Iterable[str]) -> pd.DataFrame:
 
 def made(runs: pd.DataFrame) -> pd.DataFrame:
     """Leave out the rows that stand for what is missing."""
-    return runs[runs["missing"].isna()] if "missing" in runs else runs
+    there = runs["missing"].isna() if "missing" in runs else pd.Series(dtype=bool)
+    return runs if there.all() else runs[there]
 
 
 def complete_seeds(
@@ -95,18 +97,22 @@ def complete_seeds(
     Returns:
         Seed -> score, and what is missing.
     """
-    own, thresholds = made(runs), {tau for tau in thresholds if tau is not None}
+    thresholds = {tau for tau in thresholds if tau is not None}
+    own = made(runs)
     if own.empty:
         several = runs.empty and len(thresholds) != 1
         return pd.Series(dtype=float), ["no run"] if several else _absent(runs, thresholds)
-    known = own["tau"].fillna(-1).astype(int)  # sets made from labels have no threshold
-    groups = own[score].groupby([own["seed"].fillna(0).astype(int), known])
-    means, sizes, counts = groups.mean(), groups.size().to_numpy(), groups.count().to_numpy()
-    seeds, taus = means.index.levels
-    table = np.full((len(seeds), len(taus)), np.nan)
-    complete = (sizes == sizes.max()) & (counts == sizes)  # a run without the score is missing
-    scored = means.where(complete).to_numpy(float, na_value=np.nan)
-    table[tuple(means.index.codes)] = scored
+    seeds, rows = np.unique(own["seed"].fillna(0).to_numpy(int), return_inverse=True)
+    known = own["tau"].fillna(-1).to_numpy(int)  # sets made from labels have no threshold
+    taus, columns = np.unique(known, return_inverse=True)
+    cells = [[[] for _ in taus] for _ in seeds]
+    for row, column, value in zip(rows, columns, own[score].to_numpy(float), strict=True):
+        cells[row][column].append(value)
+    most = max(len(cell) for row in cells for cell in row)
+    # The sum is exact, so that it does not hang on the order of the runs; one NaN makes it NaN.
+    table = np.array(
+        [[math.fsum(cell) / most if len(cell) == most else np.nan for cell in row] for row in cells]
+    )
     missing = _absent(runs, thresholds - set(taus))
     measured = ~np.isnan(table).all(axis=0)
     for tau in taus[~measured]:
@@ -126,10 +132,10 @@ def complete_seeds(
 
 def _absent(runs: pd.DataFrame, thresholds: Iterable[int]) -> list[str]:
     """Say why each of ``thresholds`` has no run."""
-    known = {}
-    if "missing" in runs:
+    known, thresholds = {}, sorted(thresholds)
+    if thresholds and "missing" in runs:
         known = runs.dropna(subset="missing").set_index("tau")["missing"].to_dict()
-    return [f"tau={tau}: {known.get(tau, 'no run')}" for tau in sorted(thresholds)]
+    return [f"tau={tau}: {known.get(tau, 'no run')}" for tau in thresholds]
 
 
 def task_scores(
