@@ -1,11 +1,10 @@
 """Behaviour policies give a dataset: recorded rollouts, thinned; the shipped families are whole."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
+import forked
 import h5py
 import numpy as np
 import pytest
@@ -183,9 +182,9 @@ def test_fewer_trajectories_take_fewer_episodes_of_each():
 def test_a_family_becomes_a_dataset(tmp_path, family):
     path, output = tmp_path / "BallRun.safetensors", tmp_path / "BallRun.hdf5"
     policy_file.save(path, family)
-    command = [sys.executable, ROOT / "scripts", "data/collect.py", "--task", "BallRun"]
+    command = [ROOT / "scripts", "data/collect.py", "--task", "BallRun"]
     command += ["--family", path, "--output", output, "--workers", "2", "--trajectories", "940"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = forked.run(*command)
     assert done.returncode == 0, done.stderr
     assert "WARNING: BallRun:" in done.stderr and "940 were asked for" in done.stderr
     table = dataset.trajectory_table(output, BALL_RUN)
@@ -205,9 +204,9 @@ def test_a_family_that_costs_too_much_in_every_episode_gets_one_line(tmp_path):
     reckless, path = named(BALL_RUN, 2), tmp_path / "reckless.safetensors"
     reckless.params["trunk.1.bias"][..., :2] = 20.0  # always ahead, and to the left
     policy_file.save(path, reckless)
-    command = [sys.executable, ROOT / "scripts", "data/collect.py", "--task", "BallRun"]
+    command = [ROOT / "scripts", "data/collect.py", "--task", "BallRun"]
     command += ["--family", path, "--output", tmp_path / "out.hdf5"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = forked.run(*command)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "each of its 4 episodes costs more than 80" in done.stderr.splitlines()[-1]
     assert not (tmp_path / "out.hdf5").exists()
@@ -236,9 +235,9 @@ def test_a_file_that_is_no_family_of_the_task_gets_one_line(tmp_path, task, rows
     family.metadata.pop("task", None)
     family.metadata.update(rows)
     policy_file.save(tmp_path / "own.safetensors", family)
-    command = [sys.executable, ROOT / "scripts", "data/collect.py", "--task", task]
+    command = [ROOT / "scripts", "data/collect.py", "--task", task]
     command += ["--family", tmp_path / "own.safetensors", "--output", tmp_path / "data.hdf5"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = forked.run(*command)
     (line,) = done.stderr.strip().splitlines()
     assert done.returncode == 1 and f"own.safetensors: {expected}" in line
 

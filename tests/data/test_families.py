@@ -3,9 +3,8 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 
+import forked
 import numpy as np
 import pytest
 import torch
@@ -83,10 +82,10 @@ TINY["ppo"] = {"learning_rate": [1e-3, 1e-4], "n_steps": 100, "batch_size": 100,
 
 def train(folder, name, recipe):
     """Train a branch by the script."""
-    command = [sys.executable, ROOT / "scripts", "data/behaviours.py", "--task", "BallRun"]
+    command = [ROOT / "scripts", "data/behaviours.py", "--task", "BallRun"]
     command += ["--branch", name, "--recipe", json.dumps({"BallRun": {name: recipe}})]
     command += ["--output", folder / f"{name}.npz"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = forked.run(*command)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
@@ -114,7 +113,7 @@ def test_branches_repeat_and_go_on_from_each_other(trained):
 
 def test_snapshots_are_chosen_and_become_a_family(trained, tmp_path):
     branches = sorted(trained.glob("*.npz"))
-    command = [sys.executable, ROOT / "scripts", "data/choose_behaviours.py", "--task", "BallRun"]
+    command = [ROOT / "scripts", "data/choose_behaviours.py", "--task", "BallRun"]
     command += [
         "--trained",
         *branches,
@@ -129,12 +128,12 @@ def test_snapshots_are_chosen_and_become_a_family(trained, tmp_path):
         path = ROOT / f"workflow/paper/{name.replace('23', '2_3')}.csv"
         command += [f"--{name}", path]
     command += ["--rounds", "2", "--output", tmp_path / "BallRun.npz"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = forked.run(*command)
     assert done.returncode == 0, done.stderr[-3000:]
-    command = [sys.executable, ROOT / "scripts", "data/family.py", "--output", tmp_path / "shipped"]
+    command = [ROOT / "scripts", "data/family.py", "--output", tmp_path / "shipped"]
     command += ["--arrays", tmp_path / "BallRun.npz", "--about", tmp_path / "BallRun.json"]
     command += ["--trained", *branches]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = forked.run(*command)
     assert done.returncode == 0, done.stderr[-3000:]
     stack = policy_file.load(tmp_path / "shipped/BallRun.safetensors")
     rows = stack.metadata["runs"]
@@ -204,9 +203,9 @@ def test_a_damaged_branch_is_one_line(trained, tmp_path):
     shutil.copytree(trained, tmp_path / "own")
     (tmp_path / "own/first.npz").write_bytes((trained / "first.npz").read_bytes()[:-100])
     recipe = json.dumps({"BallRun": {"again": TINY | {"begin": ["first", 800]}}})
-    command = [sys.executable, ROOT / "scripts", "data/behaviours.py", "--task", "BallRun"]
+    command = [ROOT / "scripts", "data/behaviours.py", "--task", "BallRun"]
     command += ["--branch", "again", "--recipe", recipe, "--output", tmp_path / "own/again.npz"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = forked.run(*command)
     assert done.returncode == 1 and "first.npz: is no archive of arrays" in done.stderr
     assert "unexpected" not in done.stderr
 

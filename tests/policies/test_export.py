@@ -3,8 +3,6 @@ from dataclasses import replace
 """What is exported acts as the policy did, in each format and in other people's loops."""
 
 import re
-import subprocess
-import sys
 
 import forked
 import gymnasium
@@ -261,7 +259,7 @@ def test_command(tmp_path):
     policies(tmp_path / "all.safetensors", "ppo")
     episodes(3.0).to_parquet(tmp_path / "after.parquet")
     episodes(30.0, run="reference").to_parquet(tmp_path / "before.parquet")
-    command = [sys.executable, ROOT / "scripts/export.py", "--run", "run1"]
+    command = [ROOT / "scripts/export.py", "--run", "run1"]
     options = {
         "policies": tmp_path / "all.safetensors",
         "episodes": tmp_path / "after.parquet",
@@ -276,9 +274,9 @@ def test_command(tmp_path):
     several = [episodes(30.0, run="reference"), episodes(3.0, run="other")]
     pd.concat(several).to_parquet(tmp_path / "several.parquet")
     of_one = [*command[: command.index("--before-run")], "--before", tmp_path / "several.parquet"]
-    done = forked.run(ROOT / "scripts", "export.py", *of_one[2:], "--output", tmp_path / "none")
+    done = forked.run(*of_one, "--output", tmp_path / "none")
     assert "has episodes of 2 runs, such as reference; name one (--before-run)" in done.stderr
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = forked.run(*command)
     assert done.returncode == 0, done.stderr
     assert "**Safe**" in (tmp_path / "out/README.md").read_text()
     names = {file.name for file in (tmp_path / "out").iterdir()}

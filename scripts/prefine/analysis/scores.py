@@ -143,15 +143,17 @@ def task_scores(
 ) -> TaskScores:
     """Collect ``score`` of ``method`` on the tasks of ``expected`` (task -> thresholds)."""
     values, names, missing, pairs = {}, {}, [], {}
-    of_method = runs[runs["method"] == method]
+    of_method = runs[(runs["method"] == method).to_numpy()]
+    tasks = of_method["task"].to_numpy()
     for task, thresholds in expected.items():
-        own = of_method[of_method["task"] == task]
+        own = of_method[tasks == task]
         by_seed, gaps = complete_seeds(own, score, thresholds)
         missing += [f"{task}: {gap}" for gap in gaps]
         if len(by_seed):
             values[task], pairs[task] = by_seed.to_numpy(), tuple(by_seed.index)
             own = made(own)
-            names[task] = frozenset(own.loc[own["seed"].fillna(0).isin(by_seed.index), "run"])
+            whole = np.isin(own["seed"].fillna(0).to_numpy(), by_seed.index)
+            names[task] = frozenset(own["run"].to_numpy()[whole])
     return TaskScores(values, names, tuple(missing), pairs)
 
 
