@@ -86,14 +86,7 @@ def _serve(address: str) -> dict | None:
         os.dup2(2, 1)  # what an import prints is no answer
         while sys.stdin not in select.select([sys.stdin, listener], [], [])[0]:
             with listener.accept()[0] as connection:
-                head, streams, *_ = socket.recv_fds(connection, launch.HEAD, 3)
-                with connection.makefile("rb") as stream:
-                    request = json.loads(stream.read(int.from_bytes(head, "big")))
-                kind = "snakemake" if request["words"][:2] == ["-m", "snakemake"] else "script"
-                for package in PACKAGES[kind]:
-                    with contextlib.suppress(ImportError):
-                        importlib.import_module(package)
-                gc.freeze()  # or each child would copy what its collector looks at
+                request, streams = _received(connection)
                 if not os.fork():
                     if child := os.fork():
                         _answer(connection, child)
@@ -101,12 +94,25 @@ def _serve(address: str) -> dict | None:
                         os.dup2(stream, number)
                         os.close(stream)
                     return request
-                for stream in streams:
-                    os.close(stream)
+            for stream in streams:
+                os.close(stream)
             with contextlib.suppress(ChildProcessError):
                 while os.waitpid(-1, os.WNOHANG)[0]:
                     pass
     return None
+
+
+def _received(connection: socket.socket) -> tuple[dict, list[int]]:
+    """Read a request and its streams, and import what it takes."""
+    head, streams, *_ = socket.recv_fds(connection, launch.HEAD, 3)
+    with connection.makefile("rb") as stream:
+        request = json.loads(stream.read(int.from_bytes(head, "big")))
+    kind = "snakemake" if request["words"][:2] == ["-m", "snakemake"] else "script"
+    for package in PACKAGES[kind]:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(package)
+    gc.freeze()  # or each child would copy what its collector looks at
+    return request, streams
 
 
 def _answer(connection: socket.socket, child: int) -> None:

@@ -79,8 +79,9 @@ def described(runs: pd.DataFrame, tasks: Iterable[str]) -> pd.DataFrame:
 
 def made(runs: pd.DataFrame) -> pd.DataFrame:
     """Leave out the rows that stand for what is missing."""
-    there = runs["missing"].isna() if "missing" in runs else pd.Series(dtype=bool)
-    return runs if there.all() else runs[there]
+    if "missing" not in runs or not (gone := runs["missing"].notna()).any():
+        return runs
+    return runs[~gone]
 
 
 def complete_seeds(
@@ -97,8 +98,7 @@ def complete_seeds(
     Returns:
         Seed -> score, and what is missing.
     """
-    thresholds = {tau for tau in thresholds if tau is not None}
-    own = made(runs)
+    own, thresholds = made(runs), {tau for tau in thresholds if tau is not None}
     if own.empty:
         several = runs.empty and len(thresholds) != 1
         return pd.Series(dtype=float), ["no run"] if several else _absent(runs, thresholds)
